@@ -1,0 +1,34 @@
+//! The vocabulary of Lamella: what a tenant, a label set, a series, a sample, a stream and an entry are.
+//!
+//! Owns: the types every other crate speaks, their parsing and their invariants.
+//! Does not own: any wire or file format, any IO, any query semantics. `model` knows nobody.
+
+pub mod batch;
+pub mod error;
+pub mod exemplar;
+pub mod histogram;
+pub mod labels;
+pub mod limits;
+pub mod matcher;
+pub mod metadata;
+pub mod quote;
+pub mod re2;
+pub mod sample;
+pub mod series;
+pub mod signal;
+pub mod tenant;
+pub mod time;
+
+pub use batch::{LogBatch, MetricBatch};
+pub use error::ErrorKind;
+pub use exemplar::Exemplar;
+pub use histogram::{CounterResetHint, Histogram, Span};
+pub use labels::{LabelSet, LabelSetBuilder};
+pub use limits::Limits;
+pub use matcher::{MatchOp, Matcher};
+pub use metadata::{MetricKind, MetricMetadata};
+pub use sample::{STALE_NAN, STALE_NAN_BITS, is_stale};
+pub use series::{SeriesId, Slot, SlotRange};
+pub use signal::{Resolution, Signal};
+pub use tenant::TenantId;
+pub use time::{Clock, Hour, TimeRangeMs, TimeRangeNs, TimestampMs, TimestampNs};

@@ -1,0 +1,48 @@
+//! The two signals and the resolutions a segment can have.
+
+use std::fmt;
+
+/// What kind of data a segment holds.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Signal {
+    /// Series of samples, timestamps in milliseconds.
+    Metrics,
+    /// Streams of entries, timestamps in nanoseconds.
+    Logs,
+}
+
+impl Signal {
+    /// Returns the name used in keys: `metrics` or `logs`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Signal::Metrics => "metrics",
+            Signal::Logs => "logs",
+        }
+    }
+
+    /// Parses the name used in keys.
+    pub fn parse(text: &str) -> Option<Signal> {
+        match text {
+            "metrics" => Some(Signal::Metrics),
+            "logs" => Some(Signal::Logs),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Signal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How densely a metrics segment is sampled.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Resolution {
+    /// As ingested.
+    Raw,
+    /// One row per aligned five minutes.
+    FiveMinutes,
+    /// One row per aligned hour.
+    OneHour,
+}
