@@ -1,1 +1,14 @@
-//! To be filled in this session.
+//! The one small plan both languages lower to, the kernels that give it meaning, and the evaluator that is its specification.
+//!
+//! Owns: [`logical`] (the plan as data), [`value`] (what an evaluation returns), [`functions`] (pure kernels, one file per family),
+//! [`pipeline`] (log stages), [`reference`] (the slow, obvious evaluator).
+//! Does not own: any text syntax, any IO, DataFusion. `plan` does no IO.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod logical;
+pub mod pipeline;
+pub mod value;
+
+pub use logical::{Dialect, EvalOptions, Grid, LogicalPlan, Node, TimeUnit};
+pub use value::{Answer, Series, StepSeries, StepValues, StreamEntries, Value};
