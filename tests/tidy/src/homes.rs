@@ -1,0 +1,62 @@
+//! One foreign dependency, one home.
+
+/// A dependency's name (or its beginning, where it ends with `*`) and the crates that may name it.
+pub const HOMES: &[(&str, &[&str])] = &[
+    ("datafusion*", &["engine"]),
+    ("parquet", &["segment"]),
+    ("arrow*", &["segment", "engine"]),
+    ("aws-*", &["store"]),
+    ("redb", &["store"]),
+    ("object_store", &["store", "appender", "compactor", "engine", "testkit", "boot"]),
+    ("prost*", &["testkit", "load"]),
+    ("snap", &["wire", "load"]),
+    ("flate2", &["wire"]),
+    ("lambda_http", &["fn-ingest", "fn-query"]),
+    ("lambda_runtime", &["fn-compact"]),
+    ("clap", &["lamella", "suite", "load"]),
+    ("tracing-subscriber", &["boot"]),
+    ("axum", &["fn-ingest", "fn-query", "lamella"]),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::HOMES;
+    use crate::workspace::{packages, root};
+
+    fn names(pattern: &str, dependency: &str) -> bool {
+        match pattern.strip_suffix('*') {
+            Some(prefix) => dependency.starts_with(prefix),
+            None => dependency == pattern,
+        }
+    }
+
+    #[test]
+    fn foreign_dependencies_stay_home() {
+        let mut strays = Vec::new();
+        for package in packages() {
+            for dependency in &package.dependencies {
+                for (pattern, homes) in HOMES {
+                    if names(pattern, dependency) && !homes.contains(&package.name.as_str()) {
+                        strays.push(format!("{} names {dependency}", package.name));
+                    }
+                }
+            }
+        }
+        assert!(strays.is_empty(), "dependencies away from home: {strays:?}");
+    }
+
+    /// A version or a feature set written twice drifts; default features bring what nobody asked for.
+    #[test]
+    fn dependencies_enter_once_and_slim() {
+        let manifest = std::fs::read_to_string(root().join("Cargo.toml")).expect("the root manifest is readable");
+        let table = manifest.split("[workspace.dependencies]").nth(1).expect("the root manifest has workspace dependencies");
+        let table = table.split("\n[").next().unwrap_or_default();
+        for line in table.lines().filter(|line| line.contains("version =")) {
+            assert!(line.contains("default-features = false"), "default features are on: {line}");
+        }
+        for package in packages() {
+            let text = std::fs::read_to_string(package.dir.join("Cargo.toml")).expect("a package manifest is readable");
+            assert!(!text.contains("version = \""), "{}: a version outside the root manifest", package.name);
+        }
+    }
+}
