@@ -1,0 +1,3 @@
+//! Rates of the segment formats. Bodies follow with the formats.
+
+fn main() {}
