@@ -1,0 +1,303 @@
+//! Numbers, durations and byte sizes as Go and Loki read and print them.
+//!
+//! Owns: Go's `strconv.ParseFloat`, `time.ParseDuration`, `Duration.String`, Prometheus's durations, and the byte sizes of
+//! `humanize`. Does not own: which of them a stage uses.
+
+/// Nanoseconds in a second.
+pub const SECOND_NS: i64 = 1_000_000_000;
+
+/// Parses a float as Go's `strconv.ParseFloat` does; the error is Go's text without its prefix (`invalid syntax`).
+pub fn parse_float(text: &str) -> Result<f64, &'static str> {
+    const SYNTAX: &str = "invalid syntax";
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    if unsigned.len() < text.len() && unsigned.eq_ignore_ascii_case("nan") {
+        return Err(SYNTAX);
+    }
+    let word = ["inf", "infinity", "nan"].iter().any(|w| unsigned.eq_ignore_ascii_case(w));
+    if !word && !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
+        return Err(SYNTAX);
+    }
+    let value = if unsigned.contains('_') {
+        underscores_separate_digits(unsigned).then(|| text.replace('_', "")).and_then(|plain| plain.parse().ok())
+    } else {
+        text.parse::<f64>().ok()
+    };
+    match value {
+        None => Err(SYNTAX),
+        Some(v) if v.is_infinite() && !word => Err("value out of range"),
+        Some(v) => Ok(v),
+    }
+}
+
+fn underscores_separate_digits(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let digit = |index: Option<usize>| index.and_then(|i| bytes.get(i)).is_some_and(u8::is_ascii_digit);
+    bytes.iter().enumerate().all(|(i, b)| *b != b'_' || (digit(i.checked_sub(1)) && digit(Some(i + 1))))
+}
+
+/// Formats a float as Go's `%v` does: exponent below 1e-4 and from 1e21 on.
+pub fn format_float(value: f64) -> String {
+    if value.is_nan() {
+        return "NaN".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
+    }
+    let size = value.abs();
+    if value != 0.0 && !(1e-4..1e21).contains(&size) {
+        let text = format!("{value:e}");
+        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
+        let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
+        return format!("{mantissa}e{sign}{digits:0>2}");
+    }
+    format!("{value}")
+}
+
+/// Formats a float as Go's `FormatFloat(value, 'f', -1, 64)` does: never an exponent.
+pub fn format_float_plain(value: f64) -> String {
+    if value.is_finite() { format!("{value}") } else { format_float(value) }
+}
+
+/// Parses a duration as Go's `time.ParseDuration` does, nanoseconds.
+pub fn parse_go_duration(text: &str) -> Option<i64> {
+    let (negative, mut rest) = match text.as_bytes().first()? {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    if rest == "0" {
+        return Some(0);
+    }
+    if rest.is_empty() {
+        return None;
+    }
+    let mut total: u64 = 0;
+    while !rest.is_empty() {
+        let (ns, tail) = go_duration_part(rest)?;
+        total = total.checked_add(ns).filter(|t| *t <= 1 << 63)?;
+        rest = tail;
+    }
+    match (negative, i64::try_from(total)) {
+        (false, Ok(v)) => Some(v),
+        (false, Err(_)) => None,
+        (true, Ok(v)) => Some(-v),
+        (true, Err(_)) => Some(i64::MIN),
+    }
+}
+
+fn go_duration_part(text: &str) -> Option<(u64, &str)> {
+    let digits = |t: &str| t.bytes().take_while(u8::is_ascii_digit).count();
+    let whole_len = digits(text);
+    let mut at = whole_len;
+    let mut fraction = "";
+    if text[at..].starts_with('.') {
+        let len = digits(&text[at + 1..]);
+        fraction = &text[at + 1..at + 1 + len];
+        at += 1 + len;
+    }
+    if whole_len == 0 && fraction.is_empty() {
+        return None;
+    }
+    let unit_len = text[at..].find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(text.len() - at);
+    let unit = go_unit_ns(&text[at..at + unit_len])?;
+    let whole: u64 = if whole_len == 0 { 0 } else { text[..whole_len].parse().ok()? };
+    let mut ns = whole.checked_mul(unit).filter(|v| *v <= 1 << 63)?;
+    if !fraction.is_empty() {
+        let scaled = format!("0.{fraction}").parse::<f64>().ok()? * unit as f64;
+        ns = ns.checked_add(scaled as u64).filter(|v| *v <= 1 << 63)?;
+    }
+    Some((ns, &text[at + unit_len..]))
+}
+
+fn go_unit_ns(unit: &str) -> Option<u64> {
+    Some(match unit {
+        "ns" => 1,
+        "us" | "\u{b5}s" | "\u{3bc}s" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        _ => return None,
+    })
+}
+
+/// Formats nanoseconds as Go's `Duration.String` does: `1h0m0s`, `1.5s`, `250ms`, `0s`.
+pub fn format_go_duration(ns: i64) -> String {
+    if ns == 0 {
+        return "0s".to_owned();
+    }
+    let sign = if ns < 0 { "-" } else { "" };
+    let size = ns.unsigned_abs();
+    if size < 1_000_000_000 {
+        let (unit, name, width) = match size {
+            0..1_000 => (1, "ns", 0),
+            1_000..1_000_000 => (1_000, "\u{b5}s", 3),
+            _ => (1_000_000, "ms", 6),
+        };
+        return format!("{sign}{}{name}", with_fraction(size / unit, size % unit, width));
+    }
+    let seconds_all = size / 1_000_000_000;
+    let seconds = with_fraction(seconds_all % 60, size % 1_000_000_000, 9);
+    let minutes = seconds_all / 60;
+    match (minutes / 60, minutes % 60) {
+        (0, 0) => format!("{sign}{seconds}s"),
+        (0, m) => format!("{sign}{m}m{seconds}s"),
+        (h, m) => format!("{sign}{h}h{m}m{seconds}s"),
+    }
+}
+
+fn with_fraction(whole: u64, fraction: u64, width: usize) -> String {
+    if fraction == 0 {
+        return whole.to_string();
+    }
+    let digits = format!("{fraction:0width$}");
+    format!("{whole}.{}", digits.trim_end_matches('0'))
+}
+
+const PROMETHEUS_UNITS: [(&str, u32, u64); 7] = [
+    ("y", 1, 365 * 86_400_000_000_000),
+    ("w", 2, 7 * 86_400_000_000_000),
+    ("d", 3, 86_400_000_000_000),
+    ("h", 4, 3_600_000_000_000),
+    ("m", 5, 60_000_000_000),
+    ("s", 6, 1_000_000_000),
+    ("ms", 7, 1_000_000),
+];
+
+/// Parses a duration as Prometheus's `model.ParseDuration` does, nanoseconds; the error is its text.
+pub fn parse_prometheus_duration(text: &str) -> Result<i64, String> {
+    match text {
+        "0" => return Ok(0),
+        "" => return Err("empty duration string".to_owned()),
+        _ => {}
+    }
+    let invalid = || format!("not a valid duration string: {}", model::quote::go_quote(text));
+    let range = || "duration out of range".to_owned();
+    let (mut rest, mut total, mut last) = (text, 0u64, 0);
+    while !rest.is_empty() {
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        let number: u64 = rest[..digits].parse().map_err(|_| invalid())?;
+        rest = &rest[digits..];
+        let unit_len = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
+        if unit_len == 0 {
+            return Err(invalid());
+        }
+        let name = &rest[..unit_len];
+        rest = &rest[unit_len..];
+        let Some((_, position, unit)) = PROMETHEUS_UNITS.iter().find(|(n, _, _)| *n == name) else {
+            return Err(format!("unknown unit {} in duration {}", model::quote::go_quote(name), model::quote::go_quote(text)));
+        };
+        if *position <= last {
+            return Err(invalid());
+        }
+        last = *position;
+        total = number.checked_mul(*unit).and_then(|v| v.checked_add(total)).filter(|v| i64::try_from(*v).is_ok()).ok_or_else(range)?;
+    }
+    i64::try_from(total).map_err(|_| range())
+}
+
+/// Formats nanoseconds as Prometheus's `Duration.String` does: `1h30m`, `1w`, `1500ms` as `1s500ms`, `0s`.
+pub fn format_prometheus_duration(ns: i64) -> String {
+    let ms = ns / 1_000_000;
+    if ms == 0 {
+        return "0s".to_owned();
+    }
+    let (sign, mut rest) = (if ms < 0 { "-" } else { "" }, ms.unsigned_abs());
+    let mut out = sign.to_owned();
+    for (name, _, unit) in PROMETHEUS_UNITS {
+        let unit_ms = unit / 1_000_000;
+        // Years and weeks are only printed when they divide the rest exactly.
+        let exact_only = matches!(name, "y" | "w");
+        if exact_only && !rest.is_multiple_of(unit_ms) {
+            continue;
+        }
+        let count = rest / unit_ms;
+        if count > 0 {
+            out.push_str(&format!("{count}{name}"));
+            rest -= count * unit_ms;
+        }
+    }
+    out
+}
+
+/// Parses a byte size as `humanize.ParseBytes` does: digits with `.` and `,`, then an SI or IEC unit in any case.
+pub fn parse_bytes(text: &str) -> Option<u64> {
+    let split = text.find(|c: char| !(c.is_numeric() || c == '.' || c == ',')).unwrap_or(text.len());
+    let number = parse_float(&text[..split].replace(',', "")).ok()?;
+    let factor: u64 = match text[split..].trim().to_lowercase().as_str() {
+        "" | "b" => 1,
+        "k" | "kb" => 1_000,
+        "m" | "mb" => 1_000_000,
+        "g" | "gb" => 1_000_000_000,
+        "t" | "tb" => 1_000_000_000_000,
+        "p" | "pb" => 1_000_000_000_000_000,
+        "e" | "eb" => 1_000_000_000_000_000_000,
+        "ki" | "kib" => 1 << 10,
+        "mi" | "mib" => 1 << 20,
+        "gi" | "gib" => 1 << 30,
+        "ti" | "tib" => 1 << 40,
+        "pi" | "pib" => 1 << 50,
+        "ei" | "eib" => 1 << 60,
+        _ => return None,
+    };
+    let bytes = number * factor as f64;
+    (bytes < u64::MAX as f64).then_some(bytes as u64)
+}
+
+/// Formats a byte size as `humanize.Bytes` does, without the space: `1.0GB`, `20kB`, `9B`.
+pub fn format_bytes(bytes: u64) -> String {
+    if bytes < 10 {
+        return format!("{bytes}B");
+    }
+    let names = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
+    let exponent = ((bytes as f64).ln() / 1000f64.ln()).floor();
+    let value = (bytes as f64 / 1000f64.powf(exponent) * 10.0 + 0.5).floor() / 10.0;
+    let name = names[(exponent as usize).min(names.len() - 1)];
+    if value < 10.0 { format!("{value:.1}{name}") } else { format!("{value:.0}{name}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_are_gos() {
+        for (text, want) in [("1", Some(1.0)), ("+5", Some(5.0)), ("1_000", Some(1000.0)), (".5", Some(0.5)), ("1e3", Some(1000.0))] {
+            assert_eq!(parse_float(text).ok(), want, "{text}");
+        }
+        for text in ["", "0x10", "1__0", "-nan", "x", "1 ", "_1"] {
+            assert_eq!(parse_float(text), Err("invalid syntax"), "{text}");
+        }
+        assert_eq!(parse_float("1e999"), Err("value out of range"));
+        assert_eq!(parse_float("-Inf"), Ok(f64::NEG_INFINITY));
+        for (value, want) in [(1.0, "1"), (1e21, "1e+21"), (1e20, "100000000000000000000"), (0.00001, "1e-05"), (-2.5, "-2.5")] {
+            assert_eq!(format_float(value), want);
+        }
+    }
+
+    #[test]
+    fn durations_are_gos_and_prometheus() {
+        for (text, want) in [("1.5h", Some(5400 * SECOND_NS)), ("-5m", Some(-300 * SECOND_NS)), ("-0", Some(0)), ("1d", None), ("5", None), ("1h0.0m0s", Some(3600 * SECOND_NS))] {
+            assert_eq!(parse_go_duration(text), want, "{text}");
+        }
+        for (ns, want) in [(0, "0s"), (1, "1ns"), (1_500, "1.5µs"), (250_000_000, "250ms"), (3600 * SECOND_NS, "1h0m0s"), (-2 * SECOND_NS, "-2s")] {
+            assert_eq!(format_go_duration(ns), want);
+        }
+        assert_eq!(parse_prometheus_duration("1h30m"), Ok(5400 * SECOND_NS));
+        assert_eq!(parse_prometheus_duration("1us"), Err("unknown unit \"us\" in duration \"1us\"".to_owned()));
+        assert_eq!(parse_prometheus_duration("-1m"), Err("not a valid duration string: \"-1m\"".to_owned()));
+        for (ns, want) in [(7 * 86400 * SECOND_NS, "1w"), (5400 * SECOND_NS, "1h30m"), (0, "0s"), (1_500_000_000, "1s500ms")] {
+            assert_eq!(format_prometheus_duration(ns), want);
+        }
+    }
+
+    #[test]
+    fn bytes_are_humanizes() {
+        for (text, want) in [("2 kb", Some(2000)), ("1,000", Some(1000)), ("5 ", Some(5)), ("2.5KiB", Some(2560)), (".5", Some(0)), ("-1", None), ("1e3", None), ("x", None)] {
+            assert_eq!(parse_bytes(text), want, "{text}");
+        }
+        for (bytes, want) in [(2560, "2.6kB"), (1_000_000_000, "1.0GB"), (20_000, "20kB"), (9, "9B"), (209_715_200, "210MB")] {
+            assert_eq!(format_bytes(bytes), want);
+        }
+    }
+}
