@@ -1,6 +1,10 @@
 //! Go's RE2 syntax on Rust's `regex` engine.
 //!
 //! Owns: the translation, so that a pattern means here what it means in Prometheus and Loki, and Go's error texts.
+//! The engines agree but for these: Go's `\w \d \s \b` are ASCII, class set operators (`&&`, `--`, nested `[`) are literals in Go,
+//! `{` that is no repetition is a literal, `\Q…\E` quotes, and Go refuses what other engines add (lookaround, `a++`, `\Z`, `(?x)`).
+
+mod translate;
 
 /// A pattern Go's `regexp` would refuse, with Go's text.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -21,20 +25,33 @@ pub fn compile(pattern: &str) -> Result<regex::Regex, Re2Error> {
     build(&translate(pattern)?)
 }
 
-/// Compiles an unanchored pattern over bytes that may not be UTF-8.
+/// Compiles an unanchored pattern over bytes. Bytes that are not UTF-8 match no `.` and no class; Go reads each as U+FFFD.
 pub fn compile_bytes(pattern: &str) -> Result<regex::bytes::Regex, Re2Error> {
     let translated = translate(pattern)?;
-    regex::bytes::RegexBuilder::new(&translated).size_limit(SIZE_BYTES_MAX).build().map_err(|error| Re2Error { message: error.to_string() })
+    regex::bytes::RegexBuilder::new(&translated).size_limit(SIZE_BYTES_MAX).nest_limit(NESTING_MAX).build().map_err(refused)
 }
 
 /// Bytes a compiled program may take: patterns come from outside.
 const SIZE_BYTES_MAX: usize = 10 << 20;
+/// Nesting a pattern may have (Go's `maxHeight`).
+const NESTING_MAX: u32 = 1000;
 
 fn build(pattern: &str) -> Result<regex::Regex, Re2Error> {
-    regex::RegexBuilder::new(pattern).size_limit(SIZE_BYTES_MAX).build().map_err(|error| Re2Error { message: error.to_string() })
+    regex::RegexBuilder::new(pattern).size_limit(SIZE_BYTES_MAX).nest_limit(NESTING_MAX).build().map_err(refused)
+}
+
+fn refused(error: regex::Error) -> Re2Error {
+    let message = match error {
+        regex::Error::CompiledTooBig(_) => "expression too large".to_owned(),
+        other => other.to_string(),
+    };
+    Re2Error { message }
 }
 
 /// Rewrites RE2 syntax as the `regex` crate's.
 pub fn translate(pattern: &str) -> Result<String, Re2Error> {
-    Ok(pattern.to_owned())
+    translate::translate(pattern).map_err(|message| Re2Error { message })
 }
+
+#[cfg(test)]
+mod tests;
