@@ -30,7 +30,7 @@ pub use matcher::{MatchOp, Matcher};
 pub use metadata::{MetricKind, MetricMetadata};
 pub use sample::{STALE_NAN, STALE_NAN_BITS, is_stale};
 pub use segment_id::{Nonces, SegmentId};
-pub use series::{SeriesId, Slot, SlotRange};
+pub use series::{SeriesId, Slot, SlotHasher, SlotRange};
 pub use signal::{Resolution, Signal};
 pub use tenant::TenantId;
 pub use time::{Clock, Hour, TimeRangeMs, TimeRangeNs, TimestampMs, TimestampNs};

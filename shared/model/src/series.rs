@@ -36,21 +36,40 @@ impl Slot {
     /// Returns the slot of a series or stream. Metrics: 64 name buckets × 16 label buckets, so that a query for one
     /// metric touches at most 16 slots; streams: a hash of the whole label set.
     pub fn of(tenant: &TenantId, signal: Signal, labels: &LabelSet) -> Slot {
-        let seed = xxh3_64(tenant.as_str().as_bytes());
-        let mut rest = Vec::with_capacity(labels.encoded().len());
+        SlotHasher::new(tenant, signal).slot(labels.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+    }
+}
+
+/// Computes the slots of many label sets of one tenant without an allocation or a check per label.
+#[derive(Clone, Debug)]
+pub struct SlotHasher {
+    seed: u64,
+    signal: Signal,
+    rest: Vec<u8>,
+}
+
+impl SlotHasher {
+    /// Makes the hasher of a tenant and a signal.
+    pub fn new(tenant: &TenantId, signal: Signal) -> SlotHasher {
+        SlotHasher { seed: xxh3_64(tenant.as_str().as_bytes()), signal, rest: Vec::new() }
+    }
+
+    /// Returns the slot of the labels, ordered by name: the same as [`Slot::of`].
+    pub fn slot<'a>(&mut self, labels: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Slot {
+        self.rest.clear();
         let mut name_hash = 0;
-        for (name, value) in labels.iter() {
-            if signal == Signal::Metrics && name == "__name__" {
-                name_hash = xxh3_64_with_seed(value.as_bytes(), seed);
-            } else if !REPLICA_LABELS.contains(&name) {
-                rest.extend_from_slice(name.as_bytes());
-                rest.push(0xff);
-                rest.extend_from_slice(value.as_bytes());
-                rest.push(0xff);
+        for (name, value) in labels {
+            if self.signal == Signal::Metrics && name == b"__name__" {
+                name_hash = xxh3_64_with_seed(value, self.seed);
+            } else if !REPLICA_LABELS.iter().any(|replica| replica.as_bytes() == name) {
+                self.rest.extend_from_slice(name);
+                self.rest.push(0xff);
+                self.rest.extend_from_slice(value);
+                self.rest.push(0xff);
             }
         }
-        let rest_hash = xxh3_64_with_seed(&rest, seed);
-        match signal {
+        let rest_hash = xxh3_64_with_seed(&self.rest, self.seed);
+        match self.signal {
             Signal::Metrics => {
                 let names = u64::from(SLOT_COUNT / LABEL_BUCKETS);
                 Slot(((name_hash % names) * u64::from(LABEL_BUCKETS) + rest_hash % u64::from(LABEL_BUCKETS)) as u16)
