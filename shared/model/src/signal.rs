@@ -46,3 +46,22 @@ pub enum Resolution {
     /// One row per aligned hour.
     OneHour,
 }
+
+impl Resolution {
+    /// Every resolution, finest first.
+    pub const ALL: [Resolution; 3] = [Resolution::Raw, Resolution::FiveMinutes, Resolution::OneHour];
+
+    /// Returns the name used in keys: `raw`, `5m` or `1h`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Resolution::Raw => "raw",
+            Resolution::FiveMinutes => "5m",
+            Resolution::OneHour => "1h",
+        }
+    }
+
+    /// Parses the name used in keys.
+    pub fn parse(text: &str) -> Option<Resolution> {
+        Resolution::ALL.into_iter().find(|resolution| resolution.as_str() == text)
+    }
+}

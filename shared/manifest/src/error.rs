@@ -1,0 +1,97 @@
+//! What can go wrong in the manifest, by cause.
+
+use model::ErrorKind;
+
+/// The result of a manifest call.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A failure of the manifest.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The record store failed.
+    #[error("{step}")]
+    Store {
+        /// What was being done, verb first.
+        step: &'static str,
+        /// The store's error.
+        #[source]
+        source: store::Error,
+    },
+    /// A record does not decode.
+    #[error("record {key} is corrupt: {reason}")]
+    Corrupt {
+        /// The record.
+        key: String,
+        /// Why it does not decode.
+        reason: &'static str,
+    },
+    /// A head would pass the bound of a record.
+    #[error("head {key} would be {size_bytes} bytes, limit is {limit_bytes}")]
+    HeadTooLarge {
+        /// The head.
+        key: String,
+        /// Its size with the change.
+        size_bytes: usize,
+        /// The bound.
+        limit_bytes: usize,
+    },
+    /// An L0 item is too large for a record.
+    #[error("l0 item is {size_bytes} bytes, limit is {limit_bytes}")]
+    ItemTooLarge {
+        /// Its encoded size.
+        size_bytes: usize,
+        /// The bound.
+        limit_bytes: usize,
+    },
+    /// A write attempt is too old to be committed safely: begin again under a fresh key.
+    #[error("write attempt is {age_ms} ms old, limit is {limit_ms}")]
+    AttemptTooOld {
+        /// Milliseconds since the attempt was minted.
+        age_ms: i64,
+        /// The bound.
+        limit_ms: i64,
+    },
+    /// The hour's day was dropped by retention.
+    #[error("hour {hour} was dropped by retention")]
+    Dropped {
+        /// The hour.
+        hour: String,
+    },
+    /// Reading the manifest took longer than a snapshot may.
+    #[error("snapshot took {took_ms} ms, limit is {limit_ms}")]
+    SnapshotTooSlow {
+        /// Milliseconds between its first and last read.
+        took_ms: i64,
+        /// The bound.
+        limit_ms: i64,
+    },
+    /// A head kept changing under us.
+    #[error("head {key} changed {attempts} times while it was being updated")]
+    Contended {
+        /// The head.
+        key: String,
+        /// Updates tried.
+        attempts: u32,
+    },
+    /// A ring epoch is not valid.
+    #[error("ring epoch {epoch}: {reason}")]
+    Ring {
+        /// The epoch.
+        epoch: u32,
+        /// Why it was refused.
+        reason: &'static str,
+    },
+}
+
+impl Error {
+    /// Answers what the caller should do.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::Store { source, .. } => source.kind(),
+            Error::Corrupt { .. } => ErrorKind::Corrupt,
+            Error::HeadTooLarge { .. } | Error::ItemTooLarge { .. } => ErrorKind::Limit,
+            Error::AttemptTooOld { .. } | Error::SnapshotTooSlow { .. } | Error::Contended { .. } => ErrorKind::Unavailable,
+            Error::Dropped { .. } | Error::Ring { .. } => ErrorKind::Invalid,
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! Bounds and graces of the protocol, with their reasons.
+
+use std::time::Duration;
+
+/// Age at which a write attempt is abandoned: its id may be burnt and its object collected long after this.
+pub const ATTEMPT_AGE_MAX: Duration = Duration::from_secs(10 * 60);
+
+/// Time between the first and the last read of a snapshot: `replaced` entries outlive it by far.
+pub const SNAPSHOT_TIME_MAX: Duration = Duration::from_secs(60);
+
+/// How long a replaced id is remembered after its item was last seen: a frozen writer may put the item again for
+/// 10 min (its own deadline) + 15 min (validity of a signed request), and a snapshot may lie between its reads.
+pub const REPLACED_KEPT: Duration = Duration::from_secs(30 * 60);
+
+/// Longest query (15 min) + 45 min for freezes and clock skew: a dead object may be deleted after this (M3).
+pub const DEAD_GRACE: Duration = Duration::from_secs(60 * 60);
+
+/// Age before an unreferenced object may be taken for an orphan.
+pub const ORPHAN_AGE_MIN: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Bytes a head may have; above it `replace` answers a limit error until heads spill into an object.
+pub const HEAD_BYTES_MAX: usize = store::records::RECORD_BYTES_MAX;
+
+/// Times a conditional update of a head is tried again because somebody else changed it.
+pub const CAS_ATTEMPTS_MAX: u32 = 16;
+
+/// Times a call with unknown outcome is repeated.
+pub const UNKNOWN_OUTCOME_ATTEMPTS_MAX: u32 = 4;
+
+/// Records read at a time by one snapshot.
+pub const READS_IN_FLIGHT: usize = 32;
+
+/// Bytes of a part's name filter.
+pub const NAME_FILTER_BYTES_MAX: usize = 512;

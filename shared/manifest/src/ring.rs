@@ -1,0 +1,1 @@
+//! The hash ring: 1,024 slots, epochs, groups (design §3).

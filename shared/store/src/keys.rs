@@ -1,0 +1,20 @@
+//! Every object key and record key, spelled here and nowhere else. The tenant always comes first (design §5).
+//!
+//! ```text
+//! objects   <tenant>/<signal>/<yyyy-mm-dd>/<hh | day>/<resolution>-l<level>-<id>-<nonce>.seg
+//! records   S#<tenant>#<signal>#<yyyy-mm-ddThh>   0#<id>                  L0 item
+//!           S#<tenant>#<signal>#<yyyy-mm-ddThh>   HEAD, HEAD#5m, HEAD#1h  parts of the hour
+//!           S#<tenant>#<signal>#<yyyy-mm-dd>      HEAD, HEAD#5m, HEAD#1h  parts of the day
+//!           C#<tenant>#<signal>                   D#<yyyy-mm-dd>          hours with data
+//!           R#ring                                E#<epoch>               epochs of the ring
+//!           T#tenants                             <tenant>#<signal>       who has data at all
+//! ```
+//! Neither `#` nor `/` can occur in a tenant id, so no key of one tenant is a prefix of another's.
+
+mod object;
+mod record;
+mod window;
+
+pub use object::ObjectKey;
+pub use record::*;
+pub use window::{Window, format_day, parse_day};

@@ -1,0 +1,96 @@
+//! Keys of records.
+
+use super::{Window, format_day, parse_day};
+use crate::RecordKey;
+use model::{Hour, Resolution, SegmentId, Signal, TenantId};
+
+/// Sort-key prefix of L0 items.
+pub const L0_PREFIX: &str = "0#";
+/// Sort-key prefix of a catalog's days.
+pub const DAY_PREFIX: &str = "D#";
+/// Sort-key prefix of ring epochs.
+pub const EPOCH_PREFIX: &str = "E#";
+/// Partition of the registry of tenants.
+pub const TENANTS_PARTITION: &str = "T#tenants";
+/// Partition of the ring's epochs.
+pub const RING_PARTITION: &str = "R#ring";
+
+/// Returns the partition of a window's items and heads.
+pub fn window_partition(tenant: &TenantId, signal: Signal, window: Window) -> String {
+    format!("S#{tenant}#{signal}#{window}")
+}
+
+/// Returns the key of an L0 item.
+pub fn l0_item(tenant: &TenantId, signal: Signal, hour: Hour, id: SegmentId) -> RecordKey {
+    RecordKey { partition: window_partition(tenant, signal, Window::Hour(hour)), sort: format!("{L0_PREFIX}{id}") }
+}
+
+/// Parses the sort key of an L0 item.
+pub fn parse_l0_sort(sort: &str) -> Option<SegmentId> {
+    SegmentId::parse(sort.strip_prefix(L0_PREFIX)?)
+}
+
+/// Returns the key of a window's head at a resolution.
+pub fn head(tenant: &TenantId, signal: Signal, window: Window, resolution: Resolution) -> RecordKey {
+    let sort = match resolution {
+        Resolution::Raw => "HEAD".to_owned(),
+        coarse => format!("HEAD#{}", coarse.as_str()),
+    };
+    RecordKey { partition: window_partition(tenant, signal, window), sort }
+}
+
+/// Returns the partition of a catalog.
+pub fn catalog_partition(tenant: &TenantId, signal: Signal) -> String {
+    format!("C#{tenant}#{signal}")
+}
+
+/// Returns the key of a catalog's day.
+pub fn catalog_day(tenant: &TenantId, signal: Signal, day: i64) -> RecordKey {
+    RecordKey { partition: catalog_partition(tenant, signal), sort: format!("{DAY_PREFIX}{}", format_day(day)) }
+}
+
+/// Parses the sort key of a catalog's day.
+pub fn parse_day_sort(sort: &str) -> Option<i64> {
+    parse_day(sort.strip_prefix(DAY_PREFIX)?)
+}
+
+/// Returns the key of a ring epoch, zero-padded so that sort order is numeric.
+pub fn ring_epoch(epoch: u32) -> RecordKey {
+    RecordKey { partition: RING_PARTITION.to_owned(), sort: format!("{EPOCH_PREFIX}{epoch:010}") }
+}
+
+/// Returns the key of a tenant's entry in the registry.
+pub fn registered(tenant: &TenantId, signal: Signal) -> RecordKey {
+    RecordKey { partition: TENANTS_PARTITION.to_owned(), sort: format!("{tenant}#{signal}") }
+}
+
+/// Parses the sort key of a registry entry.
+pub fn parse_registered(sort: &str) -> Option<(TenantId, Signal)> {
+    let (tenant, signal) = sort.split_once('#')?;
+    Some((TenantId::parse(tenant).ok()?, Signal::parse(signal)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_as_the_design_spells_them() {
+        let tenant = TenantId::parse("team").unwrap();
+        let hour = Hour(20_778 * 24 + 7);
+        let cases = [
+            (l0_item(&tenant, Signal::Metrics, hour, SegmentId(1)), "S#team#metrics#2026-11-21T07 0#00000000000000000000000000000001"),
+            (head(&tenant, Signal::Logs, Window::Day(20_778), Resolution::Raw), "S#team#logs#2026-11-21 HEAD"),
+            (head(&tenant, Signal::Metrics, Window::Hour(hour), Resolution::OneHour), "S#team#metrics#2026-11-21T07 HEAD#1h"),
+            (catalog_day(&tenant, Signal::Metrics, 20_778), "C#team#metrics D#2026-11-21"),
+            (ring_epoch(3), "R#ring E#0000000003"),
+            (registered(&tenant, Signal::Logs), "T#tenants team#logs"),
+        ];
+        for (key, text) in cases {
+            assert_eq!(key.to_string(), text);
+        }
+        assert_eq!(parse_l0_sort("0#00000000000000000000000000000001"), Some(SegmentId(1)));
+        assert_eq!(parse_day_sort("D#2026-11-21"), Some(20_778));
+        assert_eq!(parse_registered("team#logs"), Some((tenant, Signal::Logs)));
+    }
+}

@@ -1,0 +1,28 @@
+//! Port 1, objects: immutable blobs behind `object_store::ObjectStore`.
+//!
+//! Owns: the constructors and the counting wrapper; one module per implementation. An object is durable once its put
+//! is answered (W1), in every implementation but memory.
+
+pub mod counted;
+
+use std::sync::Arc;
+
+pub use counted::{Counters, ObjectCounts};
+pub use object_store::{
+    Error as ObjectError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
+    path::Path as ObjectPath,
+};
+
+/// An object store, shared.
+pub type Objects = Arc<dyn ObjectStore>;
+
+/// Makes an object store that forgets everything with the process.
+pub fn memory() -> Objects {
+    Arc::new(object_store::memory::InMemory::new())
+}
+
+/// Wraps a store so that its requests and bytes are counted.
+pub fn counted(objects: Objects) -> (Objects, Arc<Counters>) {
+    let counters = Arc::new(Counters::default());
+    (Arc::new(counted::CountedObjects::new(objects, counters.clone())), counters)
+}
