@@ -1,0 +1,55 @@
+//! Drives a running Lamella, or a peer, with the sets of `BENCHMARKS.md` and says what it cost the server.
+//!
+//! Owns: the sets (made from a seed, encoded before the clock starts), the requests, the measuring from outside.
+//! Does not own: starting servers; `tests/bench.sh` does.
+
+mod client;
+mod cpu;
+mod logs;
+mod metrics;
+mod queries;
+mod remote_write;
+mod series;
+
+use anyhow::Result;
+use clap::{Args, Parser, Subcommand};
+
+/// Load for Lamella and its peers.
+#[derive(Parser)]
+#[command(version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Remote-writes a metric set and prints samples per CPU second of the server.
+    Metrics(metrics::Options),
+    /// Pushes a log set by the Loki protocol and prints MB per CPU second of the server.
+    Logs(logs::Options),
+    /// Runs the dashboard queries M1 to M12 and prints wall and CPU time of each; with a second server compares the answers.
+    Queries(queries::Options),
+}
+
+/// Which server, and how to measure it.
+#[derive(Args, Clone)]
+struct Target {
+    /// Base URL of the server, such as http://127.0.0.1:9009.
+    #[arg(long, default_value = "http://127.0.0.1:9009")]
+    url: String,
+    /// Process id of the server: its CPU time is read from /proc.
+    #[arg(long)]
+    pid: Option<u32>,
+    /// Connections; each carries its own series, so no series is ever sent by two.
+    #[arg(long, default_value_t = 2)]
+    connections: usize,
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().command {
+        Command::Metrics(options) => metrics::run(&options),
+        Command::Logs(options) => logs::run(&options),
+        Command::Queries(options) => queries::run(&options),
+    }
+}
