@@ -17,7 +17,11 @@ const ATTEMPTS: u32 = 8;
 impl Client {
     /// Makes a client for `url` with fixed headers.
     pub fn new(url: String, headers: Vec<(&'static str, &'static str)>) -> Client {
-        let agent = ureq::Agent::config_builder().http_status_as_error(false).timeout_global(Some(Duration::from_secs(120))).build().into();
+        let agent = ureq::Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_global(Some(Duration::from_secs(120)))
+            .build()
+            .into();
         Client { agent, url, headers }
     }
 

@@ -21,7 +21,8 @@ pub struct Usage {
 pub fn usage(pid: u32) -> Result<Usage> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).with_context(|| format!("read the usage of process {pid}"))?;
     let fields: Vec<&str> = stat.rsplit_once(')').context("stat has a command in parentheses")?.1.split_whitespace().collect();
-    let ticks: f64 = fields.get(11).context("stat has utime")?.parse::<f64>()? + fields.get(12).context("stat has stime")?.parse::<f64>()?;
+    let ticks: f64 =
+        fields.get(11).context("stat has utime")?.parse::<f64>()? + fields.get(12).context("stat has stime")?.parse::<f64>()?;
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let resident_kib: u64 = status
         .lines()

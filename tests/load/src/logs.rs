@@ -3,12 +3,13 @@
 use std::fmt::Write;
 use std::time::Instant;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
 use crate::client::Client;
+use crate::loki::{Entry, PushRequest, Stream, Timestamp};
 use crate::{Target, cpu};
 
 /// What to send.
@@ -40,37 +41,6 @@ const STREAMS_PER_REQUEST: usize = 20;
 const SPAN_NS: i64 = 3 * 3_600_000_000_000;
 /// Lines between two needles.
 const NEEDLE_EVERY: usize = 400_000;
-
-/// `logproto.PushRequest`.
-#[derive(Clone, PartialEq, prost::Message)]
-struct PushRequest {
-    #[prost(message, repeated, tag = "1")]
-    streams: Vec<Stream>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Stream {
-    #[prost(string, tag = "1")]
-    labels: String,
-    #[prost(message, repeated, tag = "2")]
-    entries: Vec<Entry>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Entry {
-    #[prost(message, optional, tag = "1")]
-    timestamp: Option<Timestamp>,
-    #[prost(string, tag = "2")]
-    line: String,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Timestamp {
-    #[prost(int64, tag = "1")]
-    seconds: i64,
-    #[prost(int32, tag = "2")]
-    nanos: i32,
-}
 
 /// Encodes the set, sends it, prints one line of figures.
 pub fn run(options: &Options) -> Result<()> {
@@ -123,13 +93,11 @@ fn encode(options: &Options) -> Result<(Bodies, usize, usize)> {
                 let line = line(stream, lines, &mut random);
                 bytes += line.len();
                 lines += 1;
-                let timestamp = Timestamp { seconds: at.div_euclid(1_000_000_000), nanos: at.rem_euclid(1_000_000_000) as i32 };
-                entries.push(Entry { timestamp: Some(timestamp), line });
+                entries.push(Entry { timestamp: Some(Timestamp::of(at)), line });
             }
             request.streams.push(Stream { labels: labels(stream), entries });
         }
-        let encoded = prost::Message::encode_to_vec(&request);
-        bodies[group % connections].push(snap::raw::Encoder::new().compress_vec(&encoded).context("compress a request")?);
+        bodies[group % connections].push(request.body()?);
         group += 1;
     }
     Ok((bodies, lines, bytes))

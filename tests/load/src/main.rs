@@ -1,14 +1,19 @@
-//! Drives a running Lamella, or a peer, with the sets of `BENCHMARKS.md` and says what it cost the server.
+//! Drives a running Lamella, or a peer, from outside: load with its cost, comparison, read-back, and killing it.
 //!
 //! Owns: the sets (made from a seed, encoded before the clock starts), the requests, the measuring from outside.
 //! Does not own: starting servers; `tests/bench.sh` does.
 
+mod answers;
 mod client;
+mod compare;
 mod cpu;
+mod durability;
 mod logs;
+mod loki;
 mod metrics;
 mod queries;
 mod remote_write;
+mod roundtrip;
 mod series;
 
 use anyhow::Result;
@@ -30,6 +35,12 @@ enum Command {
     Logs(logs::Options),
     /// Runs the dashboard queries M1 to M12 and prints wall and CPU time of each; with a second server compares the answers.
     Queries(queries::Options),
+    /// Sends a file of queries to two servers and says where the answers differ.
+    Compare(compare::Options),
+    /// Pushes the lines of files and reads them back: every line there, once, in order.
+    Roundtrip(roundtrip::Options),
+    /// Kills the server under load again and again: nothing acknowledged may be missing or doubled.
+    Durability(durability::Options),
 }
 
 /// Which server, and how to measure it.
@@ -51,5 +62,8 @@ fn main() -> Result<()> {
         Command::Metrics(options) => metrics::run(&options),
         Command::Logs(options) => logs::run(&options),
         Command::Queries(options) => queries::run(&options),
+        Command::Compare(options) => compare::run(&options),
+        Command::Roundtrip(options) => roundtrip::run(&options),
+        Command::Durability(options) => durability::run(&options),
     }
 }

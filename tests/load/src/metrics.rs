@@ -54,7 +54,11 @@ pub fn run(options: &Options) -> Result<()> {
     print!("{samples} samples acknowledged in {wall:.2} s wall, {:.0} samples/s", samples as f64 / wall);
     if let (Some(before), Some(after)) = (before, after) {
         let cpu = (after.cpu - before.cpu).as_secs_f64();
-        print!(", {cpu:.2} s CPU, {:.0} samples per CPU second, {} MiB resident", samples as f64 / cpu, after.resident_bytes >> 20);
+        print!(
+            ", {cpu:.2} s CPU, {:.0} samples per CPU second, {} MiB resident",
+            samples as f64 / cpu,
+            after.resident_bytes >> 20
+        );
     }
     println!();
     Ok(())

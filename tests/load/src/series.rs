@@ -48,7 +48,9 @@ impl Walk {
             0..30 => (Kind::Constant, format!("node_info_{metric}_value")),
             30..60 => (Kind::Counter { rate_per_second: log_uniform() }, counter_name(metric)),
             60..70 => (Kind::Seconds { rate_per_second: log_uniform() / 1000.0 }, format!("node_busy_{metric}_seconds_total")),
-            70..90 => (Kind::Pages, if metric == 70 { "mem_bytes_value".to_owned() } else { format!("mem_{metric}_bytes_value") }),
+            70..90 => {
+                (Kind::Pages, if metric == 70 { "mem_bytes_value".to_owned() } else { format!("mem_{metric}_bytes_value") })
+            }
             90..95 => (Kind::Load, format!("load_{metric}_value")),
             _ => (Kind::Ratio, format!("ratio_{metric}_value")),
         };
