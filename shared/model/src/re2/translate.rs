@@ -140,7 +140,8 @@ impl<'a> Translator<'a> {
         let Some(end) = body.find('}') else { return Ok(false) };
         let (min, max) = body[..end].split_once(',').map_or((&body[..end], None), |(min, max)| (min, Some(max)));
         let number = |text: &str| -> Option<u32> {
-            let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && !(text.len() > 1 && text.starts_with('0'));
+            let plain =
+                !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) && !(text.len() > 1 && text.starts_with('0'));
             plain.then(|| text.parse().unwrap_or(u32::MAX))
         };
         let Some(low) = number(min) else { return Ok(false) };
@@ -357,7 +358,8 @@ impl<'a> Translator<'a> {
             let text = &rest[..end + 4];
             let name = rest[2..end + 2].trim_start_matches('^');
             const NAMES: [&str; 14] = [
-                "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper", "word", "xdigit",
+                "alnum", "alpha", "ascii", "blank", "cntrl", "digit", "graph", "lower", "print", "punct", "space", "upper",
+                "word", "xdigit",
             ];
             if !NAMES.contains(&name) {
                 return Err(fault("invalid character class range", text));

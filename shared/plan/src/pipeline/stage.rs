@@ -358,8 +358,12 @@ impl Display for LabelFilter {
             }
             LabelFilter::Text(matcher) => Display::fmt(matcher, f),
             LabelFilter::Number { name, op, value } => write!(f, "{name}{}{}", op.as_str(), units::format_float_plain(*value)),
-            LabelFilter::Duration { name, op, value_ns } => write!(f, "{name}{}{}", op.as_str(), units::format_go_duration(*value_ns)),
-            LabelFilter::Bytes { name, op, value_bytes } => write!(f, "{name}{}{}", op.as_str(), units::format_bytes(*value_bytes)),
+            LabelFilter::Duration { name, op, value_ns } => {
+                write!(f, "{name}{}{}", op.as_str(), units::format_go_duration(*value_ns))
+            }
+            LabelFilter::Bytes { name, op, value_bytes } => {
+                write!(f, "{name}{}{}", op.as_str(), units::format_bytes(*value_bytes))
+            }
             LabelFilter::Ip { name, negative, pattern } => {
                 write!(f, "{name}{}ip({})", if *negative { "!=" } else { "=" }, go_quote(pattern))
             }
@@ -371,7 +375,7 @@ impl Display for LabelFilter {
 
 /// Loki prints a label filter's regular expression in backticks where it could not reduce it to literals and `.*`.
 fn prints_raw(matcher: &Matcher) -> bool {
-    if !matches!(matcher.op(), MatchOp::Regex | MatchOp::NotRegex) {
+    if !matches!(matcher.op(), MatchOp::Regex | MatchOp::NotRegex) || matcher.value().contains('`') {
         return false;
     }
     let pattern = matcher.value().strip_prefix("(?i)").unwrap_or(matcher.value());

@@ -13,6 +13,10 @@ pub fn parse_float(text: &str) -> Result<f64, &'static str> {
     if unsigned.len() < text.len() && unsigned.eq_ignore_ascii_case("nan") {
         return Err(SYNTAX);
     }
+    if let Some(hexadecimal) = unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X")) {
+        let value = parse_hexadecimal(hexadecimal).ok_or(SYNTAX)?;
+        return Ok(if text.starts_with('-') { -value } else { value });
+    }
     let word = ["inf", "infinity", "nan"].iter().any(|w| unsigned.eq_ignore_ascii_case(w));
     if !word && !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
         return Err(SYNTAX);
@@ -27,6 +31,22 @@ pub fn parse_float(text: &str) -> Result<f64, &'static str> {
         Some(v) if v.is_infinite() && !word => Err("value out of range"),
         Some(v) => Ok(v),
     }
+}
+
+/// Parses what follows `0x`: hexadecimal digits with an optional point, and an exponent of two.
+fn parse_hexadecimal(text: &str) -> Option<f64> {
+    let (mantissa, exponent) = text.split_once(['p', 'P'])?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let mut value = 0f64;
+    for c in whole.chars().chain(fraction.chars()) {
+        value = value * 16.0 + f64::from(c.to_digit(16)?);
+    }
+    let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    if mantissa.len() <= mantissa.matches('.').count() || digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let exponent: i32 = exponent.parse().ok()?;
+    Some(value * 2f64.powi(exponent.saturating_sub(4 * i32::try_from(fraction.len()).ok()?)))
 }
 
 fn underscores_separate_digits(text: &str) -> bool {
@@ -191,7 +211,11 @@ pub fn parse_prometheus_duration(text: &str) -> Result<i64, String> {
             return Err(invalid());
         }
         last = *position;
-        total = number.checked_mul(*unit).and_then(|v| v.checked_add(total)).filter(|v| i64::try_from(*v).is_ok()).ok_or_else(range)?;
+        total = number
+            .checked_mul(*unit)
+            .and_then(|v| v.checked_add(total))
+            .filter(|v| i64::try_from(*v).is_ok())
+            .ok_or_else(range)?;
     }
     i64::try_from(total).map_err(|_| range())
 }
@@ -262,7 +286,15 @@ mod tests {
 
     #[test]
     fn floats_are_gos() {
-        for (text, want) in [("1", Some(1.0)), ("+5", Some(5.0)), ("1_000", Some(1000.0)), (".5", Some(0.5)), ("1e3", Some(1000.0))] {
+        for (text, want) in [
+            ("1", Some(1.0)),
+            ("+5", Some(5.0)),
+            ("1_000", Some(1000.0)),
+            (".5", Some(0.5)),
+            ("1e3", Some(1000.0)),
+            ("0x1p3", Some(8.0)),
+            ("-0x1.8p1", Some(-3.0)),
+        ] {
             assert_eq!(parse_float(text).ok(), want, "{text}");
         }
         for text in ["", "0x10", "1__0", "-nan", "x", "1 ", "_1"] {
@@ -277,10 +309,24 @@ mod tests {
 
     #[test]
     fn durations_are_gos_and_prometheus() {
-        for (text, want) in [("1.5h", Some(5400 * SECOND_NS)), ("-5m", Some(-300 * SECOND_NS)), ("-0", Some(0)), ("1d", None), ("5", None), ("1h0.0m0s", Some(3600 * SECOND_NS))] {
+        for (text, want) in [
+            ("1.5h", Some(5400 * SECOND_NS)),
+            ("-5m", Some(-300 * SECOND_NS)),
+            ("-0", Some(0)),
+            ("1d", None),
+            ("5", None),
+            ("1h0.0m0s", Some(3600 * SECOND_NS)),
+        ] {
             assert_eq!(parse_go_duration(text), want, "{text}");
         }
-        for (ns, want) in [(0, "0s"), (1, "1ns"), (1_500, "1.5µs"), (250_000_000, "250ms"), (3600 * SECOND_NS, "1h0m0s"), (-2 * SECOND_NS, "-2s")] {
+        for (ns, want) in [
+            (0, "0s"),
+            (1, "1ns"),
+            (1_500, "1.5µs"),
+            (250_000_000, "250ms"),
+            (3600 * SECOND_NS, "1h0m0s"),
+            (-2 * SECOND_NS, "-2s"),
+        ] {
             assert_eq!(format_go_duration(ns), want);
         }
         assert_eq!(parse_prometheus_duration("1h30m"), Ok(5400 * SECOND_NS));
@@ -293,7 +339,16 @@ mod tests {
 
     #[test]
     fn bytes_are_humanizes() {
-        for (text, want) in [("2 kb", Some(2000)), ("1,000", Some(1000)), ("5 ", Some(5)), ("2.5KiB", Some(2560)), (".5", Some(0)), ("-1", None), ("1e3", None), ("x", None)] {
+        for (text, want) in [
+            ("2 kb", Some(2000)),
+            ("1,000", Some(1000)),
+            ("5 ", Some(5)),
+            ("2.5KiB", Some(2560)),
+            (".5", Some(0)),
+            ("-1", None),
+            ("1e3", None),
+            ("x", None),
+        ] {
             assert_eq!(parse_bytes(text), want, "{text}");
         }
         for (bytes, want) in [(2560, "2.6kB"), (1_000_000_000, "1.0GB"), (20_000, "20kB"), (9, "9B"), (209_715_200, "210MB")] {
