@@ -11,13 +11,22 @@
 //! ```
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod columnar;
+mod cursor;
 pub mod error;
+mod extras;
 pub mod fetched;
+mod frame;
+mod histogram;
 pub mod l0;
+mod limits;
 pub mod logs;
 pub mod merge;
 pub mod metrics;
+mod rows;
 pub mod stats;
+mod table;
+mod tokens;
 
 pub use error::SegmentError;
 pub use fetched::Fetched;

@@ -5,15 +5,32 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::batch::Arena;
-use model::{LabelSet, Matcher, Slot, TimeRangeNs};
+use model::{LabelSet, Matcher, Slot, TimeRangeNs, TimestampNs};
 
+use crate::columnar::{Layout, logs_reader as reader};
+use crate::cursor::Cursor;
+use crate::frame::{self, Kind};
+use crate::l0::{self, DataFrame, EntryBlock};
+use crate::table::Table;
+use crate::tokens::TokenFilters;
 use crate::{Fetched, SegmentError};
 
 /// The opened tail of a log segment. Cheap to clone, immutable, cacheable.
 #[derive(Clone, Debug)]
 pub struct Index {
-    #[allow(dead_code)]
-    inner: Arc<()>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    table: Table,
+    data: Data,
+}
+
+#[derive(Debug)]
+enum Data {
+    Block(DataFrame),
+    Parquet(Layout, TokenFilters),
 }
 
 /// One stream of a segment.
@@ -81,71 +98,165 @@ impl Index {
     /// # Errors
     /// `Corrupt`, `Version`.
     pub fn open(object: &Bytes) -> Result<Index, SegmentError> {
-        let _ = object;
-        todo!("body follows in the next commit")
+        Index::open_tail(object, 0)
     }
 
-    /// Opens the tail: the bytes from `tail_offset` to the end of the object. Checksums are verified (S2).
+    /// Opens the tail: the bytes from `tail_offset` (or earlier) to the end of the object. Checksums are verified (S2).
     ///
     /// # Errors
     /// `Corrupt`, `Version`.
     pub fn open_tail(tail: &Bytes, tail_offset: u64) -> Result<Index, SegmentError> {
-        let _ = (tail, tail_offset);
-        todo!("body follows in the next commit")
+        let parts = frame::open_tail(tail, tail_offset)?;
+        let raw = frame::decompress(parts.index, "label table")?;
+        let mut cursor = Cursor::new(&raw, "label table");
+        let (table, data) = match parts.seal.kind {
+            Kind::BlockLogs => {
+                let frame = DataFrame::take(&mut cursor)?;
+                (Table::decode(&mut cursor)?, Data::Block(frame))
+            }
+            Kind::ParquetLogs => {
+                let table = Table::decode(&mut cursor)?;
+                let filters = TokenFilters::decode(parts.extras)?;
+                let layout = Layout::open(tail, tail_offset, parts.sums, table.rows_sum())?;
+                (table, Data::Parquet(layout, filters))
+            }
+            Kind::BlockMetrics | Kind::ParquetMetrics => {
+                return Err(SegmentError::corrupt("object holds metrics instead of logs"));
+            }
+        };
+        cursor.finish()?;
+        if let Data::Block(frame) = &data
+            && u64::from(frame.len) > parts.seal.tail_offset
+        {
+            return Err(SegmentError::corrupt("data frame is longer than the object"));
+        }
+        Ok(Index { inner: Arc::new(Inner { table, data }) })
     }
 
     /// Counts the streams.
     pub fn streams_len(&self) -> usize {
-        todo!("body follows in the next commit")
+        self.inner.table.len()
     }
 
     /// Counts the entries.
     pub fn rows(&self) -> u64 {
-        todo!("body follows in the next commit")
+        self.inner.table.rows_sum()
     }
 
     /// Returns the bytes this index keeps in memory, for a cache's accounting.
     pub fn memory_bytes(&self) -> usize {
-        todo!("body follows in the next commit")
+        let layout = match &self.inner.data {
+            Data::Block(_) => 0,
+            Data::Parquet(layout, filters) => layout.memory_bytes() + filters.memory_bytes(),
+        };
+        size_of::<Inner>() + self.inner.table.memory_bytes() + layout
     }
 
     /// Returns the streams that all matchers accept and whose entries overlap `range`, in segment order.
     pub fn select(&self, matchers: &[Matcher], range: TimeRangeNs) -> Vec<StreamEntry> {
-        let _ = (matchers, range);
-        todo!("body follows in the next commit")
+        self.ordinals(matchers, range).into_iter().map(|ordinal| self.entry(ordinal)).collect()
+    }
+
+    /// Returns every stream, in segment order.
+    pub fn all(&self) -> Vec<StreamEntry> {
+        (0..self.streams_len() as u32).map(|ordinal| self.entry(ordinal)).collect()
+    }
+
+    fn ordinals(&self, matchers: &[Matcher], range: TimeRangeNs) -> Vec<u32> {
+        let mut ordinals = self.inner.table.select(matchers);
+        ordinals.retain(|ordinal| {
+            let row = self.inner.table.row(*ordinal as usize);
+            row.rows > 0 && row.first < range.end.0 && row.last >= range.start.0
+        });
+        ordinals
+    }
+
+    fn entry(&self, ordinal: u32) -> StreamEntry {
+        let table = &self.inner.table;
+        let row = table.row(ordinal as usize);
+        let end = if row.rows == 0 { row.first } else { row.last + 1 };
+        StreamEntry {
+            labels: table.labels(ordinal as usize),
+            slot: Slot(row.slot),
+            ordinal,
+            rows: table.row_range(ordinal as usize),
+            range: TimeRangeNs::new(TimestampNs(row.first), TimestampNs(end)),
+            line_bytes: row.extra,
+        }
     }
 
     /// Returns the distinct label names of the matching streams, sorted.
     pub fn label_names(&self, matchers: &[Matcher], range: TimeRangeNs) -> Vec<String> {
-        let _ = (matchers, range);
-        todo!("body follows in the next commit")
+        self.inner.table.label_names(&self.ordinals(matchers, range))
     }
 
     /// Returns the distinct values of label `name` among the matching streams, sorted.
     pub fn label_values(&self, name: &str, matchers: &[Matcher], range: TimeRangeNs) -> Vec<String> {
-        let _ = (name, matchers, range);
-        todo!("body follows in the next commit")
+        self.inner.table.label_values(name, &self.ordinals(matchers, range))
     }
 
     /// Cuts a selection into chunks, one per row group, newest first; row groups whose token filter proves that a line
     /// cannot contain every one of `needles` (case-sensitive substrings, as of `|=`) are left out.
     pub fn chunks(&self, entries: &[StreamEntry], range: TimeRangeNs, needles: &[&[u8]]) -> Vec<Chunk> {
-        let _ = (entries, range, needles);
-        todo!("body follows in the next commit")
+        let mut chunks = match &self.inner.data {
+            Data::Block(_) => whole_block(entries),
+            Data::Parquet(layout, filters) => reader::chunks(layout, filters, entries, range, needles),
+        };
+        chunks.sort_by_key(|chunk| std::cmp::Reverse((chunk.range.end, chunk.row_group)));
+        chunks
     }
 
     /// Returns the byte ranges of the object that [`Index::decode`] will read for `chunk`, coalesced, ascending.
     pub fn plan_ranges(&self, chunk: &Chunk, projection: Projection) -> Vec<Range<u64>> {
-        let _ = (chunk, projection);
-        todo!("body follows in the next commit")
+        match &self.inner.data {
+            Data::Block(frame) => vec![0..u64::from(frame.len)],
+            Data::Parquet(layout, _) => reader::plan(layout, chunk, projection),
+        }
     }
 
     /// Decodes a chunk: all rows of its runs (whole pages may lie outside the asked time; the caller trims by timestamp).
     ///
     /// # Errors
     /// `NotFetched` where a planned range is missing, `Corrupt` where a checksum or a promise of the format fails.
+    ///
+    /// # Panics
+    /// If `chunk` is of another segment.
     pub fn decode(&self, chunk: &Chunk, projection: Projection, fetched: &Fetched) -> Result<EntryColumns, SegmentError> {
-        let _ = (chunk, projection, fetched);
-        todo!("body follows in the next commit")
+        match &self.inner.data {
+            Data::Block(frame) => {
+                let raw = frame.open(&fetched.get(0..u64::from(frame.len))?)?;
+                Ok(pick(&l0::decode_entries(&raw, &self.inner.table)?, chunk, projection))
+            }
+            Data::Parquet(layout, _) => reader::decode(layout, chunk, projection, fetched),
+        }
     }
+}
+
+fn whole_block(entries: &[StreamEntry]) -> Vec<Chunk> {
+    let cover =
+        entries.iter().map(|entry| entry.range).reduce(|a, b| TimeRangeNs { start: a.start.min(b.start), end: a.end.max(b.end) });
+    let runs = entries.iter().enumerate().map(|(index, entry)| (index as u32, entry.rows.clone())).collect();
+    cover.map(|range| Chunk { row_group: 0, range, runs }).into_iter().collect()
+}
+
+fn pick(block: &EntryBlock, chunk: &Chunk, projection: Projection) -> EntryColumns {
+    let mut columns = EntryColumns::default();
+    for (stream, rows) in &chunk.runs {
+        let start = columns.timestamps.len() as u32;
+        let rows = rows.start as usize..rows.end as usize;
+        columns.timestamps.extend_from_slice(&block.timestamps[rows.clone()]);
+        for row in rows {
+            if projection.lines {
+                columns.lines.push(block.lines.get(row));
+            }
+            if projection.line_lens {
+                columns.line_lens.push(block.lines.get(row).len() as u32);
+            }
+            if projection.metadata {
+                columns.metadata.push(block.metadata.get(row));
+            }
+        }
+        columns.runs.push((*stream, start..columns.timestamps.len() as u32));
+    }
+    columns
 }

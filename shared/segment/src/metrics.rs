@@ -6,13 +6,32 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::{Exemplar, Histogram, LabelSet, Matcher, MetricMetadata, SeriesId, Slot, TimeRangeMs, TimestampMs};
 
+use crate::columnar::{Layout, metrics_reader as reader};
+use crate::cursor::Cursor;
+use crate::extras::{Extras, OrdinalExemplar};
+use crate::frame::{self, Kind};
+use crate::l0::{self, DataFrame};
+use crate::table::Table;
 use crate::{Fetched, SegmentError};
 
 /// The opened tail of a metrics segment: label table, row ranges, page places. Cheap to clone, immutable, cacheable.
 #[derive(Clone, Debug)]
 pub struct Index {
-    #[allow(dead_code)]
-    inner: Arc<()>,
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    table: Table,
+    data: Data,
+    /// The compressed frame of exemplars and metadata, empty where there are none.
+    extras: Bytes,
+}
+
+#[derive(Debug)]
+enum Data {
+    Block(DataFrame),
+    Parquet(Layout),
 }
 
 /// One series of a segment.
@@ -107,6 +126,22 @@ impl SeriesColumns {
     }
 }
 
+impl SeriesColumns {
+    /// Copies some series out of the columns of all.
+    fn pick(&self, entries: &[SeriesEntry]) -> SeriesColumns {
+        let mut picked = SeriesColumns::default();
+        for entry in entries {
+            let slices = self.series(entry.ordinal as usize);
+            picked.timestamps.extend_from_slice(slices.timestamps);
+            picked.values.extend_from_slice(slices.values);
+            picked.start_timestamps.extend_from_slice(slices.start_timestamps);
+            picked.histograms.extend_from_slice(slices.histograms);
+            picked.ends.push((picked.timestamps.len() as u32, picked.histograms.len() as u32));
+        }
+        picked
+    }
+}
+
 /// An exemplar and the series it belongs to.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeriesExemplar {
@@ -122,66 +157,140 @@ impl Index {
     /// # Errors
     /// `Corrupt`, `Version`.
     pub fn open(object: &Bytes) -> Result<Index, SegmentError> {
-        let _ = object;
-        todo!("body follows in the next commit")
+        Index::open_tail(object, 0)
     }
 
-    /// Opens the tail: the bytes from `tail_offset` to the end of the object. Checksums are verified (S2).
+    /// Opens the tail: the bytes from `tail_offset` (or earlier) to the end of the object. Checksums are verified (S2).
     ///
     /// # Errors
     /// `Corrupt`, `Version`.
     pub fn open_tail(tail: &Bytes, tail_offset: u64) -> Result<Index, SegmentError> {
-        let _ = (tail, tail_offset);
-        todo!("body follows in the next commit")
+        let parts = frame::open_tail(tail, tail_offset)?;
+        let raw = frame::decompress(parts.index, "label table")?;
+        let mut cursor = Cursor::new(&raw, "label table");
+        let (table, data) = match parts.seal.kind {
+            Kind::BlockMetrics => {
+                let frame = DataFrame::take(&mut cursor)?;
+                (Table::decode(&mut cursor)?, Data::Block(frame))
+            }
+            Kind::ParquetMetrics => {
+                let table = Table::decode(&mut cursor)?;
+                let layout = Layout::open(tail, tail_offset, parts.sums, table.rows_sum())?;
+                (table, Data::Parquet(layout))
+            }
+            Kind::BlockLogs | Kind::ParquetLogs => return Err(SegmentError::corrupt("object holds logs instead of metrics")),
+        };
+        cursor.finish()?;
+        if let Data::Block(frame) = &data
+            && u64::from(frame.len) > parts.seal.tail_offset
+        {
+            return Err(SegmentError::corrupt("data frame is longer than the object"));
+        }
+        let extras = Bytes::copy_from_slice(parts.extras);
+        Ok(Index { inner: Arc::new(Inner { table, data, extras }) })
     }
 
     /// Counts the series.
     pub fn series_len(&self) -> usize {
-        todo!("body follows in the next commit")
+        self.inner.table.len()
     }
 
     /// Counts the samples.
     pub fn rows(&self) -> u64 {
-        todo!("body follows in the next commit")
+        self.inner.table.rows_sum()
     }
 
     /// Returns the bytes this index keeps in memory, for a cache's accounting.
     pub fn memory_bytes(&self) -> usize {
-        todo!("body follows in the next commit")
+        let layout = match &self.inner.data {
+            Data::Block(_) => 0,
+            Data::Parquet(layout) => layout.memory_bytes(),
+        };
+        size_of::<Inner>() + self.inner.table.memory_bytes() + self.inner.extras.len() + layout
     }
 
     /// Returns the series that all matchers accept and whose samples overlap `range`, in segment order.
     pub fn select(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<SeriesEntry> {
-        let _ = (matchers, range);
-        todo!("body follows in the next commit")
+        self.ordinals(matchers, range).into_iter().map(|ordinal| self.entry(ordinal)).collect()
+    }
+
+    /// Returns every series, in segment order.
+    pub fn all(&self) -> Vec<SeriesEntry> {
+        (0..self.series_len() as u32).map(|ordinal| self.entry(ordinal)).collect()
+    }
+
+    fn ordinals(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<u32> {
+        let mut ordinals = self.inner.table.select(matchers);
+        ordinals.retain(|ordinal| {
+            let row = self.inner.table.row(*ordinal as usize);
+            row.rows > 0 && row.first < range.end.0 && row.last >= range.start.0
+        });
+        ordinals
+    }
+
+    fn entry(&self, ordinal: u32) -> SeriesEntry {
+        let table = &self.inner.table;
+        let row = table.row(ordinal as usize);
+        let labels = table.labels(ordinal as usize);
+        let end = if row.rows == 0 { row.first } else { row.last + 1 };
+        SeriesEntry {
+            id: SeriesId::of(&labels),
+            labels,
+            slot: Slot(row.slot),
+            ordinal,
+            rows: table.row_range(ordinal as usize),
+            range: TimeRangeMs::new(TimestampMs(row.first), TimestampMs(end)),
+        }
     }
 
     /// Returns the distinct label names of the matching series, sorted.
     pub fn label_names(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String> {
-        let _ = (matchers, range);
-        todo!("body follows in the next commit")
+        self.inner.table.label_names(&self.ordinals(matchers, range))
     }
 
     /// Returns the distinct values of label `name` among the matching series, sorted.
     pub fn label_values(&self, name: &str, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String> {
-        let _ = (name, matchers, range);
-        todo!("body follows in the next commit")
+        self.inner.table.label_values(name, &self.ordinals(matchers, range))
     }
 
     /// Returns the byte ranges of the object that [`Index::decode`] will read, coalesced, ascending. Entries must come in
     /// ascending `ordinal`, as [`Index::select`] returns them. A part of the tail is never named.
     pub fn plan_ranges(&self, entries: &[SeriesEntry], projection: Projection) -> Vec<Range<u64>> {
-        let _ = (entries, projection);
-        todo!("body follows in the next commit")
+        if entries.is_empty() {
+            return Vec::new();
+        }
+        match &self.inner.data {
+            Data::Block(frame) => vec![0..u64::from(frame.len)],
+            Data::Parquet(layout) => reader::plan(layout, &self.inner.table, entries, projection),
+        }
     }
 
     /// Decodes the samples of `entries` (ascending `ordinal`): whole series, `ends` in the order of `entries`.
     ///
     /// # Errors
     /// `NotFetched` where a planned range is missing, `Corrupt` where a checksum or a promise of the format fails.
-    pub fn decode(&self, entries: &[SeriesEntry], projection: Projection, fetched: &Fetched) -> Result<SeriesColumns, SegmentError> {
-        let _ = (entries, projection, fetched);
-        todo!("body follows in the next commit")
+    ///
+    /// # Panics
+    /// If `entries` are of another segment.
+    pub fn decode(
+        &self,
+        entries: &[SeriesEntry],
+        projection: Projection,
+        fetched: &Fetched,
+    ) -> Result<SeriesColumns, SegmentError> {
+        assert!(entries.windows(2).all(|pair| pair[0].ordinal < pair[1].ordinal), "entries ascend by ordinal");
+        if entries.is_empty() {
+            return Ok(SeriesColumns::default());
+        }
+        match &self.inner.data {
+            Data::Block(frame) => {
+                let raw = frame.open(&fetched.get(0..u64::from(frame.len))?)?;
+                let columns = l0::decode_samples(&raw, &self.inner.table)?.into_columns();
+                let all = entries.len() == self.series_len();
+                Ok(if all { columns } else { columns.pick(entries) })
+            }
+            Data::Parquet(layout) => reader::decode(layout, &self.inner.table, entries, projection, fetched),
+        }
     }
 
     /// Returns the exemplars inside `range` of the series that all matchers accept, series by series, time ascending.
@@ -190,8 +299,23 @@ impl Index {
     /// # Errors
     /// `Corrupt`.
     pub fn exemplars(&self, matchers: &[Matcher], range: TimeRangeMs) -> Result<Vec<SeriesExemplar>, SegmentError> {
-        let _ = (matchers, range);
-        todo!("body follows in the next commit")
+        let extras = self.extras()?;
+        let mut selected = vec![false; self.series_len()];
+        self.inner.table.select(matchers).into_iter().for_each(|ordinal| selected[ordinal as usize] = true);
+        let wanted = extras.exemplars.into_iter().filter(|exemplar| {
+            let timestamp = exemplar.exemplar.timestamp;
+            selected[exemplar.ordinal as usize] && range.start <= timestamp && timestamp < range.end
+        });
+        let mut labels: Option<(u32, LabelSet)> = None;
+        let exemplars = wanted.map(|OrdinalExemplar { ordinal, exemplar }| {
+            let shared = match &labels {
+                Some((last, shared)) if *last == ordinal => shared.clone(),
+                _ => self.inner.table.labels(ordinal as usize),
+            };
+            labels = Some((ordinal, shared.clone()));
+            SeriesExemplar { labels: shared, exemplar }
+        });
+        Ok(exemplars.collect())
     }
 
     /// Returns the metadata of metric families, sorted. It lies in the tail.
@@ -199,6 +323,13 @@ impl Index {
     /// # Errors
     /// `Corrupt`.
     pub fn metadata(&self) -> Result<Vec<MetricMetadata>, SegmentError> {
-        todo!("body follows in the next commit")
+        self.extras().map(|extras| extras.metadata)
+    }
+
+    pub(crate) fn extras(&self) -> Result<Extras, SegmentError> {
+        if self.inner.extras.is_empty() {
+            return Ok(Extras::default());
+        }
+        Extras::decode(&frame::decompress(&self.inner.extras, "exemplars and metadata")?, self.series_len())
     }
 }

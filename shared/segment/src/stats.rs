@@ -94,7 +94,11 @@ impl LabelFilter {
     /// Takes stored bytes.
     pub fn from_bytes(bytes: Vec<u8>) -> Result<LabelFilter, SegmentError> {
         if bytes.len() > FILTER_BYTES_MAX {
-            return Err(SegmentError::TooLarge { what: "label filter", value: bytes.len() as u64, limit: FILTER_BYTES_MAX as u64 });
+            return Err(SegmentError::TooLarge {
+                what: "label filter",
+                value: bytes.len() as u64,
+                limit: FILTER_BYTES_MAX as u64,
+            });
         }
         Ok(LabelFilter(bytes))
     }
@@ -106,7 +110,8 @@ impl LabelFilter {
 
     /// Reports whether the pair may be inside. False is certain.
     pub fn may_contain(&self, name: &str, value: &str) -> bool {
-        self.0.is_empty() || probes(LabelFilter::hash(name, value), self.0.len()).all(|bit| self.0[bit / 8] & (1 << (bit % 8)) != 0)
+        self.0.is_empty()
+            || probes(LabelFilter::hash(name, value), self.0.len()).all(|bit| self.0[bit / 8] & (1 << (bit % 8)) != 0)
     }
 }
 

@@ -1,0 +1,18 @@
+//! Bounds of the format, each with its reason.
+
+/// Rows of a Parquet row group of metrics (S3).
+pub const METRIC_ROWS_PER_GROUP: usize = 1 << 20;
+/// Rows of a Parquet row group of logs: few streams, short time, about 13 MB of lines.
+pub const LOG_ROWS_PER_GROUP: usize = 1 << 16;
+/// Bytes of lines in a row group of logs (S3).
+pub const LOG_BYTES_PER_GROUP: usize = 64 << 20;
+/// Rows of a page: one series is read by decoding one or two pages of each column.
+pub const ROWS_PER_PAGE: usize = 16_384;
+/// Label columns of a Parquet file (S3); the rest is in a map.
+pub const LABEL_COLUMNS_MAX: usize = 64;
+/// Columns of structured metadata in a Parquet file; the rest is in a map.
+pub const METADATA_COLUMNS_MAX: usize = 32;
+/// Bytes of one decompressed frame: what a reader is ready to allocate for one checksummed part.
+pub const FRAME_BYTES_MAX: usize = 1 << 30;
+/// Series or streams of one segment: ordinals are 32 bits, and the table has to fit into memory.
+pub const SERIES_MAX: usize = 1 << 26;

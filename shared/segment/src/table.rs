@@ -1,0 +1,532 @@
+//! The label table: each series or stream of a segment once, with its labels, slot, rows and times. L0 and L1+ share it.
+
+use std::ops::Range;
+
+use hashbrown::HashTable;
+use model::labels::{Iter, put_varint, take_varint};
+use model::{LabelSet, Matcher, SlotRange};
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::SegmentError;
+use crate::cursor::{Cursor, put_bytes, put_zigzag};
+use crate::limits::SERIES_MAX;
+use crate::stats::LabelFilter;
+
+/// What the table says of one series beside its labels. Times are in the signal's unit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Row {
+    pub(crate) slot: u16,
+    /// Rows in the segment.
+    pub(crate) rows: u64,
+    /// First and last time; equal and 0 where `rows` is 0.
+    pub(crate) first: i64,
+    pub(crate) last: i64,
+    /// Which columns hold something: bits of [`columns`].
+    pub(crate) columns: u8,
+    /// Scale of `v_int`: see [`crate::scale`].
+    pub(crate) scale: i8,
+    /// Histogram rows (metrics) or bytes of lines (logs).
+    pub(crate) extra: u64,
+}
+
+/// Bits of [`Row::columns`].
+pub(crate) mod columns {
+    pub(crate) const INT: u8 = 1;
+    pub(crate) const DOUBLE: u8 = 2;
+    pub(crate) const HISTOGRAM: u8 = 4;
+    pub(crate) const START: u8 = 8;
+}
+
+/// Cuts a canonical encoding into `(name, value, whole pair)`; stops at the first breach.
+pub(crate) struct Pairs<'a>(pub(crate) &'a [u8]);
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (&'a [u8], &'a [u8], &'a [u8]);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let start = self.0;
+        let name = take_item(&mut self.0)?;
+        let value = take_item(&mut self.0)?;
+        Some((name, value, &start[..start.len() - self.0.len()]))
+    }
+}
+
+#[inline]
+fn take_item<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let len = match bytes.first() {
+        Some(byte) if *byte < 0x80 => {
+            *bytes = &bytes[1..];
+            usize::from(*byte)
+        }
+        _ => usize::try_from(take_varint(bytes)?).ok()?,
+    };
+    let (head, tail) = bytes.split_at_checked(len)?;
+    *bytes = tail;
+    Some(head)
+}
+
+/// Collects the table while a segment is written, series by series in segment order.
+#[derive(Default)]
+pub(crate) struct TableBuilder {
+    /// Distinct label names, back to back, and where each ends.
+    names: Interned,
+    /// Distinct pairs, canonically encoded.
+    pairs: Interned,
+    pair_names: Vec<u32>,
+    series_pairs: Vec<u32>,
+    series_ends: Vec<u32>,
+    rows: Vec<Row>,
+}
+
+#[derive(Default)]
+struct Interned {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+    ids: HashTable<u32>,
+}
+
+impl Interned {
+    fn get(&self, id: u32) -> &[u8] {
+        slice_of(&self.bytes, &self.ends, id)
+    }
+
+    fn intern(&mut self, item: &[u8]) -> (u32, bool) {
+        let hash = xxh3_64(item);
+        let (bytes, ends) = (&self.bytes, &self.ends);
+        if let Some(id) = self.ids.find(hash, |id| slice_of(bytes, ends, *id) == item) {
+            return (*id, false);
+        }
+        let id = self.ends.len() as u32;
+        self.bytes.extend_from_slice(item);
+        self.ends.push(self.bytes.len());
+        let (bytes, ends) = (&self.bytes, &self.ends);
+        self.ids.insert_unique(hash, id, |id| xxh3_64(slice_of(bytes, ends, *id)));
+        (id, true)
+    }
+}
+
+#[inline]
+fn slice_of<'a>(bytes: &'a [u8], ends: &[usize], id: u32) -> &'a [u8] {
+    let start = if id == 0 { 0 } else { ends[id as usize - 1] };
+    &bytes[start..ends[id as usize]]
+}
+
+impl TableBuilder {
+    /// Appends a series; `labels` is a canonical encoding.
+    pub(crate) fn push(&mut self, labels: &[u8], row: Row) {
+        let previous = match self.series_ends.len() {
+            0 => 0..0,
+            1 => 0..self.series_ends[0] as usize,
+            n => self.series_ends[n - 2] as usize..self.series_ends[n - 1] as usize,
+        };
+        for (position, (name, _, pair)) in Pairs(labels).enumerate() {
+            // Neighbours share most pairs: comparing one beats hashing it.
+            let neighbour = previous.start + position;
+            let id = match self.series_pairs.get(neighbour) {
+                Some(id) if neighbour < previous.end && self.pairs.get(*id) == pair => *id,
+                _ => self.intern(name, pair),
+            };
+            self.series_pairs.push(id);
+        }
+        self.series_ends.push(self.series_pairs.len() as u32);
+        self.rows.push(row);
+    }
+
+    fn intern(&mut self, name: &[u8], pair: &[u8]) -> u32 {
+        let (id, fresh) = self.pairs.intern(pair);
+        if fresh {
+            let (name, _) = self.names.intern(name);
+            self.pair_names.push(name);
+        }
+        id
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(crate) fn row_mut(&mut self, index: usize) -> &mut Row {
+        &mut self.rows[index]
+    }
+
+    pub(crate) fn rows_sum(&self) -> u64 {
+        self.rows.iter().map(|row| row.rows).sum()
+    }
+
+    /// Returns the cover of all slots; all of them for an empty table.
+    pub(crate) fn slots(&self) -> SlotRange {
+        let lo = self.rows.iter().map(|row| row.slot).min();
+        let hi = self.rows.iter().map(|row| row.slot).max();
+        lo.zip(hi).map_or(SlotRange::ALL, |(lo, hi)| SlotRange { lo, hi: hi + 1 })
+    }
+
+    /// Returns first and last time of all rows.
+    pub(crate) fn times(&self) -> Option<(i64, i64)> {
+        let filled = || self.rows.iter().filter(|row| row.rows > 0);
+        Some((filled().map(|row| row.first).min()?, filled().map(|row| row.last).max()?))
+    }
+
+    /// Returns the filter over pairs whose name `keep` accepts.
+    pub(crate) fn filter(&self, keep: impl Fn(&[u8]) -> bool) -> LabelFilter {
+        let kept: Vec<bool> = (0..self.names.ends.len() as u32).map(|name| keep(self.names.get(name))).collect();
+        let mut hashes = Vec::new();
+        for (id, name) in self.pair_names.iter().enumerate() {
+            if kept[*name as usize] {
+                hashes.extend(Iter::over(self.pairs.get(id as u32)).map(|(name, value)| LabelFilter::hash(name, value)));
+            }
+        }
+        LabelFilter::build(&hashes)
+    }
+
+    /// Returns how many series have each label name, by name.
+    pub(crate) fn name_counts(&self) -> Vec<(&[u8], u64)> {
+        let mut counts = vec![0u64; self.names.ends.len()];
+        self.series_pairs.iter().for_each(|pair| counts[self.pair_names[*pair as usize] as usize] += 1);
+        counts.into_iter().enumerate().map(|(id, count)| (self.names.get(id as u32), count)).collect()
+    }
+
+    /// Iterates over the distinct pairs as (label name, encoded pair).
+    pub(crate) fn pairs_of(&self, series: usize) -> impl Iterator<Item = (&[u8], &[u8], u32)> {
+        let start = if series == 0 { 0 } else { self.series_ends[series - 1] as usize };
+        self.series_pairs[start..self.series_ends[series] as usize].iter().filter_map(|id| {
+            let (name, value, _) = Pairs(self.pairs.get(*id)).next()?;
+            Some((name, value, *id))
+        })
+    }
+
+    /// Appends the table to `out`. Layout: `FORMAT.md`, "label table".
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.names.ends.len() as u64);
+        (0..self.names.ends.len() as u32).for_each(|name| put_bytes(out, self.names.get(name)));
+        put_varint(out, self.pair_names.len() as u64);
+        self.pair_names.iter().for_each(|name| put_varint(out, u64::from(*name)));
+        let value = |id: usize| Pairs(self.pairs.get(id as u32)).next().map_or(&[][..], |(_, value, _)| value);
+        (0..self.pair_names.len()).for_each(|id| put_varint(out, value(id).len() as u64));
+        (0..self.pair_names.len()).for_each(|id| out.extend_from_slice(value(id)));
+        put_varint(out, self.rows.len() as u64);
+        let mut start = 0;
+        for end in &self.series_ends {
+            put_varint(out, u64::from(end - start));
+            start = *end;
+        }
+        self.encode_series_pairs(out);
+        for row in &self.rows {
+            out.extend_from_slice(&row.slot.to_le_bytes());
+        }
+        self.rows.iter().for_each(|row| put_varint(out, row.rows));
+        let mut base = 0;
+        for row in &self.rows {
+            put_zigzag(out, row.first.wrapping_sub(base));
+            base = row.first;
+        }
+        self.rows.iter().for_each(|row| put_varint(out, row.last.wrapping_sub(row.first) as u64));
+        out.extend(self.rows.iter().map(|row| row.columns));
+        out.extend(self.rows.iter().map(|row| row.scale as u8));
+        self.rows.iter().for_each(|row| put_varint(out, row.extra));
+    }
+
+    /// Writes pair ids position by position, each as the difference to the last series that has the position.
+    fn encode_series_pairs(&self, out: &mut Vec<u8>) {
+        let bounds: Vec<(u32, u32)> =
+            std::iter::once(0).chain(self.series_ends.iter().copied()).zip(self.series_ends.iter().copied()).collect();
+        let widest = bounds.iter().map(|(start, end)| end - start).max().unwrap_or(0);
+        for position in 0..widest {
+            let mut previous = 0i64;
+            for (start, end) in &bounds {
+                if start + position < *end {
+                    let id = i64::from(self.series_pairs[(start + position) as usize]);
+                    put_zigzag(out, id - previous);
+                    previous = id;
+                }
+            }
+        }
+    }
+}
+
+/// The table of an opened segment.
+///
+/// # Invariants
+/// Pair ids name pairs, pairs name names; labels of a series ascend by name; `row_ends` ascends.
+#[derive(Debug, Default)]
+pub(crate) struct Table {
+    names: Vec<Box<str>>,
+    pair_names: Vec<u32>,
+    values: Box<str>,
+    value_ends: Vec<u32>,
+    series_pairs: Vec<u32>,
+    series_ends: Vec<u32>,
+    rows: Vec<Row>,
+    row_ends: Vec<u64>,
+}
+
+impl Table {
+    /// Takes a table off the cursor, verifying every invariant.
+    pub(crate) fn decode(cursor: &mut Cursor<'_>) -> Result<Table, SegmentError> {
+        let names_len = cursor.count()?;
+        let names = (0..names_len).map(|_| cursor.text().map(Box::from)).collect::<Result<Vec<Box<str>>, _>>()?;
+        if names.iter().any(|name| name.is_empty()) {
+            return Err(cursor.fail("has an empty label name"));
+        }
+        let pairs_len = cursor.count()?;
+        let pair_names = (0..pairs_len).map(|_| cursor.u32_varint()).collect::<Result<Vec<u32>, _>>()?;
+        if pair_names.iter().any(|name| *name as usize >= names.len()) {
+            return Err(cursor.fail("has a pair without a name"));
+        }
+        let (values, value_ends) = decode_values(cursor, pairs_len)?;
+        let series_len = cursor.count()?;
+        if series_len > SERIES_MAX {
+            return Err(cursor.fail("has too many series"));
+        }
+        let (series_pairs, series_ends) = decode_series_pairs(cursor, series_len, pairs_len)?;
+        let (rows, row_ends) = decode_rows(cursor, series_len)?;
+        let table = Table { names, pair_names, values, value_ends, series_pairs, series_ends, rows, row_ends };
+        table.verify_order().ok_or_else(|| cursor.fail("has labels out of order"))?;
+        Ok(table)
+    }
+
+    fn verify_order(&self) -> Option<()> {
+        // Ranks make the check one integer comparison per label.
+        let mut order: Vec<u32> = (0..self.names.len() as u32).collect();
+        order.sort_unstable_by(|a, b| self.names[*a as usize].cmp(&self.names[*b as usize]));
+        let mut ranks = vec![0u32; self.names.len()];
+        order.iter().enumerate().for_each(|(rank, name)| ranks[*name as usize] = rank as u32);
+        let distinct = order.windows(2).all(|pair| self.names[pair[0] as usize] != self.names[pair[1] as usize]);
+        let sorted = (0..self.len()).all(|series| {
+            let rank = |pair: &u32| ranks[self.pair_names[*pair as usize] as usize];
+            self.pairs(series).windows(2).all(|pair| rank(&pair[0]) < rank(&pair[1]))
+        });
+        (distinct && sorted).then_some(())
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    pub(crate) fn rows_sum(&self) -> u64 {
+        self.row_ends.last().copied().unwrap_or(0)
+    }
+
+    pub(crate) fn row(&self, series: usize) -> &Row {
+        &self.rows[series]
+    }
+
+    /// Returns the rows of a series in the segment.
+    pub(crate) fn row_range(&self, series: usize) -> Range<u64> {
+        let start = if series == 0 { 0 } else { self.row_ends[series - 1] };
+        start..self.row_ends[series]
+    }
+
+    fn pairs(&self, series: usize) -> &[u32] {
+        let start = if series == 0 { 0 } else { self.series_ends[series - 1] as usize };
+        &self.series_pairs[start..self.series_ends[series] as usize]
+    }
+
+    fn pair(&self, id: u32) -> (&str, &str) {
+        let start = if id == 0 { 0 } else { self.value_ends[id as usize - 1] as usize };
+        (&self.names[self.pair_names[id as usize] as usize], &self.values[start..self.value_ends[id as usize] as usize])
+    }
+
+    /// Builds the label set of a series.
+    pub(crate) fn labels(&self, series: usize) -> LabelSet {
+        let mut encoded = Vec::with_capacity(128);
+        for id in self.pairs(series) {
+            let (name, value) = self.pair(*id);
+            model::labels::encode_label(&mut encoded, name.as_bytes(), value.as_bytes());
+        }
+        LabelSet::from_encoded(&encoded).expect("decode verified order, text and emptiness")
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.values.len()
+            + self.names.iter().map(|name| name.len() + 16).sum::<usize>()
+            + 8 * self.pair_names.len()
+            + 4 * self.series_pairs.len()
+            + self.rows.len() * (size_of::<Row>() + 12)
+    }
+
+    /// Returns the series that all matchers accept, ascending.
+    pub(crate) fn select(&self, matchers: &[Matcher]) -> Vec<u32> {
+        let Some(verdicts) = Verdicts::new(self, matchers) else {
+            return Vec::new();
+        };
+        (0..self.len() as u32).filter(|series| verdicts.accept(self.pairs(*series as usize))).collect()
+    }
+
+    /// Returns the distinct label names of some series, sorted.
+    pub(crate) fn label_names(&self, series: &[u32]) -> Vec<String> {
+        let mut seen = vec![false; self.names.len()];
+        for series in series {
+            self.pairs(*series as usize).iter().for_each(|pair| seen[self.pair_names[*pair as usize] as usize] = true);
+        }
+        let mut names: Vec<String> =
+            self.names.iter().zip(seen).filter(|(_, seen)| *seen).map(|(name, _)| name.to_string()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Returns the distinct values of a label among some series, sorted.
+    pub(crate) fn label_values(&self, name: &str, series: &[u32]) -> Vec<String> {
+        let Some(name) = self.names.iter().position(|n| &**n == name) else {
+            return Vec::new();
+        };
+        let mut seen = vec![false; self.pair_names.len()];
+        for series in series {
+            let pair = self.pairs(*series as usize).iter().find(|pair| self.pair_names[**pair as usize] as usize == name);
+            if let Some(pair) = pair {
+                seen[*pair as usize] = true;
+            }
+        }
+        let mut values: Vec<String> =
+            (0..seen.len() as u32).filter(|id| seen[*id as usize]).map(|id| self.pair(id).1.to_owned()).collect();
+        values.sort_unstable();
+        values
+    }
+}
+
+/// Matchers evaluated once per distinct pair, so that a series costs one look per label.
+struct Verdicts {
+    /// Per pair: 0 not asked about, 1 accepted, 2 accepted and counted, 3 refused.
+    pairs: Vec<u8>,
+    /// Names that have to be present.
+    required: usize,
+}
+
+const ACCEPTED: u8 = 1;
+const COUNTED: u8 = 2;
+const REFUSED: u8 = 3;
+
+impl Verdicts {
+    /// Returns `None` where no series can match: a required name is not in the table.
+    fn new(table: &Table, matchers: &[Matcher]) -> Option<Verdicts> {
+        let mut names: Vec<&str> = matchers.iter().map(Matcher::name).collect();
+        names.sort_unstable();
+        names.dedup();
+        let mut verdicts = Verdicts { pairs: vec![0; table.pair_names.len()], required: 0 };
+        for name in names {
+            let of_name: Vec<&Matcher> = matchers.iter().filter(|matcher| matcher.name() == name).collect();
+            let required = of_name.iter().any(|matcher| !matcher.matches_empty());
+            let id = table.names.iter().position(|n| &**n == name);
+            match id {
+                None if required => return None,
+                None => continue,
+                Some(id) => verdicts.judge(table, id as u32, &of_name, required),
+            }
+        }
+        Some(verdicts)
+    }
+
+    fn judge(&mut self, table: &Table, name: u32, matchers: &[&Matcher], required: bool) {
+        self.required += usize::from(required);
+        for id in 0..table.pair_names.len() {
+            if table.pair_names[id] == name {
+                let value = table.pair(id as u32).1;
+                let accepted = matchers.iter().all(|matcher| matcher.matches(value));
+                self.pairs[id] = if !accepted {
+                    REFUSED
+                } else if required {
+                    COUNTED
+                } else {
+                    ACCEPTED
+                };
+            }
+        }
+    }
+
+    #[inline]
+    fn accept(&self, pairs: &[u32]) -> bool {
+        let mut counted = 0;
+        for pair in pairs {
+            match self.pairs[*pair as usize] {
+                REFUSED => return false,
+                COUNTED => counted += 1,
+                _ => {}
+            }
+        }
+        counted == self.required
+    }
+}
+
+fn decode_values(cursor: &mut Cursor<'_>, pairs: usize) -> Result<(Box<str>, Vec<u32>), SegmentError> {
+    let mut ends = Vec::with_capacity(pairs);
+    let mut end = 0u32;
+    for _ in 0..pairs {
+        let len = cursor.u32_varint()?;
+        if len == 0 {
+            return Err(cursor.fail("has an empty label value"));
+        }
+        end = end.checked_add(len).ok_or_else(|| cursor.fail("has values past 4 GiB"))?;
+        ends.push(end);
+    }
+    let values = std::str::from_utf8(cursor.take(end as usize)?).map_err(|_| cursor.fail("has values that are not UTF-8"))?;
+    if ends.iter().any(|end| !values.is_char_boundary(*end as usize)) {
+        return Err(cursor.fail("has values that are not UTF-8"));
+    }
+    Ok((values.into(), ends))
+}
+
+fn decode_series_pairs(cursor: &mut Cursor<'_>, series: usize, pairs: usize) -> Result<(Vec<u32>, Vec<u32>), SegmentError> {
+    let mut ends = Vec::with_capacity(series);
+    let (mut end, mut widest) = (0u32, 0u32);
+    for _ in 0..series {
+        let len = cursor.u32_varint()?;
+        widest = widest.max(len);
+        end = end.checked_add(len).ok_or_else(|| cursor.fail("has too many labels"))?;
+        ends.push(end);
+    }
+    cursor.expect_bytes(end as usize)?;
+    let mut ids = vec![0u32; end as usize];
+    let mut alive: Vec<(u32, u32)> = std::iter::once(0).chain(ends.iter().copied()).zip(ends.iter().copied()).collect();
+    for position in 0..widest {
+        alive.retain(|(start, end)| position < end - start);
+        let mut previous = 0i64;
+        for (start, _) in &alive {
+            let id = previous.wrapping_add(cursor.zigzag()?);
+            if id < 0 || id >= pairs as i64 {
+                return Err(cursor.fail("has a series with an unknown label pair"));
+            }
+            ids[(start + position) as usize] = id as u32;
+            previous = id;
+        }
+    }
+    Ok((ids, ends))
+}
+
+fn decode_rows(cursor: &mut Cursor<'_>, series: usize) -> Result<(Vec<Row>, Vec<u64>), SegmentError> {
+    let mut rows = vec![Row::default(); series];
+    let slots = cursor.take(2 * series)?;
+    for (row, slot) in rows.iter_mut().zip(slots.chunks_exact(2)) {
+        row.slot = u16::from_le_bytes([slot[0], slot[1]]);
+        if row.slot >= model::series::SLOT_COUNT {
+            return Err(cursor.fail("has a slot past the ring"));
+        }
+    }
+    let mut ends = Vec::with_capacity(series);
+    let mut end = 0u64;
+    for row in &mut rows {
+        row.rows = cursor.varint()?;
+        end = end.checked_add(row.rows).filter(|end| *end < 1 << 40).ok_or_else(|| cursor.fail("has too many rows"))?;
+        ends.push(end);
+    }
+    let mut base = 0i64;
+    for row in &mut rows {
+        row.first = base.wrapping_add(cursor.zigzag()?);
+        base = row.first;
+    }
+    for row in &mut rows {
+        row.last = i64::try_from(cursor.varint()?).ok().and_then(|span| row.first.checked_add(span)).unwrap_or(i64::MIN);
+        if row.last < row.first || row.last == i64::MAX {
+            return Err(cursor.fail("has a time range out of bounds"));
+        }
+    }
+    let flags = cursor.take(series)?;
+    let scales = cursor.take(series)?;
+    for ((row, flags), scale) in rows.iter_mut().zip(flags).zip(scales) {
+        row.columns = *flags;
+        row.scale = *scale as i8;
+    }
+    for row in &mut rows {
+        row.extra = cursor.varint()?;
+    }
+    Ok((rows, ends))
+}
