@@ -44,7 +44,7 @@ serve() {
 
 start_ns=$(($(date +%s) - 3600))000000000
 if [ -n "${LAMELLA_URL:-}" ]; then
-    "$target/load" roundtrip --url "$LAMELLA_URL" --start-ns "$start_ns" "$work"/files/*
+    "$target/load" roundtrip --url "$LAMELLA_URL" --push-url "${LAMELLA_WRITE_URL:-$LAMELLA_URL}" --start-ns "$start_ns" "$work"/files/*
     exit
 fi
 serve

@@ -15,6 +15,9 @@ pub struct Options {
     /// Base URL of the server.
     #[arg(long, default_value = "http://127.0.0.1:9009")]
     url: String,
+    /// Base URL to push to, where that is another than `url` (functions have one each).
+    #[arg(long)]
+    push_url: Option<String>,
     /// Only read back what an earlier run with the same files and times pushed.
     #[arg(long)]
     verify_only: bool,
@@ -57,7 +60,8 @@ fn lines(file: &Path) -> Result<Vec<String>> {
 }
 
 fn push(options: &Options, name: &str, lines: &[String]) -> Result<()> {
-    let client = Client::new(format!("{}/loki/api/v1/push", options.url), vec![("Content-Type", "application/x-protobuf")]);
+    let base = options.push_url.as_ref().unwrap_or(&options.url);
+    let client = Client::new(format!("{base}/loki/api/v1/push"), vec![("Content-Type", "application/x-protobuf")]);
     for (index, chunk) in lines.chunks(LINES_PER_REQUEST).enumerate() {
         let first = index * LINES_PER_REQUEST;
         let entries = chunk

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# Ingest, stored bytes and queries of Lamella and of the peers that Debian packages, on the same bytes in the same order.
+#
+#   tests/bench.sh [SERIES=10000] [STEPS=720] [ROUNDS=1]
+#   PEERS="lamella prometheus victoria-metrics" tests/bench.sh
+# The server is pinned to processor 0 and the client to processor 1; one server runs at a time.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+series=${1:-10000} steps=${2:-720} rounds=${3:-1}
+target=${CARGO_TARGET_DIR:-target}/release
+end_ms=$(($(date +%s) / 15 * 15 - 60))000
+work=$(mktemp -d)
+pid=
+finish() {
+    [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
+    wait 2>/dev/null || true
+    rm -rf "$work"
+}
+trap finish EXIT
+
+wait_for() {
+    for _ in $(seq 200); do
+        curl -fs "$1" >/dev/null && return
+        sleep 0.1
+    done
+    echo "$1 did not answer" >&2
+    cat "$work/log" >&2
+    exit 1
+}
+start() {
+    rm -rf "$work/data"
+    mkdir "$work/data"
+    case $1 in
+    lamella) taskset -c 0 "$target/lamella" serve --data-dir "$work/data" --listen 127.0.0.1:19130 ;;
+    prometheus)
+        echo 'global: {}' >"$work/prometheus.yml"
+        taskset -c 0 prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/data" \
+            --web.listen-address=127.0.0.1:19130 --web.enable-remote-write-receiver --web.enable-admin-api \
+            --storage.tsdb.retention.time=10y
+        ;;
+    victoria-metrics)
+        taskset -c 0 victoria-metrics -storageDataPath="$work/data" -httpListenAddr=127.0.0.1:19130 -retentionPeriod=100y \
+            -search.latencyOffset=0s -search.maxUniqueTimeseries=10000000
+        ;;
+    esac >"$work/log" 2>&1 &
+    pid=$!
+    wait_for http://127.0.0.1:19130/metrics
+}
+settle() { # flush and merge, so that bytes are what stays
+    case $1 in
+    lamella)
+        # Parts of closed hours are merged by the timer: wait until no object has come or gone for two of its rounds.
+        local before=none now
+        now=$(find "$work/data" -type f | sort | cksum)
+        while [ "$before" != "$now" ]; do
+            before=$now
+            sleep 12
+            now=$(find "$work/data/objects" -type f | sort | cksum)
+        done
+        ;;
+    prometheus) curl -fs -XPOST http://127.0.0.1:19130/api/v1/admin/tsdb/snapshot >/dev/null ;;
+    victoria-metrics) curl -fs http://127.0.0.1:19130/internal/force_flush >/dev/null; sleep 2; curl -fs http://127.0.0.1:19130/internal/force_merge >/dev/null; sleep 3 ;;
+    esac
+}
+cpu_seconds() { awk '{print ($14 + $15) / 100}' "/proc/$pid/stat"; }
+
+for round in $(seq "$rounds"); do
+    for peer in ${PEERS:-lamella prometheus victoria-metrics}; do
+        echo "-- $peer, round $round: $series series x $steps steps"
+        start "$peer"
+        taskset -c 1 "$target/load" metrics --url http://127.0.0.1:19130 --pid "$pid" --series "$series" --steps "$steps" --end-ms "$end_ms"
+        settle "$peer"
+        stored=$(du -sb "$work/data" | cut -f1)
+        [ "$peer" = prometheus ] && stored=$(du -sb "$work/data/snapshots" | cut -f1)
+        [ "$peer" = lamella ] && stored=$(du -sb "$work/data/objects" | cut -f1)
+        echo "after flush and merge: $(cpu_seconds) s CPU since start, $stored bytes, $(awk "BEGIN {printf \"%.3f\", $stored / ($series * $steps)}") bytes per sample, $(find "$work/data" -type f | wc -l) files"
+        taskset -c 1 "$target/load" queries --url http://127.0.0.1:19130 --pid "$pid" --end-ms "$end_ms"
+        kill "$pid"
+        wait "$pid" 2>/dev/null || true
+        pid=
+    done
+done
