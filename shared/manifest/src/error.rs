@@ -73,6 +73,14 @@ pub enum Error {
         /// Updates tried.
         attempts: u32,
     },
+    /// A replacement that no snapshot can have led to.
+    #[error("replacement in {window}: {reason}")]
+    Replacement {
+        /// The window.
+        window: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// A ring epoch is not valid.
     #[error("ring epoch {epoch}: {reason}")]
     Ring {
@@ -91,7 +99,7 @@ impl Error {
             Error::Corrupt { .. } => ErrorKind::Corrupt,
             Error::HeadTooLarge { .. } | Error::ItemTooLarge { .. } => ErrorKind::Limit,
             Error::AttemptTooOld { .. } | Error::SnapshotTooSlow { .. } | Error::Contended { .. } => ErrorKind::Unavailable,
-            Error::Dropped { .. } | Error::Ring { .. } => ErrorKind::Invalid,
+            Error::Dropped { .. } | Error::Replacement { .. } | Error::Ring { .. } => ErrorKind::Invalid,
         }
     }
 }

@@ -14,7 +14,11 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod catalog;
+mod codec;
 pub mod error;
+mod head;
+mod item;
 pub mod limits;
 mod manifest;
 mod part;

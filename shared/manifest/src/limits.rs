@@ -32,3 +32,9 @@ pub const READS_IN_FLIGHT: usize = 32;
 
 /// Bytes of a part's name filter.
 pub const NAME_FILTER_BYTES_MAX: usize = 512;
+
+/// Days of the catalog read one by one; a longer range queries the whole catalog.
+pub const CATALOG_GETS_MAX: i64 = 8;
+
+/// Hours a process remembers to be set in the catalog: a bound on its memory, not on what can be written.
+pub const KNOWN_HOURS_MAX: usize = 100_000;

@@ -1,5 +1,9 @@
 //! A segment as the manifest knows it: where it lies and what it may hold.
 
+mod encoding;
+
+pub(crate) use encoding::{read_part, write_part};
+
 use bytes::Bytes;
 use model::{Hour, Resolution, SegmentId, SlotRange, TimeRangeMs, TimestampMs};
 use store::keys::Window;

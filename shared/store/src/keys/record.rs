@@ -6,6 +6,8 @@ use model::{Hour, Resolution, SegmentId, Signal, TenantId};
 
 /// Sort-key prefix of L0 items.
 pub const L0_PREFIX: &str = "0#";
+/// Sort-key prefix of heads.
+pub const HEAD_PREFIX: &str = "HEAD";
 /// Sort-key prefix of a catalog's days.
 pub const DAY_PREFIX: &str = "D#";
 /// Sort-key prefix of ring epochs.
@@ -33,10 +35,18 @@ pub fn parse_l0_sort(sort: &str) -> Option<SegmentId> {
 /// Returns the key of a window's head at a resolution.
 pub fn head(tenant: &TenantId, signal: Signal, window: Window, resolution: Resolution) -> RecordKey {
     let sort = match resolution {
-        Resolution::Raw => "HEAD".to_owned(),
-        coarse => format!("HEAD#{}", coarse.as_str()),
+        Resolution::Raw => HEAD_PREFIX.to_owned(),
+        coarse => format!("{HEAD_PREFIX}#{}", coarse.as_str()),
     };
     RecordKey { partition: window_partition(tenant, signal, window), sort }
+}
+
+/// Parses the sort key of a head.
+pub fn parse_head_sort(sort: &str) -> Option<Resolution> {
+    match sort.strip_prefix(HEAD_PREFIX)? {
+        "" => Some(Resolution::Raw),
+        coarse => Resolution::parse(coarse.strip_prefix('#')?).filter(|resolution| *resolution != Resolution::Raw),
+    }
 }
 
 /// Returns the partition of a catalog.
@@ -79,7 +89,10 @@ mod tests {
         let tenant = TenantId::parse("team").unwrap();
         let hour = Hour(20_778 * 24 + 7);
         let cases = [
-            (l0_item(&tenant, Signal::Metrics, hour, SegmentId(1)), "S#team#metrics#2026-11-21T07 0#00000000000000000000000000000001"),
+            (
+                l0_item(&tenant, Signal::Metrics, hour, SegmentId(1)),
+                "S#team#metrics#2026-11-21T07 0#00000000000000000000000000000001",
+            ),
             (head(&tenant, Signal::Logs, Window::Day(20_778), Resolution::Raw), "S#team#logs#2026-11-21 HEAD"),
             (head(&tenant, Signal::Metrics, Window::Hour(hour), Resolution::OneHour), "S#team#metrics#2026-11-21T07 HEAD#1h"),
             (catalog_day(&tenant, Signal::Metrics, 20_778), "C#team#metrics D#2026-11-21"),

@@ -42,7 +42,9 @@ impl RecordStore for MemoryRecords {
         let first = RecordKey { partition: partition.to_owned(), sort: sort_prefix.to_owned() };
         let rows = self.rows();
         let hits = rows.range(first..).take_while(|(key, _)| key.partition == partition && key.sort.starts_with(sort_prefix));
-        Ok(hits.map(|(key, (value, version))| Record { sort: key.sort.clone(), value: value.clone(), version: *version }).collect())
+        Ok(hits
+            .map(|(key, (value, version))| Record { sort: key.sort.clone(), value: value.clone(), version: *version })
+            .collect())
     }
 
     async fn cas_update(&self, key: &RecordKey, version: u64, value: Bytes) -> Result<Cas> {

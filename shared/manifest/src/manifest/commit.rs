@@ -1,0 +1,152 @@
+//! Write: catalog bit of the hour first, then the L0 item if absent.
+
+use super::heads::Decision;
+use super::{Manifest, Step, corrupt};
+use crate::catalog::DayRecord;
+use crate::head::Change;
+use crate::item::{self, ItemRecord};
+use crate::limits::{ATTEMPT_AGE_MAX, KNOWN_HOURS_MAX, UNKNOWN_OUTCOME_ATTEMPTS_MAX};
+use crate::{Error, L0Item, Location, Result};
+use bytes::Bytes;
+use model::{Hour, Resolution, Signal, TenantId, TimestampMs};
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard};
+use store::keys::{self, Window};
+use store::records::RECORD_BYTES_MAX;
+use store::{Put, RecordKey};
+
+/// Outcome of [`Manifest::commit`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Committed {
+    /// The item is live, and ours.
+    Committed,
+    /// The same content was committed before, by a retry or by another writer: success; our object is an orphan.
+    AlreadyCommitted,
+    /// The id was burnt by the collector: mint another id (a suffix to the hashed content) and upload under a fresh key.
+    Burnt,
+}
+
+/// What this process knows to be set, so that steady ingest costs one record write per commit. A bit is never cleared, so
+/// that knowing cannot go stale.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    sets: Mutex<KnownSets>,
+}
+
+#[derive(Debug, Default)]
+struct KnownSets {
+    hours: HashSet<(TenantId, Signal, Hour)>,
+    tenants: HashSet<(TenantId, Signal)>,
+}
+
+impl Known {
+    fn sets(&self) -> MutexGuard<'_, KnownSets> {
+        self.sets.lock().expect("no call panics while it holds the lock")
+    }
+
+    fn add_hour(&self, entry: (TenantId, Signal, Hour)) {
+        let mut sets = self.sets();
+        if sets.hours.len() >= KNOWN_HOURS_MAX {
+            sets.hours.clear();
+        }
+        sets.hours.insert(entry);
+    }
+}
+
+impl Manifest {
+    /// Makes an item visible: the one moment data becomes visible. Sets the catalog's bit of the hour first. Idempotent,
+    /// repeats itself on an unknown outcome. The item's object must be durable already (W1).
+    ///
+    /// # Errors
+    /// `AttemptTooOld` ten minutes after `minted_at`; `Dropped` where retention dropped the day; `ItemTooLarge`.
+    pub async fn commit(&self, tenant: &TenantId, signal: Signal, hour: Hour, item: L0Item) -> Result<Committed> {
+        let key = keys::l0_item(tenant, signal, hour, item.id);
+        let (minted_at, location) = (item.minted_at, item.location.clone());
+        let value = item::encode_live(hour, item);
+        if value.len() > RECORD_BYTES_MAX {
+            return Err(Error::ItemTooLarge { size_bytes: value.len(), limit_bytes: RECORD_BYTES_MAX });
+        }
+        self.register(tenant, signal).await?;
+        self.ensure_hour(tenant, signal, hour).await?;
+        self.put_item(&key, value, minted_at, &location).await
+    }
+
+    async fn put_item(&self, key: &RecordKey, value: Bytes, minted_at: TimestampMs, ours: &Location) -> Result<Committed> {
+        let mut attempts = 0;
+        loop {
+            attempts += 1;
+            check_age(minted_at, self.now())?;
+            match self.records.put_if_absent(key, value.clone()).await {
+                Ok(Put::Written) => return Ok(Committed::Committed),
+                Ok(Put::Exists) => {
+                    if let Some(outcome) = self.existing(key, ours).await? {
+                        return Ok(outcome);
+                    }
+                }
+                Err(error) if error.is_unknown_outcome() && attempts < UNKNOWN_OUTCOME_ATTEMPTS_MAX => {}
+                Err(source) => return Err(Error::Store { step: "commit l0 item", source }),
+            }
+        }
+    }
+
+    /// Tells what stands under an id; `None` if it is gone again, because a compaction replaced it or a day was forgotten:
+    /// putting it once more is right in both cases.
+    async fn existing(&self, key: &RecordKey, ours: &Location) -> Result<Option<Committed>> {
+        let Some(record) = self.records.get(key).await.step("read l0 item")? else { return Ok(None) };
+        Ok(Some(match item::decode(&record.value).map_err(corrupt(key))? {
+            ItemRecord::Burnt => Committed::Burnt,
+            // The client library repeats lost puts by itself: the item may be our own.
+            ItemRecord::Live(part) if part.location == *ours => Committed::Committed,
+            ItemRecord::Live(_) => Committed::AlreadyCommitted,
+        }))
+    }
+
+    /// Enters the tenant in the registry, once per process.
+    async fn register(&self, tenant: &TenantId, signal: Signal) -> Result<()> {
+        let entry = (tenant.clone(), signal);
+        if self.known.sets().tenants.contains(&entry) {
+            return Ok(());
+        }
+        self.update_record(&keys::registered(tenant, signal), "register tenant", |record| {
+            Ok(match record {
+                Some(_) => Decision::Stop(Change::Already),
+                None => Decision::Write(Bytes::from_static(b"1")),
+            })
+        })
+        .await?;
+        self.known.sets().tenants.insert(entry);
+        Ok(())
+    }
+
+    /// Sets the catalog's bit of an hour, once per process and hour: a reader finds items only through it (M1).
+    async fn ensure_hour(&self, tenant: &TenantId, signal: Signal, hour: Hour) -> Result<()> {
+        let entry = (tenant.clone(), signal, hour);
+        if self.known.sets().hours.contains(&entry) {
+            return Ok(());
+        }
+        let key = keys::catalog_day(tenant, signal, hour.day());
+        self.update_record(&key, "set catalog bit", |record| {
+            let mut day =
+                record.map_or(Ok(DayRecord::default()), |record| DayRecord::decode(&record.value).map_err(corrupt(&key)))?;
+            if day.dropped_at(Resolution::Raw).is_some() {
+                return Err(Error::Dropped { hour: Window::Hour(hour).to_string() });
+            }
+            if day.has(hour) {
+                return Ok(Decision::Stop(Change::Already));
+            }
+            day.set(hour);
+            Ok(Decision::Write(day.encode()))
+        })
+        .await?;
+        self.known.add_hour(entry);
+        Ok(())
+    }
+}
+
+fn check_age(minted_at: TimestampMs, now: TimestampMs) -> Result<()> {
+    let (age_ms, limit_ms) = (now.0.saturating_sub(minted_at.0), ATTEMPT_AGE_MAX.as_millis() as i64);
+    if age_ms > limit_ms {
+        return Err(Error::AttemptTooOld { age_ms, limit_ms });
+    }
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! Retention at the grain of a day: drop, wait for the grace, delete, forget.
+
+use super::heads::Decision;
+use super::{Manifest, Step, corrupt};
+use crate::catalog::DayRecord;
+use crate::head::Change;
+use crate::limits::DEAD_GRACE;
+use crate::{Location, Result};
+use model::{Hour, Resolution, Signal, TenantId};
+use store::RecordKey;
+use store::keys::{self, Window};
+
+impl Manifest {
+    /// Drops a day by retention, for one resolution: readers skip it from now on. Its objects are returned by
+    /// [`Manifest::dropped_objects`] once the grace has passed.
+    pub async fn drop_day(&self, tenant: &TenantId, signal: Signal, day: i64, resolution: Resolution) -> Result<()> {
+        let key = keys::catalog_day(tenant, signal, day);
+        let now = self.now();
+        let drop = |record: Option<&store::Record>| {
+            let Some(record) = record else { return Ok(Decision::Stop(Change::Already)) };
+            let mut day = DayRecord::decode(&record.value).map_err(corrupt(&key))?;
+            if day.dropped_at(resolution).is_some() {
+                return Ok(Decision::Stop(Change::Already));
+            }
+            day.drop_at(resolution, now);
+            Ok(Decision::Write(day.encode()))
+        };
+        self.update_record(&key, "drop day", drop).await.map(|_| ())
+    }
+
+    /// Returns the days dropped for a resolution whose grace has passed, ascending.
+    pub async fn dropped_days(&self, tenant: &TenantId, signal: Signal, resolution: Resolution) -> Result<Vec<i64>> {
+        let due = self.now().minus(DEAD_GRACE);
+        let days = self.all_days(tenant, signal).await?;
+        Ok(days
+            .into_iter()
+            .filter(|(_, day)| day.dropped_at(resolution).is_some_and(|at| at <= due))
+            .map(|(day, _)| day)
+            .collect())
+    }
+
+    /// Returns the objects of a dropped day whose grace has passed; empty before. Delete them, then [`Manifest::forget_day`].
+    pub async fn dropped_objects(
+        &self,
+        tenant: &TenantId,
+        signal: Signal,
+        day: i64,
+        resolution: Resolution,
+    ) -> Result<Vec<String>> {
+        if !self.dropped_days(tenant, signal, resolution).await?.contains(&day) {
+            return Ok(Vec::new());
+        }
+        let mut objects = Vec::new();
+        for window in windows(day, resolution) {
+            if let Window::Hour(hour) = window {
+                let items = self.item_records(tenant, signal, hour).await?;
+                objects.extend(items.into_iter().filter_map(|(_, _, item)| object_key(item.into_live()?.location)));
+            }
+            let head = self.head(&keys::head(tenant, signal, window, resolution)).await?.unwrap_or_default();
+            objects.extend(head.parts.into_iter().filter_map(|part| object_key(part.location)));
+            objects.extend(head.dead.into_iter().map(|dead| dead.key));
+        }
+        objects.sort();
+        objects.dedup();
+        Ok(objects)
+    }
+
+    /// Deletes the records of a dropped day after its objects were deleted. The catalog's day stays, so that nothing is
+    /// committed into it again.
+    pub async fn forget_day(&self, tenant: &TenantId, signal: Signal, day: i64, resolution: Resolution) -> Result<()> {
+        if !self.dropped_days(tenant, signal, resolution).await?.contains(&day) {
+            return Ok(());
+        }
+        for window in windows(day, resolution) {
+            if let Window::Hour(hour) = window {
+                let items = self.item_records(tenant, signal, hour).await?;
+                self.delete_items(tenant, signal, hour, items.into_iter().map(|(id, version, _)| (id, version)).collect())
+                    .await?;
+            }
+            self.delete_record(&keys::head(tenant, signal, window, resolution)).await?;
+        }
+        Ok(())
+    }
+
+    async fn delete_record(&self, key: &RecordKey) -> Result<()> {
+        if let Some(record) = self.records.get(key).await.step("read head")? {
+            self.records.delete_if(key, record.version).await.step("delete head")?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns the windows of a day that can hold records of a resolution.
+fn windows(day: i64, resolution: Resolution) -> Vec<Window> {
+    let hours = (0..24).map(|hour| Window::Hour(Hour(day * 24 + hour)));
+    // Coarse parts only ever lie in the day's heads.
+    hours.filter(|_| resolution == Resolution::Raw).chain([Window::Day(day)]).collect()
+}
+
+fn object_key(location: Location) -> Option<String> {
+    match location {
+        Location::Object { key, .. } => Some(key),
+        Location::Inline(_) => None,
+    }
+}
