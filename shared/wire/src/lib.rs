@@ -1,1 +1,9 @@
-//! To be filled in this session.
+//! Foreign protocols to and from the model; response envelopes; error kind to HTTP status.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod compress;
+pub mod form;
+pub mod json_text;
+pub mod loki_api;
+pub mod prom_api;

@@ -1,0 +1,107 @@
+//! Parameters of an HTTP request: the URL's query and a form body, merged as Go's `ParseForm` does.
+//!
+//! Owns: percent decoding and its bounds. Does not own: what a parameter means ([`crate::prom_api`], [`crate::loki_api`]).
+
+/// Parameters one request may carry; no client sends more than a handful of `match[]`.
+pub const PARAMETERS_MAX: usize = 10_000;
+
+/// Decoded parameters in order, those of the body first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Form {
+    pairs: Vec<(String, String)>,
+}
+
+/// Why a query string or a form body was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum FormError {
+    /// `%` without two hexadecimal digits (Go's text).
+    #[error("invalid URL escape {0:?}")]
+    Escape(String),
+    /// A name or value is not UTF-8.
+    #[error("parameter {0:?} is not valid UTF-8")]
+    NotUtf8(String),
+    /// Too many parameters.
+    #[error("request has more than {PARAMETERS_MAX} parameters")]
+    TooMany,
+}
+
+impl Form {
+    /// Decodes the URL's query (without `?`) and an `application/x-www-form-urlencoded` body, either of which may be empty.
+    pub fn parse(url_query: &str, body: &[u8]) -> Result<Form, FormError> {
+        let mut pairs = Vec::new();
+        for source in [body, url_query.as_bytes()] {
+            for pair in source.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
+                if pairs.len() == PARAMETERS_MAX {
+                    return Err(FormError::TooMany);
+                }
+                let cut = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+                let name = decode(&pair[..cut], &[])?;
+                let value = decode(pair.get(cut + 1..).unwrap_or_default(), name.as_bytes())?;
+                pairs.push((name, value));
+            }
+        }
+        Ok(Form { pairs })
+    }
+
+    /// Returns the first value of a parameter, empty where it is absent (Go's `FormValue`).
+    pub fn get(&self, name: &str) -> &str {
+        self.pairs.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
+    }
+
+    /// Returns every value of a parameter.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.pairs.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// Decodes a path segment: `%` escapes only, `+` stands for itself.
+pub fn decode_path(segment: &str) -> Result<String, FormError> {
+    let plus_kept = segment.replace('+', "%2B");
+    decode(plus_kept.as_bytes(), b"path")
+}
+
+fn decode(text: &[u8], name: &[u8]) -> Result<String, FormError> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((first, tail)) = rest.split_first() {
+        rest = tail;
+        match first {
+            b'+' => out.push(b' '),
+            b'%' => {
+                let escape = || FormError::Escape(format!("%{}", String::from_utf8_lossy(&tail[..tail.len().min(2)])));
+                let (digits, after) = tail.split_at_checked(2).ok_or_else(escape)?;
+                let value = hex(digits[0]).zip(hex(digits[1])).map(|(high, low)| high << 4 | low);
+                out.push(value.ok_or_else(escape)?);
+                rest = after;
+            }
+            byte => out.push(*byte),
+        }
+    }
+    String::from_utf8(out).map_err(|_| FormError::NotUtf8(String::from_utf8_lossy(name).into_owned()))
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    (digit as char).to_digit(16).map(|value| value as u8)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn body_comes_first_and_names_repeat() {
+        let form = Form::parse("query=up&match%5B%5D=a", b"query=1%2B1+x&match[]=b").expect("valid");
+        assert_eq!(form.get("query"), "1+1 x");
+        assert_eq!(form.all("match[]").collect::<Vec<_>>(), ["b", "a"]);
+        assert_eq!(form.get("nope"), "");
+    }
+
+    #[test]
+    fn hostile_text_is_refused() {
+        assert_eq!(Form::parse("a=%zz", b""), Err(FormError::Escape("%zz".into())));
+        assert_eq!(Form::parse("a=%f", b""), Err(FormError::Escape("%f".into())));
+        assert_eq!(Form::parse("query=%ff%fe", b""), Err(FormError::NotUtf8("query".into())));
+        assert_eq!(Form::parse(&"a&".repeat(PARAMETERS_MAX + 1), b""), Err(FormError::TooMany));
+        assert_eq!(decode_path("a+b%2Fc"), Ok("a+b/c".into()));
+    }
+}

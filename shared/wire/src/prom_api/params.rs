@@ -1,0 +1,297 @@
+//! Times, durations, limits, and the parameters of a range query.
+
+use std::time::Duration;
+
+use model::quote::go_quote;
+use model::{TimeRangeMs, TimestampMs};
+
+use super::ApiError;
+use crate::form::Form;
+
+/// The earliest time the API knows; what `start` is where it is absent in look-ups.
+pub const TIME_MIN: TimestampMs = TimestampMs((i64::MIN / 1000 + SECONDS_BEFORE_EPOCH) * 1000);
+/// The latest time the API knows.
+pub const TIME_MAX: TimestampMs = TimestampMs((i64::MAX / 1000 - SECONDS_BEFORE_EPOCH) * 1000 + 999);
+/// From the year 1 to the epoch: what Go's times keep free at both ends.
+const SECONDS_BEFORE_EPOCH: i64 = 62_135_596_801;
+/// Points per series a range query may ask for.
+pub const POINTS_MAX: i64 = 11_000;
+
+/// How Prometheus prints its own earliest and latest time.
+const TIME_MIN_TEXT: &str = "-292273086-05-16T16:47:06Z";
+const TIME_MAX_TEXT: &str = "292277025-08-18T07:12:54.999999999Z";
+
+/// Parses float seconds or RFC 3339.
+pub fn time(text: &str) -> Result<TimestampMs, String> {
+    let invalid = || format!("cannot parse {} to a valid timestamp", go_quote(text));
+    if let Ok(seconds) = text.parse::<f64>() {
+        return if seconds.is_nan() {
+            Err(invalid())
+        } else {
+            Ok(clamp(seconds.trunc() * 1000.0 + (seconds.fract() * 1000.0).round()))
+        };
+    }
+    match text {
+        TIME_MIN_TEXT => Ok(TIME_MIN),
+        TIME_MAX_TEXT => Ok(TIME_MAX),
+        _ => rfc3339_ns(text).map(|ns| TimestampMs(ns.div_euclid(1_000_000))).ok_or_else(invalid),
+    }
+}
+
+fn clamp(ms: f64) -> TimestampMs {
+    TimestampMs((ms as i64).clamp(TIME_MIN.0, TIME_MAX.0))
+}
+
+/// Parses RFC 3339 with up to nine decimals, as nanoseconds since the epoch.
+pub(crate) fn rfc3339_ns(text: &str) -> Option<i64> {
+    let separated = text.as_bytes().get(10) == Some(&b'T') && text.len() <= 40;
+    let timestamp: jiff::Timestamp = separated.then(|| text.parse().ok()).flatten()?;
+    i64::try_from(timestamp.as_nanosecond()).ok()
+}
+
+/// Parses a time parameter; an absent one is `absent`.
+pub fn time_parameter(form: &Form, name: &str, absent: TimestampMs) -> Result<TimestampMs, ApiError> {
+    match form.get(name) {
+        "" => Ok(absent),
+        text => time(text).map_err(|reason| ApiError::parameter(name, format!("invalid time value for '{name}': {reason}"))),
+    }
+}
+
+/// Parses float seconds or Prometheus's duration syntax; nanoseconds, possibly negative.
+pub fn duration_ns(text: &str) -> Result<i64, String> {
+    let invalid = || format!("cannot parse {} to a valid duration", go_quote(text));
+    if let Ok(seconds) = text.parse::<f64>() {
+        let ns = seconds * 1e9;
+        return match ns {
+            ns if ns.is_nan() => Err(invalid()),
+            ns if ns.abs() > i64::MAX as f64 => Err(format!("{}. It overflows int64", invalid())),
+            ns => Ok(ns as i64),
+        };
+    }
+    duration_units_ms(text).and_then(|ms| ms.checked_mul(1_000_000)).ok_or_else(invalid)
+}
+
+/// Units of Prometheus's durations, in the order they must stand, in milliseconds.
+const UNITS: [(&str, i64); 7] =
+    [("y", 31_536_000_000), ("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+/// Parses `1h30m`: each unit at most once, largest first.
+pub fn duration_units_ms(text: &str) -> Option<i64> {
+    let (mut rest, mut total, mut next) = (text, 0i64, 0);
+    if rest == "0" {
+        return Some(0);
+    }
+    while !rest.is_empty() || next == 0 {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let number: i64 = rest[..digits].parse().ok()?;
+        rest = &rest[digits..];
+        let letters = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_alphabetic()).len();
+        let unit = UNITS.iter().position(|(name, _)| *name == &rest[..letters]).filter(|unit| *unit >= next)?;
+        total = total.checked_add(number.checked_mul(UNITS[unit].1)?)?;
+        (rest, next) = (&rest[letters..], unit + 1);
+    }
+    Some(total)
+}
+
+/// Parses `limit`; 0 is no limit.
+pub fn limit(form: &Form) -> Result<usize, ApiError> {
+    let text = form.get("limit");
+    if text.is_empty() {
+        return Ok(0);
+    }
+    let value = go_integer(text).map_err(|reason| ApiError::parameter("limit", reason))?;
+    usize::try_from(value).map_err(|_| ApiError::parameter("limit", "limit must be non-negative"))
+}
+
+/// Parses an integer with the texts of Go's `strconv.Atoi`.
+pub fn go_integer(text: &str) -> Result<i64, String> {
+    let digits = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let valid = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    let reason = if valid { "value out of range" } else { "invalid syntax" };
+    text.parse().map_err(|_| format!("strconv.Atoi: parsing {}: {reason}", go_quote(text)))
+}
+
+/// Parses `timeout`; it can only shorten `longest`.
+pub fn timeout(form: &Form, longest: Duration) -> Result<Duration, ApiError> {
+    match form.get("timeout") {
+        "" => Ok(longest),
+        text => {
+            let ns = duration_ns(text).map_err(|reason| ApiError::parameter("timeout", reason))?;
+            Ok(Duration::from_nanos(u64::try_from(ns).unwrap_or(0)).min(longest))
+        }
+    }
+}
+
+/// Parses `lookback_delta`, milliseconds; `None` where absent or zero.
+pub fn lookback_delta_ms(form: &Form) -> Result<Option<i64>, ApiError> {
+    match form.get("lookback_delta") {
+        "" => Ok(None),
+        text => {
+            let ns = duration_ns(text)
+                .map_err(|reason| ApiError::bad_data(format!("error parsing lookback delta duration: {reason}")))?;
+            Ok(Some(ns / 1_000_000).filter(|ms| *ms > 0))
+        }
+    }
+}
+
+/// When and how densely a range query is evaluated; `end` is inclusive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RangeParams {
+    /// First evaluation time.
+    pub start: TimestampMs,
+    /// Bound of the last one, inclusive.
+    pub end: TimestampMs,
+    /// Distance, at least 1.
+    pub step_ms: i64,
+}
+
+impl RangeParams {
+    /// Parses `start`, `end` and `step` with every check and text of `/api/v1/query_range`.
+    pub fn parse(form: &Form) -> Result<RangeParams, ApiError> {
+        let bound = |name| time(form.get(name)).map_err(|reason| ApiError::parameter(name, reason));
+        let (start, end) = (bound("start")?, bound("end")?);
+        if end < start {
+            return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
+        }
+        let step_ns = duration_ns(form.get("step")).map_err(|reason| ApiError::parameter("step", reason))?;
+        if step_ns <= 0 {
+            let reason = "zero or negative query resolution step widths are not accepted. Try a positive integer";
+            return Err(ApiError::parameter("step", reason));
+        }
+        if i128::from(end.0 - start.0) * 1_000_000 / i128::from(step_ns) > i128::from(POINTS_MAX) {
+            let reason =
+                "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)";
+            return Err(ApiError::bad_data(reason));
+        }
+        Ok(RangeParams { start, end, step_ms: (step_ns / 1_000_000).max(1) })
+    }
+}
+
+/// Parses `start` and `end` of a look-up into a half-open range; absent bounds are the widest.
+pub fn lookup_range(form: &Form) -> Result<TimeRangeMs, ApiError> {
+    let start = time_parameter(form, "start", TIME_MIN)?;
+    let end = time_parameter(form, "end", TIME_MAX)?;
+    Ok(TimeRangeMs::new(start, TimestampMs(end.0.saturating_add(1))))
+}
+
+/// Undoes `U__…` escaping of a label name in a path; a name without that prefix stands for itself.
+pub fn unescape_label_name(name: &str) -> String {
+    let Some(escaped) = name.strip_prefix("U__") else { return name.to_owned() };
+    let (mut out, mut rest) = (String::new(), escaped);
+    while let Some(position) = rest.find('_') {
+        out.push_str(&rest[..position]);
+        rest = &rest[position + 1..];
+        if let Some(after) = rest.strip_prefix('_') {
+            out.push('_');
+            rest = after;
+            continue;
+        }
+        let end = rest.find('_');
+        match end.and_then(|end| char::from_u32(u32::from_str_radix(&rest[..end], 16).ok()?)) {
+            Some(c) => out.push(c),
+            None => return name.to_owned(),
+        }
+        rest = &rest[end.map_or(rest.len(), |end| end + 1)..];
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn form(query: &str) -> Form {
+        Form::parse(query, b"").expect("valid form")
+    }
+
+    #[test]
+    fn times() {
+        assert_eq!(time("1.5"), Ok(TimestampMs(1500)));
+        assert_eq!(time("-1.5"), Ok(TimestampMs(-1500)));
+        assert_eq!(time("1767225600.0004"), Ok(TimestampMs(1_767_225_600_000)));
+        assert_eq!(time("2026-01-01T00:00:00.25Z"), Ok(TimestampMs(1_767_225_600_250)));
+        assert_eq!(time("2026-01-01T01:00:00+01:00"), Ok(TimestampMs(1_767_225_600_000)));
+        assert_eq!(
+            time("1767225600000"),
+            Ok(TimestampMs(1_767_225_600_000_000)),
+            "a probe in milliseconds is far away, not an error"
+        );
+        assert_eq!(time("1e300"), Ok(TIME_MAX));
+        assert_eq!(time(TIME_MIN_TEXT), Ok(TIME_MIN));
+        for text in ["", "x", "NaN", "2026-01-01", "2026-01-01 00:00:00Z"] {
+            assert_eq!(time(text), Err(format!("cannot parse \"{text}\" to a valid timestamp")));
+        }
+    }
+
+    #[test]
+    fn durations() {
+        let table = [
+            ("15", 15_000),
+            ("0.5", 500),
+            ("1m", 60_000),
+            ("1h30m", 5_400_000),
+            ("1d2h3m4s5ms", 93_784_005),
+            ("0", 0),
+            ("-5", -5_000),
+        ];
+        for (text, ms) in table {
+            assert_eq!(duration_ns(text), Ok(ms * 1_000_000), "{text}");
+        }
+        for text in ["", "abc", "1m1h", "1m1m", "1", "5x", "-5s", "999999999999y", "1hm"] {
+            assert!(duration_units_ms(text).is_none(), "{text}");
+        }
+        assert_eq!(duration_ns("1e300"), Err("cannot parse \"1e300\" to a valid duration. It overflows int64".into()));
+    }
+
+    #[test]
+    fn range_errors_have_prometheus_texts() {
+        let table = [
+            ("end=1&step=1", "invalid parameter \"start\": cannot parse \"\" to a valid timestamp"),
+            ("start=2&end=1&step=1", "invalid parameter \"end\": end timestamp must not be before start time"),
+            ("start=1&end=2", "invalid parameter \"step\": cannot parse \"\" to a valid duration"),
+            (
+                "start=1&end=2&step=0",
+                "invalid parameter \"step\": zero or negative query resolution step widths are not accepted. Try a positive integer",
+            ),
+            (
+                "start=0&end=11001&step=1",
+                "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)",
+            ),
+        ];
+        for (query, message) in table {
+            assert_eq!(RangeParams::parse(&form(query)), Err(ApiError::bad_data(message)), "{query}");
+        }
+        let range = RangeParams { start: TimestampMs(0), end: TimestampMs(11_000_000), step_ms: 1000 };
+        assert_eq!(RangeParams::parse(&form("start=0&end=11000&step=1")), Ok(range));
+        let all = format!("start={TIME_MIN_TEXT}&end={TIME_MAX_TEXT}&step=0.0000001");
+        assert!(RangeParams::parse(&form(&all)).is_err());
+    }
+
+    #[test]
+    fn limits_and_timeouts() {
+        assert_eq!(limit(&form("")), Ok(0));
+        assert_eq!(limit(&form("limit=-1")), Err(ApiError::parameter("limit", "limit must be non-negative")));
+        assert_eq!(limit(&form("limit=x")), Err(ApiError::parameter("limit", "strconv.Atoi: parsing \"x\": invalid syntax")));
+        let longest = Duration::from_secs(120);
+        assert_eq!(timeout(&form("timeout=5s"), longest), Ok(Duration::from_secs(5)));
+        assert_eq!(timeout(&form("timeout=1h"), longest), Ok(longest));
+        assert_eq!(lookback_delta_ms(&form("lookback_delta=1m")), Ok(Some(60_000)));
+        assert_eq!(lookup_range(&form("")), Ok(TimeRangeMs::new(TIME_MIN, TimestampMs(TIME_MAX.0 + 1))));
+        assert_eq!(
+            time_parameter(&form("time=x"), "time", TIME_MIN),
+            Err(ApiError::bad_data(
+                "invalid parameter \"time\": invalid time value for 'time': cannot parse \"x\" to a valid timestamp"
+            ))
+        );
+    }
+
+    #[test]
+    fn escaped_names() {
+        assert_eq!(unescape_label_name("job"), "job");
+        assert_eq!(unescape_label_name("U__service_2e_name"), "service.name");
+        assert_eq!(unescape_label_name("U__a__b"), "a_b");
+        assert_eq!(unescape_label_name("U__a_zz_b"), "U__a_zz_b");
+        assert_eq!(unescape_label_name("U__a_2"), "U__a_2");
+    }
+}
