@@ -165,14 +165,14 @@ impl<'a> Lexer<'a> {
     /// Extends `len` bytes by characters a duration may have, and takes it where that is one.
     fn duration(&mut self, len: usize) -> Option<Kind> {
         let text = self.extend(len, |c| "numshdwy\u{b5}".contains(c))?;
-        let ns = units::parse_prometheus_duration(text).ok().or_else(|| units::parse_go_duration(text))?;
+        let ns = units::parse_prometheus_duration(text).or_else(|_| units::parse_go_duration(text)).ok()?;
         self.skip(text.len());
         Some(Kind::Duration(ns))
     }
 
     fn bytes(&mut self, len: usize) -> Option<Kind> {
         let text = self.extend(len, |c| "BikKMGTP".contains(c))?;
-        let bytes = units::parse_bytes(text)?;
+        let bytes = units::parse_bytes(text).ok()?;
         self.skip(text.len());
         Some(Kind::Bytes(bytes))
     }

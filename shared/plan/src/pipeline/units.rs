@@ -78,55 +78,74 @@ pub fn format_float_plain(value: f64) -> String {
     if value.is_finite() { format!("{value}") } else { format_float(value) }
 }
 
-/// Parses a duration as Go's `time.ParseDuration` does, nanoseconds.
-pub fn parse_go_duration(text: &str) -> Option<i64> {
-    let (negative, mut rest) = match text.as_bytes().first()? {
-        b'-' => (true, &text[1..]),
-        b'+' => (false, &text[1..]),
+/// Parses a duration as Go's `time.ParseDuration` does, nanoseconds; the error is Go's text.
+pub fn parse_go_duration(text: &str) -> Result<i64, String> {
+    let quoted = || model::quote::go_quote(text);
+    let invalid = || format!("time: invalid duration {}", quoted());
+    let (negative, mut rest) = match text.as_bytes().first() {
+        Some(b'-') => (true, &text[1..]),
+        Some(b'+') => (false, &text[1..]),
         _ => (false, text),
     };
     if rest == "0" {
-        return Some(0);
+        return Ok(0);
     }
     if rest.is_empty() {
-        return None;
+        return Err(invalid());
     }
     let mut total: u64 = 0;
     while !rest.is_empty() {
-        let (ns, tail) = go_duration_part(rest)?;
-        total = total.checked_add(ns).filter(|t| *t <= 1 << 63)?;
-        rest = tail;
+        let part = DurationPart::take(&mut rest).ok_or_else(invalid)?;
+        if part.unit.is_empty() {
+            return Err(format!("time: missing unit in duration {}", quoted()));
+        }
+        let unit_ns = go_unit_ns(part.unit)
+            .ok_or_else(|| format!("time: unknown unit {} in duration {}", model::quote::go_quote(part.unit), quoted()))?;
+        total = part.ns(unit_ns).and_then(|ns| total.checked_add(ns)).filter(|ns| *ns <= 1 << 63).ok_or_else(invalid)?;
     }
     match (negative, i64::try_from(total)) {
-        (false, Ok(v)) => Some(v),
-        (false, Err(_)) => None,
-        (true, Ok(v)) => Some(-v),
-        (true, Err(_)) => Some(i64::MIN),
+        (false, Ok(ns)) => Ok(ns),
+        (false, Err(_)) => Err(invalid()),
+        (true, Ok(ns)) => Ok(-ns),
+        (true, Err(_)) => Ok(i64::MIN),
     }
 }
 
-fn go_duration_part(text: &str) -> Option<(u64, &str)> {
-    let digits = |t: &str| t.bytes().take_while(u8::is_ascii_digit).count();
-    let whole_len = digits(text);
-    let mut at = whole_len;
-    let mut fraction = "";
-    if text[at..].starts_with('.') {
-        let len = digits(&text[at + 1..]);
-        fraction = &text[at + 1..at + 1 + len];
-        at += 1 + len;
+struct DurationPart<'a> {
+    whole: &'a str,
+    fraction: &'a str,
+    unit: &'a str,
+}
+
+impl<'a> DurationPart<'a> {
+    /// Takes digits with an optional fraction, and all up to the next digit or point as the unit.
+    fn take(rest: &mut &'a str) -> Option<DurationPart<'a>> {
+        let text = *rest;
+        let digits = |from: usize| text[from..].bytes().take_while(u8::is_ascii_digit).count();
+        let whole = &text[..digits(0)];
+        let mut at = whole.len();
+        let mut fraction = "";
+        if text[at..].starts_with('.') {
+            fraction = &text[at + 1..at + 1 + digits(at + 1)];
+            at += 1 + fraction.len();
+        }
+        if whole.is_empty() && fraction.is_empty() {
+            return None;
+        }
+        let unit_len = text[at..].find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(text.len() - at);
+        *rest = &text[at + unit_len..];
+        Some(DurationPart { whole, fraction, unit: &text[at..at + unit_len] })
     }
-    if whole_len == 0 && fraction.is_empty() {
-        return None;
+
+    fn ns(&self, unit_ns: u64) -> Option<u64> {
+        let whole: u64 = if self.whole.is_empty() { 0 } else { self.whole.parse().ok()? };
+        let ns = whole.checked_mul(unit_ns)?;
+        if self.fraction.is_empty() {
+            return Some(ns);
+        }
+        let scaled = format!("0.{}", self.fraction).parse::<f64>().ok()? * unit_ns as f64;
+        ns.checked_add(scaled as u64)
     }
-    let unit_len = text[at..].find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(text.len() - at);
-    let unit = go_unit_ns(&text[at..at + unit_len])?;
-    let whole: u64 = if whole_len == 0 { 0 } else { text[..whole_len].parse().ok()? };
-    let mut ns = whole.checked_mul(unit).filter(|v| *v <= 1 << 63)?;
-    if !fraction.is_empty() {
-        let scaled = format!("0.{fraction}").parse::<f64>().ok()? * unit as f64;
-        ns = ns.checked_add(scaled as u64).filter(|v| *v <= 1 << 63)?;
-    }
-    Some((ns, &text[at + unit_len..]))
 }
 
 fn go_unit_ns(unit: &str) -> Option<u64> {
@@ -244,11 +263,20 @@ pub fn format_prometheus_duration(ns: i64) -> String {
     out
 }
 
-/// Parses a byte size as `humanize.ParseBytes` does: digits with `.` and `,`, then an SI or IEC unit in any case.
-pub fn parse_bytes(text: &str) -> Option<u64> {
+/// Parses a byte size as `humanize.ParseBytes` does: digits with `.` and `,`, then an SI or IEC unit in any case. The error is its text.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let split = text.find(|c: char| !(c.is_numeric() || c == '.' || c == ',')).unwrap_or(text.len());
-    let number = parse_float(&text[..split].replace(',', "")).ok()?;
-    let factor: u64 = match text[split..].trim().to_lowercase().as_str() {
+    let digits = text[..split].replace(',', "");
+    let number = parse_float(&digits)
+        .map_err(|reason| format!("strconv.ParseFloat: parsing {}: {reason}", model::quote::go_quote(&digits)))?;
+    let unit = text[split..].trim().to_lowercase();
+    let factor = bytes_unit(&unit).ok_or_else(|| format!("unhandled size name: {unit}"))?;
+    let bytes = number * factor as f64;
+    if bytes < u64::MAX as f64 { Ok(bytes as u64) } else { Err(format!("too large: {text}")) }
+}
+
+fn bytes_unit(name: &str) -> Option<u64> {
+    Some(match name {
         "" | "b" => 1,
         "k" | "kb" => 1_000,
         "m" | "mb" => 1_000_000,
@@ -263,9 +291,7 @@ pub fn parse_bytes(text: &str) -> Option<u64> {
         "pi" | "pib" => 1 << 50,
         "ei" | "eib" => 1 << 60,
         _ => return None,
-    };
-    let bytes = number * factor as f64;
-    (bytes < u64::MAX as f64).then_some(bytes as u64)
+    })
 }
 
 /// Formats a byte size as `humanize.Bytes` does, without the space: `1.0GB`, `20kB`, `9B`.
@@ -317,7 +343,7 @@ mod tests {
             ("5", None),
             ("1h0.0m0s", Some(3600 * SECOND_NS)),
         ] {
-            assert_eq!(parse_go_duration(text), want, "{text}");
+            assert_eq!(parse_go_duration(text).ok(), want, "{text}");
         }
         for (ns, want) in [
             (0, "0s"),
@@ -349,7 +375,7 @@ mod tests {
             ("1e3", None),
             ("x", None),
         ] {
-            assert_eq!(parse_bytes(text), want, "{text}");
+            assert_eq!(parse_bytes(text).ok(), want, "{text}");
         }
         for (bytes, want) in [(2560, "2.6kB"), (1_000_000_000, "1.0GB"), (20_000, "20kB"), (9, "9B"), (209_715_200, "210MB")] {
             assert_eq!(format_bytes(bytes), want);

@@ -1,0 +1,305 @@
+//! Labels of the entry in hand: stream labels, structured metadata and parsed labels, with Loki's rules for collisions.
+//!
+//! One buffer is reused for all entries: names and values live in an arena, so that a line costs no allocation.
+
+use model::{LabelSet, LabelSetBuilder};
+
+/// Holds why a line could not be processed.
+pub const ERROR: &str = "__error__";
+/// Holds the details.
+pub const ERROR_DETAILS: &str = "__error_details__";
+/// Asks metric queries to keep samples of failed lines.
+pub const PRESERVE_ERROR: &str = "__preserve_error__";
+/// Ends the name of a label that collides.
+pub const EXTRACTED_SUFFIX: &str = "_extracted";
+
+/// Where a label comes from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, PartialOrd, Ord)]
+pub enum Category {
+    /// The stream.
+    Stream,
+    /// Structured metadata.
+    Metadata,
+    /// A parser or a format stage.
+    Parsed,
+}
+
+const CATEGORIES: [Category; 3] = [Category::Stream, Category::Metadata, Category::Parsed];
+
+#[derive(Clone, Copy, Debug)]
+struct Text {
+    start: usize,
+    end: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Label {
+    name: Text,
+    value: Text,
+}
+
+/// Labels of one entry while it passes the stages.
+///
+/// # Invariants
+/// A name occurs once per category; a set label hides a deleted one and the stream's.
+#[derive(Clone, Debug)]
+pub struct Labels {
+    base: LabelSet,
+    arena: String,
+    added: [Vec<Label>; 3],
+    deleted: Vec<Text>,
+    /// Names parsed so far: the first value of a name wins, over all parsers of the pipeline.
+    extracted: Vec<Text>,
+    error: &'static str,
+    error_details: String,
+}
+
+impl Default for Labels {
+    fn default() -> Labels {
+        Labels {
+            base: LabelSet::empty(),
+            arena: String::new(),
+            added: [Vec::new(), Vec::new(), Vec::new()],
+            deleted: Vec::new(),
+            extracted: Vec::new(),
+            error: "",
+            error_details: String::new(),
+        }
+    }
+}
+
+impl Labels {
+    /// Starts an entry: forgets everything, takes the stream's labels and the entry's metadata.
+    pub(super) fn start(&mut self, stream: &LabelSet, metadata: &LabelSet) {
+        if self.base.encoded().as_ptr() != stream.encoded().as_ptr() {
+            self.base = stream.clone();
+        }
+        self.arena.clear();
+        self.added.iter_mut().for_each(Vec::clear);
+        self.deleted.clear();
+        self.extracted.clear();
+        self.error = "";
+        self.error_details.clear();
+        for (name, value) in metadata.iter() {
+            self.set_metadata(name, value);
+        }
+    }
+
+    fn set_metadata(&mut self, name: &str, value: &str) {
+        if self.base.get(name).is_some() {
+            let name = format!("{name}{EXTRACTED_SUFFIX}");
+            self.set(Category::Metadata, &name, value);
+        } else {
+            self.set(Category::Metadata, name, value);
+        }
+    }
+
+    fn text(&self, text: Text) -> &str {
+        &self.arena[text.start..text.end]
+    }
+
+    fn store(&mut self, text: &str) -> Text {
+        let start = self.arena.len();
+        self.arena.push_str(text);
+        Text { start, end: self.arena.len() }
+    }
+
+    fn position(&self, category: Category, name: &str) -> Option<usize> {
+        self.added[category as usize].iter().position(|label| self.text(label.name) == name)
+    }
+
+    /// Returns a label's value and where it comes from.
+    pub fn get(&self, name: &str) -> Option<(&str, Category)> {
+        for category in CATEGORIES {
+            if let Some(index) = self.position(category, name) {
+                return Some((self.text(self.added[category as usize][index].value), category));
+            }
+        }
+        if self.deleted.iter().any(|deleted| self.text(*deleted) == name) {
+            return None;
+        }
+        self.base.get(name).map(|value| (value, Category::Stream))
+    }
+
+    /// Returns what a string filter compares: the error for `__error__`, "" for a missing label.
+    pub(super) fn filter_value(&self, name: &str) -> &str {
+        if name == ERROR && !self.error.is_empty() {
+            return self.error;
+        }
+        self.get(name).map_or("", |(value, _)| value)
+    }
+
+    /// Reports whether a parsed label of this name must take the `_extracted` suffix.
+    pub(super) fn collides(&self, name: &str) -> bool {
+        self.position(Category::Metadata, name).is_some() || self.base.get(name).is_some()
+    }
+
+    /// Reports whether a parser has set this name before.
+    pub(super) fn was_extracted(&self, name: &str) -> bool {
+        self.extracted.iter().any(|text| self.text(*text) == name)
+    }
+
+    /// Sets a label. Parsed labels take the place of metadata, metadata that of stream labels, never the other way round.
+    pub(super) fn set(&mut self, category: Category, name: &str, value: &str) {
+        for other in CATEGORIES {
+            match self.position(other, name) {
+                Some(index) if other < category => {
+                    self.added[other as usize].remove(index);
+                }
+                Some(_) if other > category => return,
+                _ => {}
+            }
+        }
+        let value = self.store(value);
+        match self.position(category, name) {
+            Some(index) => self.added[category as usize][index].value = value,
+            None => {
+                let name = self.store(name);
+                self.added[category as usize].push(Label { name, value });
+                if category == Category::Parsed {
+                    self.extracted.push(name);
+                }
+            }
+        }
+    }
+
+    /// Removes a label whatever its category.
+    pub(super) fn delete(&mut self, name: &str) {
+        for category in CATEGORIES {
+            if let Some(index) = self.position(category, name) {
+                self.added[category as usize].remove(index);
+            }
+        }
+        let name = self.store(name);
+        self.deleted.push(name);
+    }
+
+    /// Returns the error, if any.
+    pub fn error(&self) -> Option<&str> {
+        if !self.error.is_empty() {
+            return Some(self.error);
+        }
+        self.get(ERROR).map(|(value, _)| value).filter(|value| !value.is_empty())
+    }
+
+    pub(super) fn has_error(&self) -> bool {
+        !self.error.is_empty()
+    }
+
+    pub(super) fn set_error(&mut self, error: &'static str, details: &str) {
+        self.error = error;
+        details.clone_into(&mut self.error_details);
+    }
+
+    pub(super) fn reset_error(&mut self) {
+        self.error = "";
+    }
+
+    pub(super) fn error_text(&self) -> &str {
+        self.error
+    }
+
+    pub(super) fn error_details(&self) -> &str {
+        &self.error_details
+    }
+
+    pub(super) fn reset_error_details(&mut self) {
+        self.error_details.clear();
+    }
+
+    /// Reports whether the entry has exactly the labels of its stream.
+    pub fn is_unchanged(&self) -> bool {
+        self.deleted.is_empty() && self.added.iter().all(Vec::is_empty) && self.error.is_empty() && self.error_details.is_empty()
+    }
+
+    /// Calls `each` with every label, stream labels first; values may be empty.
+    pub fn for_each(&self, mut each: impl FnMut(&str, &str, Category)) {
+        for (name, value) in self.base.iter() {
+            let hidden = self.deleted.iter().any(|deleted| self.text(*deleted) == name)
+                || CATEGORIES[1..].iter().any(|category| self.position(*category, name).is_some());
+            if !hidden {
+                let set = self.position(Category::Stream, name);
+                each(name, set.map_or(value, |index| self.text(self.added[0][index].value)), Category::Stream);
+            }
+        }
+        for label in &self.added[0] {
+            let name = self.text(label.name);
+            let shown = self.base.get(name).is_some() && !self.deleted.iter().any(|deleted| self.text(*deleted) == name);
+            if !shown {
+                each(name, self.text(label.value), Category::Stream);
+            }
+        }
+        for category in [Category::Metadata, Category::Parsed] {
+            for label in &self.added[category as usize] {
+                each(self.text(label.name), self.text(label.value), category);
+            }
+        }
+        if !self.error.is_empty() {
+            each(ERROR, self.error, Category::Parsed);
+        }
+        if !self.error_details.is_empty() {
+            each(ERROR_DETAILS, &self.error_details, Category::Parsed);
+        }
+    }
+
+    fn collect(&self, mut keep: impl FnMut(&str, Category) -> bool) -> LabelSet {
+        let mut builder = LabelSetBuilder::default();
+        self.for_each(|name, value, category| {
+            if keep(name, category) {
+                builder.set(name, value);
+            }
+        });
+        builder.build()
+    }
+
+    /// Returns all labels; those with an empty value are left out.
+    pub fn merged(&self) -> LabelSet {
+        if self.is_unchanged() { self.base.clone() } else { self.collect(|_, _| true) }
+    }
+
+    /// Returns the labels of one category; those with an empty value are left out.
+    pub fn of(&self, wanted: Category) -> LabelSet {
+        self.collect(|_, category| category == wanted)
+    }
+
+    /// Returns the labels a grouping keeps.
+    pub(super) fn grouped(&self, groups: &[String], without: bool) -> LabelSet {
+        let named = |name: &str| groups.iter().any(|group| group == name);
+        if without {
+            return self.collect(|name, _| !named(name) && name != ERROR_DETAILS);
+        }
+        // Loki looks at what was deleted before what was set again.
+        self.collect(|name, _| named(name) && !self.deleted.iter().any(|deleted| self.text(*deleted) == name))
+    }
+
+    /// Returns the names of all labels; for stages that change labels while walking over them.
+    pub(super) fn names(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        self.for_each(|name, _, _| names.push(name.to_owned()));
+        names
+    }
+}
+
+/// Turns a key into a label name: blanks trimmed, `_` before a leading digit (where `out` is empty) and for each foreign rune.
+pub(super) fn push_sanitized(out: &mut String, key: &str) {
+    let key = key.trim();
+    if out.is_empty() && key.starts_with(|c: char| c.is_ascii_digit()) {
+        out.push('_');
+    }
+    out.extend(key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }));
+}
+
+/// Turns bytes into text: each byte that is no UTF-8, and U+FFFD itself, becomes a blank.
+pub(super) fn clean_text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.contains('\u{fffd}') => text.into(),
+        _ => {
+            let mut out = String::with_capacity(bytes.len());
+            for chunk in bytes.utf8_chunks() {
+                out.extend(chunk.valid().chars().map(|c| if c == '\u{fffd}' { ' ' } else { c }));
+                out.extend(chunk.invalid().iter().map(|_| ' '));
+            }
+            out.into()
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! From entries to samples: what a range aggregation reads of each line.
+
+use model::LabelSet;
+
+use super::compiled::Compiled;
+use super::hints::Hints;
+use super::label_filter::CompiledFilter;
+use super::labels::Labels;
+use super::stage::{Conversion, Stage, Unwrap};
+use super::{BuildError, Pipeline, Scratch, units};
+use crate::logical::{LogRangeFunction, LogWindow};
+
+const SAMPLE_ERROR: &str = "SampleExtractionErr";
+
+/// Turns entries into samples for one range aggregation.
+#[derive(Debug)]
+pub struct Extractor {
+    pipeline: Pipeline,
+    value: Source,
+    groups: Vec<String>,
+    without: bool,
+    no_labels: bool,
+}
+
+#[derive(Debug)]
+enum Source {
+    One,
+    LineBytes,
+    Unwrapped { label: String, conversion: Conversion, filters: Vec<CompiledFilter> },
+}
+
+/// One sample.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sample {
+    /// Its value.
+    pub value: f64,
+    /// Labels of its series, groupings that could be applied early already applied.
+    pub labels: LabelSet,
+    /// The entry's error: the query fails unless it is preserved.
+    pub error: Option<String>,
+}
+
+impl Extractor {
+    /// Compiles the input of a range aggregation.
+    pub fn compile(window: &LogWindow) -> Result<Extractor, BuildError> {
+        let (mut groups, mut without, mut no_labels) = (Vec::new(), false, false);
+        if let Some(grouping) = &window.grouping {
+            groups.clone_from(&grouping.labels);
+            without = grouping.without;
+            no_labels = !without && groups.is_empty();
+        }
+        if let Some(required) = &window.required_labels {
+            groups.clone_from(required);
+            without = false;
+            no_labels = groups.is_empty();
+        }
+        no_labels |= window.function == LogRangeFunction::AbsentOverTime;
+        Extractor::build(&window.select.stages, window.function, groups, without, no_labels)
+    }
+
+    fn build(
+        stages: &[Stage],
+        function: LogRangeFunction,
+        mut groups: Vec<String>,
+        mut without: bool,
+        no_labels: bool,
+    ) -> Result<Extractor, BuildError> {
+        let (unwrap, stages) = match stages {
+            [before @ .., Stage::Unwrap(unwrap)] => (Some(unwrap), before),
+            _ => (None, stages),
+        };
+        let value = match unwrap {
+            Some(unwrap) => Source::unwrapped(unwrap)?,
+            None if matches!(function, LogRangeFunction::BytesRate | LogRangeFunction::BytesOverTime) => Source::LineBytes,
+            None => Source::One,
+        };
+        if let Some(unwrap) = unwrap
+            && (groups.is_empty() || without)
+        {
+            without = true;
+            groups.push(unwrap.label.clone());
+        }
+        let mut pipeline = Pipeline::compile(stages)?;
+        pipeline.hints = value.hints(&pipeline, unwrap, &groups, without, no_labels);
+        Ok(Extractor { pipeline, value, groups, without, no_labels })
+    }
+
+    /// Extracts the sample of an entry; `None` where the line is dropped or has nothing to unwrap.
+    pub fn extract(
+        &self,
+        scratch: &mut Scratch,
+        timestamp_ns: i64,
+        line: &[u8],
+        stream: &LabelSet,
+        metadata: &LabelSet,
+    ) -> Option<Sample> {
+        let Scratch { labels } = scratch;
+        let line = self.pipeline.run(labels, timestamp_ns, line, stream, metadata)?;
+        let value = match &self.value {
+            Source::One => 1.0,
+            Source::LineBytes => line.len() as f64,
+            Source::Unwrapped { label, conversion, filters } => {
+                let value = unwrap(labels, label, *conversion)?;
+                if !filters.iter().fold(true, |keep, filter| filter.accepts(labels) & keep) {
+                    return None;
+                }
+                value
+            }
+        };
+        Some(Sample { value, labels: self.series(labels), error: labels.error().map(str::to_owned) })
+    }
+
+    /// Returns the pipeline, for pushing filters into the scan.
+    pub fn pipeline(&self) -> &Pipeline {
+        &self.pipeline
+    }
+
+    fn series(&self, labels: &Labels) -> LabelSet {
+        if labels.has_error() {
+            labels.merged()
+        } else if self.no_labels {
+            LabelSet::empty()
+        } else if self.groups.is_empty() {
+            labels.merged()
+        } else {
+            labels.grouped(&self.groups, self.without)
+        }
+    }
+}
+
+impl Source {
+    fn unwrapped(unwrap: &Unwrap) -> Result<Source, BuildError> {
+        let filters = unwrap.filters.iter().map(CompiledFilter::new).collect::<Result<_, _>>();
+        let filters = filters.map_err(|reason| BuildError { stage: unwrap.to_string(), reason })?;
+        Ok(Source::Unwrapped { label: unwrap.label.clone(), conversion: unwrap.conversion, filters })
+    }
+
+    /// Tells the parsers what this extraction looks at.
+    fn hints(
+        &self,
+        pipeline: &Pipeline,
+        unwrap: Option<&Unwrap>,
+        groups: &[String],
+        without: bool,
+        no_labels: bool,
+    ) -> Hints {
+        let mut used = Vec::new();
+        pipeline.stages.iter().for_each(|stage| stage.push_names(&mut used));
+        let mut early: Vec<CompiledFilter> = pipeline.stages.iter().filter_map(early_filter).collect();
+        if let Source::Unwrapped { filters, .. } = self {
+            filters.iter().for_each(|filter| filter.push_names(&mut used));
+            // Filters after unwrap are one filter to the parsers: only a single one can be applied early.
+            if let [filter] = filters.as_slice() {
+                early.extend(filter.single_name().is_some().then(|| filter.clone()));
+            }
+        }
+        used.extend(unwrap.map(|unwrap| unwrap.label.clone()));
+        match () {
+            () if no_labels => Hints::required(used, groups, early),
+            () if without || groups.is_empty() => Hints::all(early),
+            () => Hints::required(used, groups, Vec::new()),
+        }
+    }
+}
+
+/// Returns the filter of a label-filter stage on one label, which parsers may apply at once.
+pub(super) fn early_filter(stage: &Compiled) -> Option<CompiledFilter> {
+    match stage {
+        Compiled::LabelFilter(filter) if filter.single_name().is_some() => Some(filter.clone()),
+        _ => None,
+    }
+}
+
+fn unwrap(labels: &mut Labels, label: &str, conversion: Conversion) -> Option<f64> {
+    let text = labels.get(label).map_or("", |(value, _)| value);
+    if text.is_empty() {
+        return None;
+    }
+    let value = match conversion {
+        Conversion::Number => units::parse_float(text)
+            .map_err(|reason| format!("strconv.ParseFloat: parsing {}: {reason}", model::quote::go_quote(text))),
+        Conversion::Bytes => units::parse_bytes(text).map(|bytes| bytes as f64),
+        Conversion::Duration | Conversion::DurationSeconds => units::parse_go_duration(text).map(seconds),
+    };
+    Some(value.unwrap_or_else(|details| {
+        labels.set_error(SAMPLE_ERROR, &details);
+        0.0
+    }))
+}
+
+/// Converts as Go's `Duration.Seconds` does: whole seconds and the rest apart.
+fn seconds(ns: i64) -> f64 {
+    (ns / units::SECOND_NS) as f64 + (ns % units::SECOND_NS) as f64 / 1e9
+}
