@@ -4,7 +4,10 @@
 //! is answered (W1), in every implementation but memory.
 
 pub mod counted;
+pub mod local;
 
+use crate::Result;
+use std::path::Path;
 use std::sync::Arc;
 
 pub use counted::{Counters, ObjectCounts};
@@ -15,6 +18,11 @@ pub use object_store::{
 
 /// An object store, shared.
 pub type Objects = Arc<dyn ObjectStore>;
+
+/// Opens a directory as an object store, making it if absent. Puts are atomic and fsync'd.
+pub fn local(directory: &Path) -> Result<Objects> {
+    Ok(Arc::new(local::LocalObjects::open(directory)?))
+}
 
 /// Makes an object store that forgets everything with the process.
 pub fn memory() -> Objects {

@@ -3,6 +3,8 @@
 //! Owns: the five calls and what they promise; one module per implementation. All pass one suite
 //! (`tests/conformance.rs`). Every read is strongly consistent: it sees each write acknowledged before it began.
 
+pub mod dynamodb;
+pub mod embedded;
 pub mod memory;
 
 use crate::Result;
@@ -88,6 +90,16 @@ pub trait RecordStore: Send + Sync + fmt::Debug {
 
     /// Deletes the record if it is at `version`; deleting an absent record succeeds. Durable once answered.
     async fn delete_if(&self, key: &RecordKey, version: u64) -> Result<Delete>;
+}
+
+/// Makes a record store that forgets everything with the process.
+pub fn memory() -> Records {
+    Arc::new(memory::MemoryRecords::default())
+}
+
+/// Opens a file as a record store, making it if absent.
+pub fn embedded(path: &std::path::Path) -> Result<Records> {
+    Ok(Arc::new(embedded::EmbeddedRecords::open(path)?))
 }
 
 /// Refuses a value no implementation could hold.
