@@ -158,7 +158,7 @@ impl RangeParams {
             let reason = "zero or negative query resolution step widths are not accepted. Try a positive integer";
             return Err(ApiError::parameter("step", reason));
         }
-        if i128::from(end.0 - start.0) * 1_000_000 / i128::from(step_ns) > i128::from(POINTS_MAX) {
+        if (i128::from(end.0) - i128::from(start.0)) * 1_000_000 / i128::from(step_ns) > i128::from(POINTS_MAX) {
             let reason =
                 "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)";
             return Err(ApiError::bad_data(reason));
