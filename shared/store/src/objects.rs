@@ -5,6 +5,7 @@
 
 pub mod counted;
 pub mod local;
+pub mod s3;
 
 use crate::Result;
 use std::path::Path;
@@ -15,6 +16,7 @@ pub use object_store::{
     Error as ObjectError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
     path::Path as ObjectPath,
 };
+pub use s3::S3Config;
 
 /// An object store, shared.
 pub type Objects = Arc<dyn ObjectStore>;
@@ -27,6 +29,11 @@ pub fn local(directory: &Path) -> Result<Objects> {
 /// Makes an object store that forgets everything with the process.
 pub fn memory() -> Objects {
     Arc::new(object_store::memory::InMemory::new())
+}
+
+/// Makes a client of an S3 bucket.
+pub fn s3(config: S3Config, aws: &crate::aws::AwsConfig) -> Objects {
+    Arc::new(s3::S3Objects::new(config, aws))
 }
 
 /// Wraps a store so that its requests and bytes are counted.
