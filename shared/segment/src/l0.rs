@@ -6,8 +6,8 @@ mod metrics;
 pub use logs::encode_logs;
 pub use metrics::encode_metrics;
 
-pub(crate) use logs::{EntryBlock, decode_entries};
-pub(crate) use metrics::decode_samples;
+pub(crate) use logs::{EntryBlock, compare_streams, decode_entries, stats as logs_stats};
+pub(crate) use metrics::{decode_samples, stats as metrics_stats};
 
 use bytes::Bytes;
 

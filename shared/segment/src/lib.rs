@@ -24,6 +24,8 @@ pub mod logs;
 pub mod merge;
 pub mod metrics;
 mod rows;
+mod scale;
+mod schema;
 pub mod stats;
 mod table;
 mod tokens;

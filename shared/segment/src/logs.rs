@@ -171,6 +171,10 @@ impl Index {
         ordinals
     }
 
+    pub(crate) fn table(&self) -> &Table {
+        &self.inner.table
+    }
+
     fn entry(&self, ordinal: u32) -> StreamEntry {
         let table = &self.inner.table;
         let row = table.row(ordinal as usize);

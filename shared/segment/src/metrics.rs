@@ -228,7 +228,15 @@ impl Index {
         ordinals
     }
 
-    fn entry(&self, ordinal: u32) -> SeriesEntry {
+    pub(crate) fn table(&self) -> &Table {
+        &self.inner.table
+    }
+
+    pub(crate) fn is_block(&self) -> bool {
+        matches!(self.inner.data, Data::Block(_))
+    }
+
+    pub(crate) fn entry(&self, ordinal: u32) -> SeriesEntry {
         let table = &self.inner.table;
         let row = table.row(ordinal as usize);
         let labels = table.labels(ordinal as usize);

@@ -137,6 +137,11 @@ impl SeriesRows {
         Some((firsts.min()?, lasts.max()?))
     }
 
+    /// Reports whether some sample has a start timestamp.
+    pub(crate) fn any_start(&self) -> bool {
+        self.starts.iter().any(|start| *start != 0) || self.histograms.iter().any(|sample| sample.start_timestamp.0 != 0)
+    }
+
     /// Calls `row` for each row in time order: the index of the float, or of the histogram.
     pub(crate) fn interleave(&self, mut row: impl FnMut(i64, Result<usize, usize>)) {
         let (mut float, mut histogram) = (0, 0);

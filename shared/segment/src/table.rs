@@ -146,8 +146,13 @@ impl TableBuilder {
         self.rows.len()
     }
 
-    pub(crate) fn row_mut(&mut self, index: usize) -> &mut Row {
-        &mut self.rows[index]
+    pub(crate) fn row(&self, index: usize) -> &Row {
+        &self.rows[index]
+    }
+
+    /// Lets the rows of the last series grow while it is being written.
+    pub(crate) fn last_mut(&mut self) -> Option<&mut Row> {
+        self.rows.last_mut()
     }
 
     pub(crate) fn rows_sum(&self) -> u64 {
@@ -179,14 +184,7 @@ impl TableBuilder {
         LabelFilter::build(&hashes)
     }
 
-    /// Returns how many series have each label name, by name.
-    pub(crate) fn name_counts(&self) -> Vec<(&[u8], u64)> {
-        let mut counts = vec![0u64; self.names.ends.len()];
-        self.series_pairs.iter().for_each(|pair| counts[self.pair_names[*pair as usize] as usize] += 1);
-        counts.into_iter().enumerate().map(|(id, count)| (self.names.get(id as u32), count)).collect()
-    }
-
-    /// Iterates over the distinct pairs as (label name, encoded pair).
+    /// Iterates over the labels of a series as (name, value, pair id).
     pub(crate) fn pairs_of(&self, series: usize) -> impl Iterator<Item = (&[u8], &[u8], u32)> {
         let start = if series == 0 { 0 } else { self.series_ends[series - 1] as usize };
         self.series_pairs[start..self.series_ends[series] as usize].iter().filter_map(|id| {
@@ -351,6 +349,18 @@ impl Table {
             return Vec::new();
         };
         (0..self.len() as u32).filter(|series| verdicts.accept(self.pairs(*series as usize))).collect()
+    }
+
+    /// Returns how many series have each label name.
+    pub(crate) fn name_counts(&self) -> impl Iterator<Item = (&str, u64)> {
+        let mut counts = vec![0u64; self.names.len()];
+        self.series_pairs.iter().for_each(|pair| counts[self.pair_names[*pair as usize] as usize] += 1);
+        self.names.iter().map(|name| &**name).zip(counts)
+    }
+
+    /// Returns all bits of [`Row::columns`] that some series has.
+    pub(crate) fn columns(&self) -> u8 {
+        self.rows.iter().fold(0, |all, row| all | row.columns)
     }
 
     /// Returns the distinct label names of some series, sorted.

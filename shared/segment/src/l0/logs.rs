@@ -3,7 +3,7 @@
 use model::batch::Arena;
 use model::labels::put_varint;
 use model::series::SlotHasher;
-use model::{LogBatch, SeriesId, Signal, TenantId, TimeRangeNs, TimestampNs};
+use model::{LogBatch, Signal, TenantId, TimeRangeNs, TimestampNs};
 
 use super::assemble;
 use crate::cursor::{Cursor, put_zigzag};
@@ -62,11 +62,6 @@ pub fn encode_logs(tenant: &TenantId, batch: &LogBatch) -> Result<Encoded, Segme
 /// Orders streams: the order of log segments. Equal bytes are equal streams, and neighbours share their first labels.
 pub(crate) fn compare_streams(a: &[u8], b: &[u8]) -> std::cmp::Ordering {
     a.cmp(b)
-}
-
-/// Returns the id a stream has in Parquet rows.
-pub(crate) fn stream_id(labels: &[u8]) -> SeriesId {
-    SeriesId::of_encoded(labels)
 }
 
 /// Summarises a log segment.

@@ -169,6 +169,7 @@ impl BlockWriter {
         let mut used = 0;
         used |= if self.rows.timestamps.is_empty() { 0 } else { columns::DOUBLE };
         used |= if histograms == 0 { 0 } else { columns::HISTOGRAM };
+        used |= if self.any_start && self.rows.any_start() { columns::START } else { 0 };
         let row =
             Row { slot: keys[0].slot(), rows: self.rows.len() as u64, first, last, columns: used, scale: 0, extra: histograms };
         self.table.push(batch.labels.get(keys[0].index as usize), row);

@@ -1,0 +1,234 @@
+//! Where the pages of a file lie, what their checksums are, and reading columns out of fetched bytes.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{Buf, Bytes};
+use parquet::column::reader::{ColumnReaderImpl, get_column_reader, get_typed_column_reader};
+use parquet::data_type::DataType;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::page_index::offset_index::PageLocation;
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::serialized_reader::SerializedPageReader;
+use parquet::file::statistics::Statistics;
+
+use super::parquet_error;
+use crate::cursor::Cursor;
+use crate::schema;
+use crate::{Fetched, SegmentError};
+
+/// An opened Parquet file without its data.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    metadata: ParquetMetaData,
+    /// First row of each row group, and one past the last row.
+    group_starts: Vec<u64>,
+    /// Checksum of each page we read, by its offset in the file.
+    sums: Arc<Sums>,
+}
+
+type Sums = BTreeMap<u64, (u32, u32)>;
+
+/// A page as a range of bytes and of rows in its row group.
+struct PagePlace {
+    bytes: Range<u64>,
+    rows: Range<u64>,
+}
+
+/// Reports whether our readers read the column; the others are there for foreign readers and need no checksum of ours.
+fn is_read(column: &ColumnChunkMetaData) -> bool {
+    let root = column.column_path().parts().first().map_or("", String::as_str);
+    let ours =
+        [schema::TS, schema::V_INT, schema::V_DBL, schema::ST, schema::HIST, schema::BODY, schema::LINE_LEN, schema::METADATA];
+    ours.contains(&root) || root.starts_with(schema::METADATA_PREFIX)
+}
+
+fn dictionary(column: &ColumnChunkMetaData, pages: &[PageLocation]) -> Option<Range<u64>> {
+    let start = column.byte_range().0;
+    pages.first().map(|page| start..page.offset as u64).filter(|range| !range.is_empty())
+}
+
+fn all_pages(metadata: &ParquetMetaData) -> impl Iterator<Item = Range<u64>> {
+    (0..metadata.num_row_groups()).flat_map(move |group| {
+        let columns = metadata.row_group(group).columns().iter().enumerate().filter(|(_, column)| is_read(column));
+        columns.flat_map(move |(index, column)| {
+            let pages = locations(metadata, group, index);
+            let data = pages.iter().map(|page| page.offset as u64..page.offset as u64 + page.compressed_page_size as u64);
+            dictionary(column, pages).into_iter().chain(data)
+        })
+    })
+}
+
+fn locations(metadata: &ParquetMetaData, group: usize, column: usize) -> &[PageLocation] {
+    let index = metadata.offset_index().and_then(|index| index.get(group)).and_then(|columns| columns.get(column));
+    index.map_or(&[], |index| index.page_locations())
+}
+
+/// Computes the checksums of all pages we read, in the order of [`all_pages`].
+pub(super) fn sums(metadata: &ParquetMetaData, file: &[u8]) -> Result<Vec<u8>, SegmentError> {
+    let mut sums = Vec::new();
+    for page in all_pages(metadata) {
+        let bytes = file.get(page.start as usize..page.end as usize);
+        let bytes = bytes.ok_or_else(|| SegmentError::corrupt("page lies outside the file just written"))?;
+        sums.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
+    }
+    Ok(sums)
+}
+
+impl Layout {
+    /// Opens the footer of a tail whose seal was verified.
+    pub(crate) fn open(tail: &Bytes, tail_offset: u64, sums: &[u8], rows: u64) -> Result<Layout, SegmentError> {
+        let file_len = tail_offset + tail.len() as u64;
+        let mut reader = ParquetMetaDataReader::new().with_offset_index_policy(PageIndexPolicy::Required);
+        reader.try_parse_sized(tail, file_len).map_err(corrupt_footer)?;
+        let metadata = reader.finish().map_err(corrupt_footer)?;
+        let mut group_starts = vec![0u64];
+        for group in metadata.row_groups() {
+            let rows = u64::try_from(group.num_rows()).map_err(|_| SegmentError::corrupt("row group has a negative count"))?;
+            group_starts.push(group_starts[group_starts.len() - 1] + rows);
+        }
+        if group_starts[group_starts.len() - 1] != rows {
+            return Err(SegmentError::corrupt("footer has other rows than the label table"));
+        }
+        let mut cursor = Cursor::new(sums, "page checksums");
+        let mut by_offset = BTreeMap::new();
+        for page in all_pages(&metadata) {
+            if page.end > file_len {
+                return Err(SegmentError::corrupt("page lies outside the file"));
+            }
+            by_offset.insert(page.start, ((page.end - page.start) as u32, cursor.u32()?));
+        }
+        cursor.finish()?;
+        Ok(Layout { metadata, group_starts, sums: Arc::new(by_offset) })
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        self.metadata.memory_size() + self.sums.len() * 24
+    }
+
+    /// Returns the rows of a row group in the segment.
+    pub(super) fn group_rows(&self, group: usize) -> Range<u64> {
+        self.group_starts[group]..self.group_starts[group + 1]
+    }
+
+    /// Returns first and last time of a row group, where its statistics say.
+    pub(super) fn group_times(&self, group: usize) -> Option<(i64, i64)> {
+        let statistics = self.metadata.row_group(group).column(self.column(schema::TS)?).statistics()?;
+        match statistics {
+            Statistics::Int64(values) => values.min_opt().copied().zip(values.max_opt().copied()),
+            _ => None,
+        }
+    }
+
+    /// Cuts rows of the segment by row group: (group, rows inside the group).
+    pub(super) fn cut(&self, rows: &Range<u64>) -> impl Iterator<Item = (usize, Range<u64>)> {
+        let first = self.group_starts.partition_point(|start| *start <= rows.start).saturating_sub(1);
+        let rows = rows.clone();
+        (first..self.group_starts.len() - 1).map_while(move |group| {
+            let all = self.group_rows(group);
+            let part = rows.start.max(all.start)..rows.end.min(all.end);
+            (part.start < part.end).then(|| (group, part.start - all.start..part.end - all.start))
+        })
+    }
+
+    /// Returns the column's place in a row group, or `None` where the file does not have it.
+    pub(super) fn column(&self, path: &str) -> Option<usize> {
+        let columns = self.metadata.file_metadata().schema_descr().columns();
+        columns.iter().position(|column| column.path().parts().iter().map(String::as_str).eq(path.split('.')))
+    }
+
+    /// Returns `(key, column)` of the columns of structured metadata.
+    pub(super) fn metadata_columns(&self) -> Vec<(String, usize)> {
+        let columns = self.metadata.file_metadata().schema_descr().columns().iter().enumerate();
+        columns
+            .filter_map(|(index, column)| Some((column.name().strip_prefix(schema::METADATA_PREFIX)?.to_owned(), index)))
+            .collect()
+    }
+
+    /// Adds the byte ranges of the pages of a column that hold some of `rows` (inside the group, ascending).
+    pub(super) fn plan(&self, group: usize, column: usize, rows: &[Range<u64>], ranges: &mut Vec<Range<u64>>) {
+        if rows.is_empty() {
+            return;
+        }
+        let chunk = self.metadata.row_group(group).column(column);
+        let pages = locations(&self.metadata, group, column);
+        ranges.extend(dictionary(chunk, pages));
+        let mut wanted = rows.iter().peekable();
+        for page in self.places(group, pages) {
+            while wanted.next_if(|rows| rows.end <= page.rows.start).is_some() {}
+            if wanted.peek().is_some_and(|rows| rows.start < page.rows.end) {
+                ranges.push(page.bytes);
+            }
+        }
+    }
+
+    fn places<'a>(&self, group: usize, pages: &'a [PageLocation]) -> impl Iterator<Item = PagePlace> + use<'a> {
+        let rows = self.metadata.row_group(group).num_rows() as u64;
+        pages.iter().enumerate().map(move |(index, page)| PagePlace {
+            bytes: page.offset as u64..page.offset as u64 + page.compressed_page_size as u64,
+            rows: page.first_row_index as u64..pages.get(index + 1).map_or(rows, |next| next.first_row_index as u64),
+        })
+    }
+
+    /// Opens a column of a row group for reading; pages are verified as they are read.
+    pub(super) fn reader<T: DataType>(
+        &self,
+        group: usize,
+        column: usize,
+        fetched: &Fetched,
+    ) -> Result<ColumnReaderImpl<T>, SegmentError> {
+        let row_group = self.metadata.row_group(group);
+        let chunk = row_group.column(column);
+        let source = Arc::new(VerifiedPages { fetched: fetched.clone(), sums: self.sums.clone() });
+        let pages = locations(&self.metadata, group, column).to_vec();
+        let pages = SerializedPageReader::new(source, chunk, row_group.num_rows() as usize, Some(pages)).map_err(read_error)?;
+        Ok(get_typed_column_reader(get_column_reader(chunk.column_descr_ptr(), Box::new(pages))))
+    }
+}
+
+fn corrupt_footer(source: ParquetError) -> SegmentError {
+    SegmentError::corrupt(format!("footer: {source}"))
+}
+
+/// Gives the error that lies inside the library's error, if it is one of ours.
+pub(super) fn read_error(error: ParquetError) -> SegmentError {
+    match error {
+        ParquetError::External(inner) => match inner.downcast::<SegmentError>() {
+            Ok(ours) => *ours,
+            Err(other) => parquet_error("read parquet page")(ParquetError::External(other)),
+        },
+        other => SegmentError::corrupt(format!("page: {other}")),
+    }
+}
+
+/// Fetched bytes as the library wants them: by page, each checked before anything decodes it.
+struct VerifiedPages {
+    fetched: Fetched,
+    sums: Arc<Sums>,
+}
+
+impl Length for VerifiedPages {
+    fn len(&self) -> u64 {
+        u64::MAX
+    }
+}
+
+impl ChunkReader for VerifiedPages {
+    type T = bytes::buf::Reader<Bytes>;
+
+    fn get_read(&self, _start: u64) -> parquet::errors::Result<Self::T> {
+        // Only readers without page locations come here, and ours have them.
+        Ok(Bytes::new().reader())
+    }
+
+    fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
+        let external = |error: SegmentError| ParquetError::External(Box::new(error));
+        let bytes = self.fetched.get(start..start.saturating_add(length as u64)).map_err(external)?;
+        match self.sums.get(&start) {
+            Some((len, crc)) if *len as usize == length && *crc == crc32fast::hash(&bytes) => Ok(bytes),
+            _ => Err(external(SegmentError::corrupt(format!("page at {start} has a wrong checksum")))),
+        }
+    }
+}
