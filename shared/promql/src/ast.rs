@@ -1,0 +1,158 @@
+//! The syntax tree of PromQL, every node with its place in the text.
+//!
+//! Owns: what was written. Does not own: what it means ([`crate::check`], [`crate::lower`]).
+
+use model::Matcher;
+pub use plan::logical::{AggregateOp, BinaryOp, Extension, Function, Grouping, Matching, Span};
+
+/// An expression and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Expr {
+    /// What it is.
+    pub kind: ExprKind,
+    /// Where it stands.
+    pub span: Span,
+}
+
+/// What an expression is.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExprKind {
+    /// A number; `duration` tells that it was written as one (`5m`).
+    Number {
+        /// Its value.
+        value: f64,
+        /// Whether it was written as a duration.
+        duration: bool,
+    },
+    /// A string.
+    Text(String),
+    /// `metric{a="b"} offset 5m @ 10`
+    Selector(Selector),
+    /// `selector[5m]`
+    Matrix {
+        /// The selector inside.
+        selector: Box<Expr>,
+        /// Window length.
+        range: Duration,
+    },
+    /// `expr[1h:1m]`
+    Subquery {
+        /// The expression inside.
+        inner: Box<Expr>,
+        /// Window length.
+        range: Duration,
+        /// Step, if given.
+        step: Option<Duration>,
+        /// `offset`, `@`.
+        modifiers: Modifiers,
+    },
+    /// `f(a, b)`
+    Call {
+        /// Which function.
+        function: Function,
+        /// Its arguments.
+        args: Vec<Expr>,
+    },
+    /// `sum by (a) (x)`
+    Aggregate {
+        /// Which aggregation.
+        op: AggregateOp,
+        /// `by` / `without`.
+        grouping: Grouping,
+        /// First argument of those that take two.
+        param: Option<Box<Expr>>,
+        /// What is aggregated.
+        input: Box<Expr>,
+    },
+    /// `a + b`
+    Binary {
+        /// Operator.
+        op: BinaryOp,
+        /// `bool`
+        return_bool: bool,
+        /// `on`, `ignoring`, `group_left`, `fill`; `None` where nothing was written.
+        matching: Option<Matching>,
+        /// Left side.
+        left: Box<Expr>,
+        /// Right side.
+        right: Box<Expr>,
+    },
+    /// `-x`, `+x`
+    Unary {
+        /// Minus rather than plus.
+        minus: bool,
+        /// What it applies to.
+        inner: Box<Expr>,
+    },
+    /// `(x)`
+    Paren(Box<Expr>),
+}
+
+/// An instant vector selector.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selector {
+    /// Name in front of the braces.
+    pub name: Option<String>,
+    /// All matchers, the name's included (last).
+    pub matchers: Vec<Matcher>,
+    /// `offset`, `@`, `smoothed`.
+    pub modifiers: Modifiers,
+}
+
+/// What may follow a selector or subquery.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Modifiers {
+    /// `offset 5m`
+    pub offset: Option<Duration>,
+    /// `@ …`
+    pub at: Option<At>,
+    /// `anchored`, `smoothed`
+    pub extension: Extension,
+}
+
+/// A fixed evaluation time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum At {
+    /// Milliseconds since the epoch.
+    Time(i64),
+    /// `start()`
+    Start,
+    /// `end()`
+    End,
+}
+
+/// A duration expression.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Duration {
+    /// Seconds.
+    Seconds(f64),
+    /// `step()`
+    Step,
+    /// `range()`
+    Range,
+    /// `-d`
+    Negate(Box<Duration>),
+    /// `a + b`, also `min_of(a, b)`, `max_of(a, b)`
+    Binary(DurationOp, Box<Duration>, Box<Duration>),
+}
+
+/// Operators of duration expressions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DurationOp {
+    /// `+`
+    Add,
+    /// `-`
+    Sub,
+    /// `*`
+    Mul,
+    /// `/`
+    Div,
+    /// `%`
+    Mod,
+    /// `^`
+    Pow,
+    /// `min_of`
+    Min,
+    /// `max_of`
+    Max,
+}

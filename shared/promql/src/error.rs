@@ -1,0 +1,41 @@
+//! Why a query was refused, in Prometheus's words.
+
+use model::ErrorKind;
+
+use crate::ast::Span;
+
+/// A query text that is not PromQL. Prints as the API does: `1:5: parse error: …`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError {
+    /// What is wrong.
+    pub message: String,
+    /// Where.
+    pub span: Span,
+    /// 1-based line of `span.start`.
+    pub line: usize,
+    /// 1-based column of `span.start`, bytes.
+    pub column: usize,
+}
+
+impl ParseError {
+    /// Makes an error at a place of `text`.
+    pub fn at(text: &str, span: Span, message: impl Into<String>) -> ParseError {
+        let before = &text.as_bytes()[..(span.start as usize).min(text.len())];
+        let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |p| p + 1);
+        let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+        ParseError { message: message.into(), span, line, column: before.len() - line_start + 1 }
+    }
+
+    /// Returns what the caller should do.
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::Invalid
+    }
+}
+
+impl std::fmt::Display for ParseError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}: parse error: {}", self.line, self.column, self.message)
+    }
+}
+
+impl std::error::Error for ParseError {}

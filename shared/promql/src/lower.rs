@@ -1,0 +1,207 @@
+//! Tree to plan: offsets, `@`, durations and step-invariant parts are resolved here.
+
+use std::sync::Arc;
+
+use model::TimestampMs;
+use plan::logical::{Aggregate, Binary, Call, EvalOptions, Grid, LogicalPlan, Node, RangeInput, Select};
+
+use crate::ast::*;
+use crate::error::ParseError;
+
+/// When and under which settings a query is evaluated.
+#[derive(Clone, Debug)]
+pub struct EvalParams {
+    /// First evaluation time.
+    pub start: TimestampMs,
+    /// Last evaluation time, inclusive; equal to `start` for an instant query.
+    pub end: TimestampMs,
+    /// Step, milliseconds; 0 for an instant query.
+    pub step_ms: i64,
+    /// How far instant selectors look back, milliseconds (Prometheus: 5 min).
+    pub lookback_ms: i64,
+    /// Settings handed through to the evaluation.
+    pub options: EvalOptions,
+}
+
+/// Lowers a parsed query.
+pub fn lower(text: &str, expr: &Expr, params: &EvalParams) -> Result<LogicalPlan, ParseError> {
+    let instant = params.step_ms <= 0;
+    let grid = if instant { Grid::instant_ms(params.start) } else { Grid::range_ms(params.start, params.end, params.step_ms) };
+    let lowering = Lowering { text, params };
+    let root = lowering.wrap(expr, lowering.node(expr)?);
+    Ok(LogicalPlan { grid, root, options: EvalOptions { instant, ..params.options.clone() }, text: Arc::from(text) })
+}
+
+struct Lowering<'a> {
+    text: &'a str,
+    params: &'a EvalParams,
+}
+
+impl Lowering<'_> {
+    /// Marks a step-invariant expression (upstream `PreprocessExpr`); literals cost nothing to repeat.
+    fn wrap(&self, expr: &Expr, node: Node) -> Node {
+        let trivial = matches!(node, Node::Literal(_) | Node::Text(_) | Node::Range(_));
+        if !trivial && invariant(expr) { Node::StepInvariant(Box::new(node)) } else { node }
+    }
+
+    /// Lowers a child, marking it where it is invariant and its parent is not.
+    fn child(&self, expr: &Expr, parent_invariant: bool) -> Result<Node, ParseError> {
+        let node = self.node(expr)?;
+        Ok(if parent_invariant { node } else { self.wrap(expr, node) })
+    }
+
+    fn node(&self, expr: &Expr) -> Result<Node, ParseError> {
+        let fixed = invariant(expr);
+        Ok(match &expr.kind {
+            ExprKind::Number { value, .. } => Node::Literal(*value),
+            ExprKind::Text(text) => Node::Text(text.clone()),
+            ExprKind::Paren(inner) => self.node(inner)?,
+            ExprKind::Selector(selector) => Node::Instant(self.select(selector, expr.span)?),
+            ExprKind::Matrix { .. } | ExprKind::Subquery { .. } => Node::Range(self.range(expr)?),
+            ExprKind::Call { function, args } => Node::Call(Call {
+                function: *function,
+                args: args.iter().map(|arg| self.child(arg, fixed)).collect::<Result<_, _>>()?,
+                arg_spans: args.iter().map(|arg| arg.span).collect(),
+                span: expr.span,
+            }),
+            ExprKind::Aggregate { op, grouping, param, input } => Node::Aggregate(Box::new(Aggregate {
+                op: *op,
+                grouping: grouping.clone(),
+                param: param.as_ref().map(|param| self.child(param, fixed)).transpose()?,
+                input: self.child(input, fixed)?,
+                span: expr.span,
+                param_span: param.as_ref().map_or(expr.span, |param| param.span),
+                input_span: input.span,
+            })),
+            ExprKind::Binary { op, return_bool, matching, left, right } => Node::Binary(Box::new(Binary {
+                op: *op,
+                return_bool: *return_bool,
+                matching: matching.clone().unwrap_or_else(|| default_matching(*op)),
+                left: self.child(left, fixed)?,
+                right: self.child(right, fixed)?,
+                span: expr.span,
+                left_span: left.span,
+                right_span: right.span,
+            })),
+            ExprKind::Unary { minus, inner } => {
+                let node = self.child(inner, fixed)?;
+                if *minus { Node::Negate(Box::new(node), expr.span) } else { node }
+            }
+        })
+    }
+
+    fn range(&self, expr: &Expr) -> Result<RangeInput, ParseError> {
+        match &expr.kind {
+            ExprKind::Matrix { selector, range } => {
+                let ExprKind::Selector(inner) = &selector.kind else {
+                    return Err(ParseError::at(self.text, expr.span, "ranges only allowed for vector selectors"));
+                };
+                let select = self.select(inner, selector.span)?;
+                Ok(RangeInput::Select { select, range_ms: self.positive(range, expr.span)?, span: expr.span })
+            }
+            ExprKind::Subquery { inner, range, step, modifiers } => Ok(RangeInput::Subquery {
+                node: Box::new(self.child(inner, false)?),
+                range_ms: self.positive(range, expr.span)?,
+                step_ms: match step {
+                    Some(step) => self.positive(step, expr.span)?,
+                    None => self.params.options.subquery_step_ms,
+                },
+                offset_ms: self.offset(modifiers, expr.span)?,
+                at: self.at(modifiers),
+                span: expr.span,
+            }),
+            ExprKind::Paren(inner) => self.range(inner),
+            _ => Err(ParseError::at(self.text, expr.span, "expected a range vector")),
+        }
+    }
+
+    fn select(&self, selector: &Selector, span: Span) -> Result<Select, ParseError> {
+        Ok(Select {
+            matchers: selector.matchers.clone(),
+            offset_ms: self.offset(&selector.modifiers, span)?,
+            at: self.at(&selector.modifiers),
+            lookback_ms: self.params.lookback_ms,
+            extension: selector.modifiers.extension,
+            span,
+        })
+    }
+
+    fn at(&self, modifiers: &Modifiers) -> Option<TimestampMs> {
+        modifiers.at.map(|at| match at {
+            At::Time(ms) => TimestampMs(ms),
+            At::Start => self.params.start,
+            At::End => self.params.end,
+        })
+    }
+
+    fn offset(&self, modifiers: &Modifiers, span: Span) -> Result<i64, ParseError> {
+        modifiers.offset.as_ref().map_or(Ok(0), |offset| self.milliseconds(offset, span))
+    }
+
+    fn positive(&self, duration: &Duration, span: Span) -> Result<i64, ParseError> {
+        match self.milliseconds(duration, span)? {
+            ms if ms > 0 => Ok(ms),
+            _ => Err(ParseError::at(self.text, span, "duration must be greater than 0")),
+        }
+    }
+
+    fn milliseconds(&self, duration: &Duration, span: Span) -> Result<i64, ParseError> {
+        let ms = self.seconds(duration, span)? * 1000.0;
+        if !ms.is_finite() || ms.abs() > i64::MAX as f64 / 2e6 {
+            return Err(ParseError::at(self.text, span, "duration out of range"));
+        }
+        Ok(ms.round() as i64)
+    }
+
+    fn seconds(&self, duration: &Duration, span: Span) -> Result<f64, ParseError> {
+        Ok(match duration {
+            Duration::Seconds(seconds) => *seconds,
+            Duration::Step => self.params.step_ms as f64 / 1000.0,
+            Duration::Range => (self.params.end.0 - self.params.start.0) as f64 / 1000.0,
+            Duration::Negate(inner) => -self.seconds(inner, span)?,
+            Duration::Binary(op, left, right) => {
+                let (left, right) = (self.seconds(left, span)?, self.seconds(right, span)?);
+                match op {
+                    DurationOp::Add => left + right,
+                    DurationOp::Sub => left - right,
+                    DurationOp::Mul => left * right,
+                    DurationOp::Div if right == 0.0 => return Err(ParseError::at(self.text, span, "division by zero")),
+                    DurationOp::Mod if right == 0.0 => return Err(ParseError::at(self.text, span, "modulo by zero")),
+                    DurationOp::Div => left / right,
+                    DurationOp::Mod => left % right,
+                    DurationOp::Pow => left.powf(right),
+                    DurationOp::Min => left.min(right),
+                    DurationOp::Max => left.max(right),
+                }
+            }
+        })
+    }
+}
+
+fn default_matching(op: BinaryOp) -> Matching {
+    let cardinality = if op.is_set() { plan::logical::Cardinality::ManyToMany } else { plan::logical::Cardinality::OneToOne };
+    Matching { cardinality, ..Matching::default() }
+}
+
+/// Reports whether an expression has the same value at every step: everything in it is fixed by `@`, and it asks for no time.
+fn invariant(expr: &Expr) -> bool {
+    match &expr.kind {
+        ExprKind::Number { .. } | ExprKind::Text(_) => true,
+        ExprKind::Selector(selector) => selector.modifiers.at.is_some(),
+        ExprKind::Matrix { selector, .. } => invariant(selector),
+        ExprKind::Subquery { modifiers, .. } => modifiers.at.is_some(),
+        ExprKind::Call { function, args } => !depends_on_time(*function, args) && args.iter().all(invariant),
+        ExprKind::Aggregate { param, input, .. } => param.as_ref().is_none_or(|param| invariant(param)) && invariant(input),
+        ExprKind::Binary { left, right, .. } => invariant(left) && invariant(right),
+        ExprKind::Unary { inner, .. } | ExprKind::Paren(inner) => invariant(inner),
+    }
+}
+
+fn depends_on_time(function: Function, args: &[Expr]) -> bool {
+    use Function::*;
+    match function {
+        DayOfMonth | DayOfWeek | DayOfYear | DaysInMonth | Hour | Minute | Month | Year => args.is_empty() || true,
+        Time | Timestamp | PredictLinear | Start | End | Step | Range => true,
+        _ => false,
+    }
+}
