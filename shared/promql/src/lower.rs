@@ -190,18 +190,32 @@ fn invariant(expr: &Expr) -> bool {
         ExprKind::Selector(selector) => selector.modifiers.at.is_some(),
         ExprKind::Matrix { selector, .. } => invariant(selector),
         ExprKind::Subquery { modifiers, .. } => modifiers.at.is_some(),
-        ExprKind::Call { function, args } => !depends_on_time(*function, args) && args.iter().all(invariant),
+        ExprKind::Call { function, args } => !depends_on_time(*function) && args.iter().all(invariant),
         ExprKind::Aggregate { param, input, .. } => param.as_ref().is_none_or(|param| invariant(param)) && invariant(input),
         ExprKind::Binary { left, right, .. } => invariant(left) && invariant(right),
         ExprKind::Unary { inner, .. } | ExprKind::Paren(inner) => invariant(inner),
     }
 }
 
-fn depends_on_time(function: Function, args: &[Expr]) -> bool {
+/// Functions whose answer depends on the evaluation time itself (upstream `AtModifierUnsafeFunctions`).
+fn depends_on_time(function: Function) -> bool {
     use Function::*;
-    match function {
-        DayOfMonth | DayOfWeek | DayOfYear | DaysInMonth | Hour | Minute | Month | Year => args.is_empty() || true,
-        Time | Timestamp | PredictLinear | Start | End | Step | Range => true,
-        _ => false,
-    }
+    matches!(
+        function,
+        DayOfMonth
+            | DayOfWeek
+            | DayOfYear
+            | DaysInMonth
+            | Hour
+            | Minute
+            | Month
+            | Year
+            | Time
+            | Timestamp
+            | PredictLinear
+            | Start
+            | End
+            | Step
+            | Range
+    )
 }
