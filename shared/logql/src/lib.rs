@@ -41,3 +41,6 @@ pub fn parse_matchers(text: &str) -> Result<Vec<Matcher>, ParseError> {
         _ => Err(ParseError::meaning("only label matchers are supported")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use plan::logical::{
-    Aggregate, AggregateOp, Binary, Call, Cardinality, Dialect, EvalOptions, Function, Grid, Grouping, LogQuery, LogRangeFunction,
-    LogSelect, LogWindow, LogicalPlan, Matching, Node, Span, TimeUnit,
+    Aggregate, AggregateOp, Binary, Call, Cardinality, Dialect, EvalOptions, Function, Grid, Grouping, LogQuery,
+    LogRangeFunction, LogSelect, LogWindow, LogicalPlan, Matching, Node, Span, TimeUnit,
 };
 use plan::pipeline::{Extractor, Pipeline, Stage};
 
@@ -30,6 +30,8 @@ pub struct Params {
     pub limit: usize,
     /// Least distance of returned lines, nanoseconds; 0 returns all.
     pub interval_ns: i64,
+    /// Whether `approx_topk` may be used; Loki's default is no.
+    pub approx_topk: bool,
 }
 
 /// Lowers a query. Stages are compiled once to find what Loki finds when it builds the pipeline.
@@ -42,7 +44,10 @@ pub fn lower(expr: &Expr, params: &Params) -> Result<LogicalPlan, Error> {
             let Params { newest_first, limit, interval_ns, .. } = *params;
             Node::Logs(Box::new(LogQuery { select, newest_first, limit, interval_ns }))
         }
-        Expr::Metric(expr) => metric(expr, None)?,
+        Expr::Metric(expr) => {
+            refuse_approx_topk(expr, params)?;
+            metric(expr, None)?
+        }
     };
     let grid = Grid { start: params.start_ns, end: params.end_ns, step: params.step_ns.max(1), unit: TimeUnit::Nanoseconds };
     let options = EvalOptions { dialect: Dialect::LogQl, instant: params.instant, ..EvalOptions::default() };
@@ -61,9 +66,7 @@ fn metric(expr: &MetricExpr, required: Option<Vec<String>>) -> Result<Node, Erro
         MetricExpr::Vector(vector) => aggregate(vector),
         MetricExpr::Binary(operation) => binary(operation),
         MetricExpr::Literal(value, _) => Ok(Node::Literal(*value)),
-        MetricExpr::VectorLiteral(value, span) => {
-            Ok(call(Function::Vector, vec![Node::Literal(*value)], *span))
-        }
+        MetricExpr::VectorLiteral(value, span) => Ok(call(Function::Vector, vec![Node::Literal(*value)], *span)),
         MetricExpr::LabelReplace(replace) => {
             let texts = [&replace.destination, &replace.replacement, &replace.source, &replace.regex];
             let mut args = vec![metric(&replace.input, None)?];
@@ -71,6 +74,25 @@ fn metric(expr: &MetricExpr, required: Option<Vec<String>>) -> Result<Node, Erro
             Ok(call(Function::LabelReplace, args, replace.span))
         }
         MetricExpr::Invalid(error) => Err(error.clone().into()),
+    }
+}
+
+/// Refuses `approx_topk` where it is not enabled, or asked for over a range.
+fn refuse_approx_topk(expr: &MetricExpr, params: &Params) -> Result<(), Error> {
+    match expr {
+        MetricExpr::Vector(vector) if vector.op == AggregateOp::ApproxTopK && !params.approx_topk => {
+            Err(Error::Refused("approx_topk is not enabled. See -limits.shard_aggregations".to_owned()))
+        }
+        MetricExpr::Vector(vector) if vector.op == AggregateOp::ApproxTopK && !params.instant => {
+            Err(Error::Refused("count min sketches are only supported on instant queries".to_owned()))
+        }
+        MetricExpr::Vector(vector) => refuse_approx_topk(&vector.input, params),
+        MetricExpr::LabelReplace(replace) => refuse_approx_topk(&replace.input, params),
+        MetricExpr::Binary(binary) => {
+            refuse_approx_topk(&binary.left, params)?;
+            refuse_approx_topk(&binary.right, params)
+        }
+        MetricExpr::Range(_) | MetricExpr::Literal(..) | MetricExpr::VectorLiteral(..) | MetricExpr::Invalid(_) => Ok(()),
     }
 }
 
@@ -114,9 +136,6 @@ fn pushed_down(vector: &VectorAggregation) -> Option<Vec<String>> {
 }
 
 fn aggregate(vector: &VectorAggregation) -> Result<Node, Error> {
-    if vector.op == AggregateOp::ApproxTopK {
-        return Err(Error::Refused("approx_topk is not enabled. See -limits.shard_aggregations".to_owned()));
-    }
     Ok(Node::Aggregate(Box::new(Aggregate {
         op: vector.op,
         grouping: vector.grouping.as_ref().map(grouping).unwrap_or_default(),

@@ -189,6 +189,7 @@ fn run_sample(case: &Value) -> Result {
         newest_first: true,
         limit: 100,
         interval_ns: 0,
+        approx_topk: false,
     };
     let plan = match logql::lower(&expr, &params) {
         Ok(plan) => plan,
@@ -228,7 +229,10 @@ fn stage_cases() {
         counts[1] += usize::from(got == want);
         counts[2] += usize::from(unsupported);
         if got != want && !unsupported && (verbose == "1" || verbose == group) {
-            println!("{} {group} {}{} on {}\n  want {want:?}\n  got  {got:?}", case["id"], case["pipeline"], case["query"], case["line"]);
+            println!(
+                "{} {group} {}{} on {}\n  want {want:?}\n  got  {got:?}",
+                case["id"], case["pipeline"], case["query"], case["line"]
+            );
         }
     }
     let mut names: Vec<_> = groups.keys().collect();
@@ -240,4 +244,5 @@ fn stage_cases() {
         (0..3).for_each(|i| total[i] += counts[i]);
     }
     println!("stage cases: {}/{} (unsupported {})", total[1], total[0], total[2]);
+    assert_eq!(total[1] + total[2], total[0]);
 }

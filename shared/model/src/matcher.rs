@@ -55,7 +55,13 @@ impl Matcher {
 
     /// Makes an equality matcher.
     pub fn equal(name: &str, value: &str) -> Matcher {
-        Matcher { name: name.to_owned(), op: MatchOp::Equal, value: value.to_owned(), regex: None, matches_empty: value.is_empty() }
+        Matcher {
+            name: name.to_owned(),
+            op: MatchOp::Equal,
+            value: value.to_owned(),
+            regex: None,
+            matches_empty: value.is_empty(),
+        }
     }
 
     /// Returns the label's name.

@@ -6,6 +6,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod functions;
 pub mod logical;
 pub mod pipeline;
 pub mod value;

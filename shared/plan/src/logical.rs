@@ -62,7 +62,8 @@ impl Grid {
         if self.end < self.start {
             return 0;
         }
-        usize::try_from(self.end.abs_diff(self.start) / self.step.unsigned_abs().max(1)).map_or(usize::MAX, |n| n.saturating_add(1))
+        usize::try_from(self.end.abs_diff(self.start) / self.step.unsigned_abs().max(1))
+            .map_or(usize::MAX, |n| n.saturating_add(1))
     }
 
     /// Reports whether there is no evaluation time.
@@ -534,7 +535,13 @@ impl Function {
     /// Returns what type a call evaluates to.
     pub fn kind(self) -> NodeKind {
         match self {
-            Function::Pi | Function::Scalar | Function::Time | Function::Start | Function::End | Function::Step | Function::Range => NodeKind::Scalar,
+            Function::Pi
+            | Function::Scalar
+            | Function::Time
+            | Function::Start
+            | Function::End
+            | Function::Step
+            | Function::Range => NodeKind::Scalar,
             Function::MaxOf | Function::MinOf => NodeKind::Scalar,
             _ => NodeKind::Vector,
         }

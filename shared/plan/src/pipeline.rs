@@ -13,6 +13,7 @@ mod label_filter;
 pub mod labels;
 mod line_filter;
 mod logfmt;
+mod parsers;
 pub mod pattern;
 pub mod regexp;
 pub mod sample;
@@ -98,7 +99,14 @@ impl Pipeline {
         }
     }
 
-    fn run<'l>(&self, labels: &mut Labels, _timestamp_ns: i64, line: &'l [u8], stream: &LabelSet, metadata: &LabelSet) -> Option<Cow<'l, [u8]>> {
+    fn run<'l>(
+        &self,
+        labels: &mut Labels,
+        _timestamp_ns: i64,
+        line: &'l [u8],
+        stream: &LabelSet,
+        metadata: &LabelSet,
+    ) -> Option<Cow<'l, [u8]>> {
         // Most lines fall to the first filter; they cost no label work.
         let (first, rest) = match self.stages.split_first() {
             Some((Compiled::LineFilters(filters), rest)) => (filters.as_slice(), rest),
@@ -118,7 +126,9 @@ impl Pipeline {
 
     /// Reports whether the line itself is looked at or changed at all.
     pub fn reads_line(&self) -> bool {
-        !self.stages.iter().all(|stage| matches!(stage, Compiled::LabelFilter(_) | Compiled::LabelFormat(_) | Compiled::Drop(_) | Compiled::Keep(_)))
+        !self.stages.iter().all(|stage| {
+            matches!(stage, Compiled::LabelFilter(_) | Compiled::LabelFormat(_) | Compiled::Drop(_) | Compiled::Keep(_))
+        })
     }
 
     /// Returns literals that stored lines must have to pass: one of each inner list. For pushing filters into the scan.

@@ -31,7 +31,8 @@ impl Template {
             if trims_before {
                 literal = literal.trim_end();
             }
-            let close = body.find("}}").ok_or_else(|| format!("unsupported: {stage} with a template action over several lines"))?;
+            let close =
+                body.find("}}").ok_or_else(|| format!("unsupported: {stage} with a template action over several lines"))?;
             let action = &body[..close];
             trim_next = action.ends_with(" -");
             let action = action.strip_prefix("- ").unwrap_or(action);

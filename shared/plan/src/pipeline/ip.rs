@@ -75,7 +75,8 @@ fn starts_v4(text: &[u8]) -> bool {
 
 /// Reports whether `::` or up to four hexadecimal digits and a colon stand here.
 fn starts_v6(text: &[u8]) -> bool {
-    text.starts_with(b"::") || (1..5).any(|colon| text.get(colon) == Some(&b':') && text[..colon].iter().all(u8::is_ascii_hexdigit))
+    text.starts_with(b"::")
+        || (1..5).any(|colon| text.get(colon) == Some(&b':') && text[..colon].iter().all(u8::is_ascii_hexdigit))
 }
 
 #[cfg(test)]

@@ -30,7 +30,9 @@ impl CompiledFilter {
             LabelFilter::Number { name, op, value } => CompiledFilter::Number { name, op, value },
             LabelFilter::Duration { name, op, value_ns } => CompiledFilter::Duration { name, op, value_ns },
             LabelFilter::Bytes { name, op, value_bytes } => CompiledFilter::Bytes { name, op, value_bytes },
-            LabelFilter::Ip { name, negative, pattern } => CompiledFilter::Ip { name, negative, range: IpRange::parse(&pattern)? },
+            LabelFilter::Ip { name, negative, pattern } => {
+                CompiledFilter::Ip { name, negative, range: IpRange::parse(&pattern)? }
+            }
             LabelFilter::And(left, right) => CompiledFilter::And(Box::new(Self::new(&left)?), Box::new(Self::new(&right)?)),
             LabelFilter::Or(left, right) => CompiledFilter::Or(Box::new(Self::new(&left)?), Box::new(Self::new(&right)?)),
         })

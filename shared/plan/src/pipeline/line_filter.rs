@@ -17,7 +17,7 @@ pub(super) struct CompiledLineFilter {
 #[derive(Debug)]
 enum LineTest {
     Everything,
-    Contains(memmem::Finder<'static>),
+    Contains(Box<memmem::Finder<'static>>),
     Matches(regex::bytes::Regex),
     Shape(Pattern),
     Ip(IpRange),
@@ -51,12 +51,10 @@ impl LineTest {
             (_, LineTerm::Ip(_)) => return Err("ip: invalid operation".to_owned()),
             (LineOp::Contains | LineOp::NotContains, LineTerm::Text(text)) if text.is_empty() => LineTest::Everything,
             (LineOp::Contains | LineOp::NotContains, LineTerm::Text(text)) => {
-                LineTest::Contains(memmem::Finder::new(text.as_bytes()).into_owned())
+                LineTest::Contains(Box::new(memmem::Finder::new(text.as_bytes()).into_owned()))
             }
             (LineOp::Matches | LineOp::NotMatches, LineTerm::Text(text)) if text.is_empty() => LineTest::Everything,
-            (LineOp::Matches | LineOp::NotMatches, LineTerm::Text(text)) => {
-                LineTest::Matches(re2::compile_bytes(&without_empty_branch(text)).map_err(|error| error.to_string())?)
-            }
+            (LineOp::Matches | LineOp::NotMatches, LineTerm::Text(text)) => LineTest::Matches(regex(text)?),
             (LineOp::Pattern | LineOp::NotPattern, LineTerm::Text(text)) => LineTest::Shape(Pattern::filter(text)?),
         })
     }
@@ -96,10 +94,20 @@ fn matches(regex: &regex::bytes::Regex, line: &[u8]) -> bool {
     regex.is_match(text.as_bytes())
 }
 
+fn regex(pattern: &str) -> Result<regex::bytes::Regex, String> {
+    // Loki searches a word regardless of case by ASCII's cases: `(?i)k` finds no Kelvin sign.
+    let word =
+        pattern.strip_prefix("(?i)").filter(|word| word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b' ' || b == b'_'));
+    if let Some(word) = word {
+        return regex::bytes::Regex::new(&format!("(?i-u:{word})")).map_err(|error| error.to_string());
+    }
+    re2::compile_bytes(&without_empty_branch(pattern)).map_err(|error| error.to_string())
+}
+
 /// Loki turns simple alternations into substring filters and loses an empty branch: `a|` means `a`.
 fn without_empty_branch(pattern: &str) -> std::borrow::Cow<'_, str> {
     let plain = |text: &str| text.chars().all(|c| c.is_alphanumeric() || matches!(c, '|' | ' ' | '_' | '-' | '/' | ':' | '='));
-    if pattern.contains('|') && plain(pattern) && pattern.split('|').any(str::is_empty) && pattern.trim_matches('|') != "" {
+    if pattern.contains('|') && plain(pattern) && pattern.split('|').any(str::is_empty) && !pattern.trim_matches('|').is_empty() {
         let branches: Vec<&str> = pattern.split('|').filter(|branch| !branch.is_empty()).collect();
         return branches.join("|").into();
     }

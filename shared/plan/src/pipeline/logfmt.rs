@@ -123,11 +123,8 @@ impl<'a> LogfmtScanner<'a> {
     }
 }
 
-/// Resolves JSON escapes; control characters are refused, a lone surrogate becomes U+FFFD.
+/// Resolves JSON escapes; a lone surrogate becomes U+FFFD.
 fn unquote(raw: &[u8]) -> Option<Vec<u8>> {
-    if raw.iter().any(|b| *b < b' ') {
-        return None;
-    }
     // `\'` is allowed here and nowhere else.
     let mut out = Vec::with_capacity(raw.len());
     let mut rest = raw;

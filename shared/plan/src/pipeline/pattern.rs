@@ -93,6 +93,9 @@ impl Pattern {
     /// Calls `found` for each named capture of `line` in order. The leading literal must stand at the start; a capture reaches to
     /// the next literal, or to the end where that is missing, and then no further names follow.
     pub fn captures<'a, 'p>(&'p self, line: &'a [u8], mut found: impl FnMut(&'p str, &'a [u8])) {
+        if line.is_empty() {
+            return;
+        }
         let mut rest = line;
         let mut parts = self.parts.as_slice();
         if let [Part::Literal(literal), tail @ ..] = parts {
@@ -121,27 +124,23 @@ impl Pattern {
         }
     }
 
-    /// Reports whether the whole line has the shape of the pattern; `<_>` stands for any text, also none.
+    /// Reports whether the line has the shape of the pattern. The first literal may stand anywhere; each `<_>` behind it stands for
+    /// at least one byte, a literal at the end must end the line. An empty line has only the shape of the empty pattern.
     pub fn matches(&self, line: &[u8]) -> bool {
+        if line.is_empty() || self.parts.is_empty() {
+            return line.is_empty() && self.parts.is_empty();
+        }
         let mut rest = line;
-        let mut floating = false;
         for (index, part) in self.parts.iter().enumerate() {
-            match part {
-                Part::Capture(_) => floating = true,
-                Part::Literal(literal) => {
-                    let last = index + 1 == self.parts.len();
-                    let at = match (floating, last) {
-                        (false, _) => rest.starts_with(literal).then_some(0),
-                        (true, true) => rest.ends_with(literal).then(|| rest.len() - literal.len()),
-                        (true, false) => memmem::find(rest, literal),
-                    };
-                    let Some(at) = at else { return false };
-                    rest = &rest[at + literal.len()..];
-                    floating = false;
+            if let Part::Literal(literal) = part {
+                match memmem::find(rest, literal) {
+                    None => return false,
+                    Some(0) if index > 0 => return false,
+                    Some(at) => rest = &rest[at + literal.len()..],
                 }
             }
         }
-        floating || rest.is_empty()
+        rest.is_empty() != matches!(self.parts.last(), Some(Part::Capture(_)))
     }
 }
 
@@ -173,15 +172,19 @@ mod tests {
     }
 
     #[test]
-    fn filters_match_whole_lines() {
+    fn filters_match_shapes() {
         for (pattern, line, want) in [
             ("<_>foo<_>", "a foo b", true),
             ("foo<_>", "a foo", false),
             ("<_>foo", "a foo", true),
             ("", "", true),
             ("", "x", false),
-            ("<_>", "", true),
-            ("a<_>b<_>a", "aba", true),
+            ("foo<_>", "a foo b", true),
+            ("foo", "a foo", true),
+            ("foo", "foo b", false),
+            ("<_>", "", false),
+            ("a<_>b<_>a", "axbxa", true),
+            ("a<_>b<_>a", "aba", false),
             ("a<_>a", "a", false),
         ] {
             assert_eq!(Pattern::filter(pattern).unwrap().matches(line.as_bytes()), want, "{pattern} on {line}");

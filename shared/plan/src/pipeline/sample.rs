@@ -136,14 +136,7 @@ impl Source {
     }
 
     /// Tells the parsers what this extraction looks at.
-    fn hints(
-        &self,
-        pipeline: &Pipeline,
-        unwrap: Option<&Unwrap>,
-        groups: &[String],
-        without: bool,
-        no_labels: bool,
-    ) -> Hints {
+    fn hints(&self, pipeline: &Pipeline, unwrap: Option<&Unwrap>, groups: &[String], without: bool, no_labels: bool) -> Hints {
         let mut used = Vec::new();
         pipeline.stages.iter().for_each(|stage| stage.push_names(&mut used));
         let mut early: Vec<CompiledFilter> = pipeline.stages.iter().filter_map(early_filter).collect();

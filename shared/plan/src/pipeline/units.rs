@@ -55,7 +55,7 @@ fn underscores_separate_digits(text: &str) -> bool {
     bytes.iter().enumerate().all(|(i, b)| *b != b'_' || (digit(i.checked_sub(1)) && digit(Some(i + 1))))
 }
 
-/// Formats a float as Go's `%v` does: exponent below 1e-4 and from 1e21 on.
+/// Formats a float as Go's `%v` does: exponent below 1e-4 and from 1e6 on.
 pub fn format_float(value: f64) -> String {
     if value.is_nan() {
         return "NaN".to_owned();
@@ -64,7 +64,7 @@ pub fn format_float(value: f64) -> String {
         return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
     }
     let size = value.abs();
-    if value != 0.0 && !(1e-4..1e21).contains(&size) {
+    if value != 0.0 && !(1e-4..1e6).contains(&size) {
         let text = format!("{value:e}");
         let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
         let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
@@ -328,7 +328,9 @@ mod tests {
         }
         assert_eq!(parse_float("1e999"), Err("value out of range"));
         assert_eq!(parse_float("-Inf"), Ok(f64::NEG_INFINITY));
-        for (value, want) in [(1.0, "1"), (1e21, "1e+21"), (1e20, "100000000000000000000"), (0.00001, "1e-05"), (-2.5, "-2.5")] {
+        for (value, want) in
+            [(1.0, "1"), (1e21, "1e+21"), (1.5e6, "1.5e+06"), (123456.0, "123456"), (0.00001, "1e-05"), (-2.5, "-2.5")]
+        {
             assert_eq!(format_float(value), want);
         }
     }

@@ -1,0 +1,190 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn error(text: &str) -> String {
+    parse(text).map(|expr| print(&expr)).unwrap_err().to_string()
+}
+
+#[test]
+fn printing_is_canonical() {
+    for (text, want) in [
+        (r#"{a="b",c!~"d"} |= "x" or ip("10.0.0.1") |~ `\d`"#, r#"{a="b", c!~"d"} |= "x" or ip("10.0.0.1") |~ "\\d""#),
+        (r#"{a="b"} != "x" or "y""#, r#"{a="b"} != "x" != "y""#),
+        (r#"{a="b"} | x=1, y=2 or z>3s"#, r#"{a="b"} | ( x==1 , ( y==2 or z>3s ) )"#),
+        (r#"{a="b"} | x=1 and y=2 or z>3KB"#, r#"{a="b"} | ( ( x==1 , y==2 ) or z>3.0kB )"#),
+        (r#"{a="b"} | LOGFMT --keep-empty --strict x, y="z""#, r#"{a="b"} | logfmt --strict --keep-empty x="x",y="z""#),
+        (r#"sum(rate({a="b"}[90s])) by (x)"#, r#"sum by (x)(rate({a="b"}[1m30s]))"#),
+        (r#"rate({a="b"}[1m] offset -1h |= "x")"#, r#"rate({a="b"} |= "x"[1m] offset -1h0m0s)"#),
+        (r#"1 + 2 * 3 ^ 2"#, "19"),
+        (r#"vector(1) - vector(2) - 3"#, "((vector(1.000000) - vector(2.000000)) - 3)"),
+        (
+            r#"sum(vector(1)) > bool on (a) group_left (b) vector(2)"#,
+            "(sum(vector(1.000000)) > bool on (a) group_left (b) vector(2.000000))",
+        ),
+        (
+            r#"quantile_over_time(.5, ({a="b"} | json | unwrap bytes(x) | y="z")[1m]) by (c)"#,
+            r#"quantile_over_time(0.5,{a="b"} | json | unwrap bytes(x) | y="z"[1m]) by (c)"#,
+        ),
+        ("{a=\"b\"} # comment\n| json // more\n", r#"{a="b"} | json"#),
+        (r#"{rate="b", sum="c"} | duration > 1h"#, r#"{rate="b", sum="c"} | duration>1h0m0s"#),
+    ] {
+        assert_eq!(parse(text).map(|expr| print(&expr)).as_deref(), Ok(want), "{text}");
+    }
+}
+
+#[test]
+fn printed_queries_mean_the_same() {
+    for text in [
+        r#"{a="b"} |= "x" or "y" | json | x="1" or y>2 | line_format "{{.z}}" | drop a, b="c""#,
+        r#"topk(2, rate({a="b"}[1h])) / 3"#,
+    ] {
+        let once = print(&parse(text).unwrap());
+        assert_eq!(print(&parse(&once).unwrap()), once);
+    }
+}
+
+#[test]
+fn faults_are_lokis() {
+    for (text, want) in [
+        ("", "parse error : syntax error: unexpected $end"),
+        (r#"{a="b""#, "parse error at line 1, col 7: syntax error: unexpected $end, expecting } or ,"),
+        (r#"{a="b"} |= 1"#, "parse error at line 1, col 12: syntax error: unexpected NUMBER, expecting STRING or ip"),
+        (r#"rate({a="b"})"#, "parse error at line 1, col 13: syntax error: unexpected )"),
+        (r#"rate({a="b"}[1x])"#, "parse error at line 0, col 13: unknown unit \"x\" in duration \"1x\""),
+        (
+            "{a=~\".*\"}",
+            "parse error : queries require at least one regexp or equality matcher that does not have an empty-compatible value. For instance, app=~\".*\" does not meet this requirement, but app=~\".+\" will",
+        ),
+        (r#"topk(0, vector(1))"#, "parse error : invalid parameter (must be greater than 0) topk(0"),
+        (r#"{a="b"} | json | unwrap x"#, "parse error at line 1, col 18: syntax error: unexpected unwrap"),
+    ] {
+        assert_eq!(error(text), want, "{text}");
+    }
+}
+
+#[test]
+fn nesting_is_bounded() {
+    for text in [
+        "(".repeat(100_000),
+        format!("{{a=\"b\"}} | {}", "(".repeat(100_000)),
+        format!("{{a=\"b\"}} | {}", "a=1,".repeat(20_000)),
+        "vector(1)^".repeat(10_000),
+        "vector(1)+".repeat(10_000),
+        "sum(".repeat(30_000),
+        format!("rate({}", "(".repeat(100_000)),
+        format!("{{a=\"b\"}} |= \"x\"{}", " or \"x\"".repeat(10_000)),
+        "1+".repeat(60_000),
+    ] {
+        let _ = parse(&text);
+    }
+}
+
+#[test]
+fn matchers_alone() {
+    assert_eq!(parse_matchers("{}").map(|m| m.len()), Ok(0));
+    assert_eq!(parse_matchers(r#"{a="b",c=~"d"}"#).map(|m| m.len()), Ok(2));
+    assert_eq!(parse_matchers(r#"{a="b"} |= "x""#).unwrap_err().message, "only label matchers are supported");
+}
+
+#[test]
+fn sum_tells_the_parser_what_it_needs() {
+    use plan::logical::Node;
+    let params = Params {
+        text: "".into(),
+        start_ns: 0,
+        end_ns: 0,
+        step_ns: 1,
+        instant: true,
+        newest_first: true,
+        limit: 1,
+        interval_ns: 0,
+        approx_topk: false,
+    };
+    for (text, want) in [
+        (r#"sum by (x) (count_over_time({a="b"} | json [1m]))"#, Some(vec!["x".to_owned()])),
+        (r#"sum(rate({a="b"}[1m]))"#, Some(vec![])),
+        (r#"sum without (x) (rate({a="b"}[1m]))"#, None),
+        (r#"max by (x) (rate({a="b"}[1m]))"#, None),
+    ] {
+        let plan = lower(&parse(text).unwrap(), &params).unwrap();
+        let Node::Aggregate(aggregate) = plan.root else { panic!("{text}") };
+        let Node::LogWindow(window) = aggregate.input else { panic!("{text}") };
+        assert_eq!(window.required_labels, want, "{text}");
+    }
+    let refused = lower(&parse(r#"{a="b"} | line_format "{{ .x | upper }}""#).unwrap(), &Params { instant: false, ..params });
+    assert_eq!(
+        refused.unwrap_err().to_string(),
+        r#"parse error : stage '| line_format "{{ .x | upper }}"' : unsupported: line_format with the template action {{.x | upper}}"#
+    );
+}
+
+const WORDS: [&str; 48] = [
+    "{",
+    "}",
+    "(",
+    ")",
+    "[5m]",
+    "[",
+    ",",
+    "=",
+    "!=",
+    "=~",
+    "|=",
+    "|~",
+    "|",
+    "|>",
+    "\"x\"",
+    "`y`",
+    "a",
+    "b",
+    "rate",
+    "sum",
+    "by",
+    "without",
+    "json",
+    "logfmt",
+    "unwrap",
+    "1",
+    "1.5",
+    "5m",
+    "2KB",
+    "or",
+    "and",
+    "ip",
+    "offset",
+    "topk",
+    "+",
+    "-",
+    "^",
+    "label_replace",
+    "vector",
+    "drop",
+    "--strict",
+    "line_format",
+    "\"(\"",
+    "bool",
+    "on",
+    "group_left",
+    "quantile_over_time",
+    "#",
+];
+
+proptest! {
+    #[test]
+    fn any_text_is_parsed_or_refused(text in "\\PC{0,60}") {
+        let _ = parse(&text);
+    }
+
+    #[test]
+    fn any_words_are_parsed_or_refused(words in proptest::collection::vec(0usize..WORDS.len(), 0..30)) {
+        let text: Vec<&str> = words.iter().map(|index| WORDS[*index]).collect();
+        if let Ok(expr) = parse(&text.join(" ")) {
+            let once = print(&expr);
+            let _ = pretty(&expr);
+            // The canonical form of a valid query is one, too.
+            let again = parse(&once).map(|expr| print(&expr));
+            prop_assert_eq!(again, Ok(once));
+        }
+    }
+}
