@@ -1,0 +1,52 @@
+//! Why a process could not start.
+
+use model::ErrorKind;
+
+/// The result of starting.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// A failure to start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An environment variable cannot be used.
+    #[error("environment variable {name} is {value:?}, expected {expected}")]
+    Variable {
+        /// Its name.
+        name: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it may hold.
+        expected: &'static str,
+    },
+    /// An environment variable is missing.
+    #[error("environment variable {name} is not set: {needed}")]
+    Missing {
+        /// Its name.
+        name: &'static str,
+        /// What needs it.
+        needed: &'static str,
+    },
+    /// The data directory cannot be made.
+    #[error("make data directory {path}")]
+    DataDirectory {
+        /// The directory.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A store cannot be opened.
+    #[error("open store")]
+    Store(#[source] store::Error),
+}
+
+impl Error {
+    /// Answers what the caller should do.
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            Error::Variable { .. } | Error::Missing { .. } => ErrorKind::Invalid,
+            Error::DataDirectory { .. } => ErrorKind::Internal,
+            Error::Store(source) => source.kind(),
+        }
+    }
+}

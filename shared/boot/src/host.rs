@@ -1,0 +1,101 @@
+//! What every process has once it is up.
+
+use crate::config::{AwsStorage, Config, Storage};
+use crate::{Error, Result, SystemClock, clock};
+use manifest::Manifest;
+use model::{Clock, Limits, Nonces};
+use std::path::Path;
+use std::sync::Arc;
+use store::aws::AwsConfig;
+use store::objects::s3::S3Objects;
+use store::objects::{self, Counters};
+use store::records::dynamodb::DynamoDbRecords;
+use store::{Objects, Records, records};
+
+/// Clients and state of a process. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Host {
+    /// What it was told.
+    pub config: Config,
+    /// Immutable blobs, counted.
+    pub objects: Objects,
+    /// Counts of every request to `objects` since start.
+    pub object_counters: Arc<Counters>,
+    /// Small items.
+    pub records: Records,
+    /// Which segments are live.
+    pub manifest: Manifest,
+    /// The system's clock.
+    pub clock: Arc<dyn Clock>,
+    /// Fresh ids, seeded from the system.
+    pub nonces: Arc<Nonces>,
+    /// Bounds on what a tenant may send and ask.
+    pub limits: Limits,
+}
+
+impl Host {
+    /// Opens the stores a configuration names.
+    pub async fn open(config: Config) -> Result<Host> {
+        let (objects, records) = match &config.storage {
+            Storage::Local { directory } => open_local(directory)?,
+            Storage::Aws(aws) => open_aws(aws).await?,
+            Storage::Memory => (objects::memory(), records::memory()),
+        };
+        Ok(Host::over(config, objects, records, Arc::new(SystemClock), clock::seed()))
+    }
+
+    /// Puts a host together over stores and a clock of the caller's, as simulations do.
+    pub fn over(config: Config, objects: Objects, records: Records, clock: Arc<dyn Clock>, seed: u128) -> Host {
+        let (objects, object_counters) = objects::counted(objects);
+        let nonces = Arc::new(Nonces::seeded(seed));
+        let manifest = Manifest::new(records.clone(), clock.clone(), nonces.clone());
+        let limits = config.limits.clone();
+        Host { config, objects, object_counters, records, manifest, clock, nonces, limits }
+    }
+}
+
+fn open_local(directory: &Path) -> Result<(Objects, Records)> {
+    let failed = |source| Error::DataDirectory { path: directory.display().to_string(), source };
+    std::fs::create_dir_all(directory).map_err(failed)?;
+    let objects = objects::local(&directory.join("objects")).map_err(Error::Store)?;
+    let records = records::embedded(&directory.join("records.redb")).map_err(Error::Store)?;
+    Ok((objects, records))
+}
+
+async fn open_aws(storage: &AwsStorage) -> Result<(Objects, Records)> {
+    let aws = AwsConfig::load(storage.region.clone()).await;
+    let objects = S3Objects::new(storage.s3.clone(), &aws);
+    let records = DynamoDbRecords::new(storage.dynamodb.clone(), &aws);
+    if storage.create {
+        objects.create_bucket().await.map_err(Error::Store)?;
+        records.create_table().await.map_err(Error::Store)?;
+    }
+    Ok((Arc::new(objects), Arc::new(records)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_directory_is_opened_and_kept() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = Config::local(directory.path().join("data"));
+        let key = store::RecordKey { partition: "p".into(), sort: "s".into() };
+        let host = Host::open(config.clone()).await.unwrap();
+        host.records.put_if_absent(&key, "v".into()).await.unwrap();
+        drop(host);
+        let host = reopened(config).await;
+        assert_eq!(host.records.get(&key).await.unwrap().unwrap().value, "v");
+    }
+
+    /// The writer's thread lets go of the file a moment after the last handle is dropped.
+    async fn reopened(config: Config) -> Host {
+        loop {
+            if let Ok(host) = Host::open(config.clone()).await {
+                return host;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+}
