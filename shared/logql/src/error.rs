@@ -44,6 +44,9 @@ pub enum Error {
     /// A stage cannot be built: Loki finds these when it builds the pipeline.
     #[error(transparent)]
     Build(#[from] plan::pipeline::BuildError),
+    /// More than a stream selector was given where only that is allowed.
+    #[error("only label matchers are supported")]
+    OnlyMatchers,
     /// A log query was asked for one instant.
     #[error("log queries are not supported as an instant query type, please change your query to a range query type")]
     LogsAtInstant,
@@ -56,7 +59,7 @@ impl Error {
     /// Returns what the caller should do.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::Parse(_) | Error::Build(_) | Error::LogsAtInstant => ErrorKind::Invalid,
+            Error::Parse(_) | Error::Build(_) | Error::OnlyMatchers | Error::LogsAtInstant => ErrorKind::Invalid,
             Error::Refused(_) => ErrorKind::Internal,
         }
     }

@@ -34,12 +34,17 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
     Ok(expr)
 }
 
-/// Parses a bare stream selector: the `query` of labels, series, volume. `{}` is allowed there.
-pub fn parse_matchers(text: &str) -> Result<Vec<Matcher>, ParseError> {
+/// Parses a bare stream selector: the `query` of labels, series, volume. `{}` is allowed; [`check_selector`] refuses it.
+pub fn parse_matchers(text: &str) -> Result<Vec<Matcher>, Error> {
     match parser::expression(text)? {
         Expr::Log(log) if log.stages.is_empty() => Ok(log.matchers),
-        _ => Err(ParseError::meaning("only label matchers are supported")),
+        _ => Err(Error::OnlyMatchers),
     }
+}
+
+/// Refuses a selector that would read every stream: some matcher must reject the empty value.
+pub fn check_selector(matchers: &[Matcher]) -> Result<(), ParseError> {
+    validate::matchers(matchers)
 }
 
 #[cfg(test)]

@@ -80,6 +80,8 @@ const STAGES: [&str; 14] = [
 ];
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn no_line_breaks_a_stage(index in 0usize..STAGES.len(), line in proptest::collection::vec(any::<u8>(), 0..64)) {
         let pipeline = compile(STAGES[index]);
@@ -96,5 +98,14 @@ proptest! {
         let mut scratch = Scratch::default();
         let empty = LabelSet::empty();
         let _ = pipeline.process(&mut scratch, 0, line.as_bytes(), &empty, &empty);
+    }
+
+    #[test]
+    fn a_pattern_that_translates_also_compiles(pattern in "[\\[\\](){}|*+?^$.\\\\a-cdpLwsbQEPx0-3:,<>!i-]{0,24}") {
+        if model::re2::translate(&pattern).is_ok() {
+            let compiled = model::re2::compile_bytes(&pattern);
+            let fine = compiled.as_ref().err().is_none_or(|error| error.message == "expression too large");
+            prop_assert!(fine, "{pattern}: {compiled:?}");
+        }
     }
 }
