@@ -173,7 +173,7 @@ resource "aws_lambda_function" "function" {
       LAMELLA_BUCKET         = aws_s3_bucket.segments.id
       LAMELLA_TABLE          = aws_dynamodb_table.manifest.name
       LAMELLA_REQUIRE_TENANT = tostring(var.require_tenant)
-      RUST_LOG               = "info"
+      LAMELLA_LOG            = "info"
     }
   }
 }
