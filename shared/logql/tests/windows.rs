@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use model::LabelSet;
 use plan::functions::log_range::{LogSamples, log_range};
 use plan::logical::{LogRangeFunction, LogWindow, Node};
-use plan::pipeline::{Extractor, Scratch};
+use plan::pipeline::{Extractor, LineUse, Scratch};
 use serde_json::Value;
 
 fn label_set(value: &Value) -> LabelSet {
@@ -30,7 +30,13 @@ fn extract(window: &LogWindow, dataset: &Value) -> Result<Series, String> {
         for entry in stream["values"].as_array().unwrap() {
             let timestamp: i64 = entry[0].as_str().unwrap().parse().unwrap();
             let line = entry[1].as_str().unwrap().as_bytes();
-            let Some(sample) = extractor.extract(&mut scratch, timestamp, line, &labels, &label_set(&entry[2])) else { continue };
+            let metadata = label_set(&entry[2]);
+            let sample = match extractor.line_use() {
+                LineUse::Text => extractor.extract(&mut scratch, timestamp, line, &labels, &metadata),
+                LineUse::None => extractor.extract_unread(&mut scratch, timestamp, 0, &labels, &metadata),
+                LineUse::Length => extractor.extract_unread(&mut scratch, timestamp, line.len(), &labels, &metadata),
+            };
+            let Some(sample) = sample else { continue };
             series.entry(sample.labels).or_default().push((timestamp, sample.value));
         }
     }

@@ -45,6 +45,8 @@ struct Label {
 #[derive(Clone, Debug)]
 pub struct Labels {
     base: LabelSet,
+    /// The stream's labels decoded, for lookups.
+    base_labels: Vec<(Box<str>, Box<str>)>,
     arena: String,
     added: [Vec<Label>; 3],
     deleted: Vec<Text>,
@@ -58,6 +60,7 @@ impl Default for Labels {
     fn default() -> Labels {
         Labels {
             base: LabelSet::empty(),
+            base_labels: Vec::new(),
             arena: String::new(),
             added: [Vec::new(), Vec::new(), Vec::new()],
             deleted: Vec::new(),
@@ -73,6 +76,7 @@ impl Labels {
     pub(super) fn start(&mut self, stream: &LabelSet, metadata: &LabelSet) {
         if self.base.encoded().as_ptr() != stream.encoded().as_ptr() {
             self.base = stream.clone();
+            self.base_labels = stream.iter().map(|(name, value)| (name.into(), value.into())).collect();
         }
         self.arena.clear();
         self.added.iter_mut().for_each(Vec::clear);
@@ -80,18 +84,22 @@ impl Labels {
         self.extracted.clear();
         self.error = "";
         self.error_details.clear();
+        let mut renamed = false;
         for (name, value) in metadata.iter() {
-            self.set_metadata(name, value);
+            if self.base_value(name).is_some() {
+                renamed = true;
+                self.set(Category::Metadata, &format!("{name}{EXTRACTED_SUFFIX}"), value);
+            } else if renamed {
+                self.set(Category::Metadata, name, value);
+            } else {
+                // Names of one set differ, so nothing can be hidden or replaced yet.
+                self.push(Category::Metadata, name, value);
+            }
         }
     }
 
-    fn set_metadata(&mut self, name: &str, value: &str) {
-        if self.base.get(name).is_some() {
-            let name = format!("{name}{EXTRACTED_SUFFIX}");
-            self.set(Category::Metadata, &name, value);
-        } else {
-            self.set(Category::Metadata, name, value);
-        }
+    fn base_value(&self, name: &str) -> Option<&str> {
+        self.base_labels.iter().find(|(known, _)| **known == *name).map(|(_, value)| &**value)
     }
 
     fn text(&self, text: Text) -> &str {
@@ -118,7 +126,7 @@ impl Labels {
         if self.deleted.iter().any(|deleted| self.text(*deleted) == name) {
             return None;
         }
-        self.base.get(name).map(|value| (value, Category::Stream))
+        self.base_value(name).map(|value| (value, Category::Stream))
     }
 
     /// Returns what a string filter compares: the error for `__error__`, "" for a missing label.
@@ -131,7 +139,7 @@ impl Labels {
 
     /// Reports whether a parsed label of this name must take the `_extracted` suffix.
     pub(super) fn collides(&self, name: &str) -> bool {
-        self.position(Category::Metadata, name).is_some() || self.base.get(name).is_some()
+        self.base_value(name).is_some() || self.position(Category::Metadata, name).is_some()
     }
 
     /// Reports whether a parser has set this name before.
@@ -150,16 +158,26 @@ impl Labels {
                 _ => {}
             }
         }
-        let value = self.store(value);
         match self.position(category, name) {
-            Some(index) => self.added[category as usize][index].value = value,
-            None => {
-                let name = self.store(name);
-                self.added[category as usize].push(Label { name, value });
-                if category == Category::Parsed {
-                    self.extracted.push(name);
-                }
-            }
+            Some(index) => self.added[category as usize][index].value = self.store(value),
+            None => self.push(category, name, value),
+        }
+    }
+
+    /// Sets a label that no parser has set before.
+    pub(super) fn set_parsed(&mut self, name: &str, value: &str) {
+        debug_assert!(!self.was_extracted(name), "parsers ask first");
+        if let Some(index) = self.position(Category::Metadata, name) {
+            self.added[Category::Metadata as usize].remove(index);
+        }
+        self.push(Category::Parsed, name, value);
+    }
+
+    fn push(&mut self, category: Category, name: &str, value: &str) {
+        let label = Label { name: self.store(name), value: self.store(value) };
+        self.added[category as usize].push(label);
+        if category == Category::Parsed {
+            self.extracted.push(label.name);
         }
     }
 
@@ -214,7 +232,7 @@ impl Labels {
 
     /// Calls `each` with every label, stream labels first; values may be empty.
     pub fn for_each(&self, mut each: impl FnMut(&str, &str, Category)) {
-        for (name, value) in self.base.iter() {
+        for (name, value) in self.base_labels.iter().map(|(name, value)| (&**name, &**value)) {
             let hidden = self.deleted.iter().any(|deleted| self.text(*deleted) == name)
                 || CATEGORIES[1..].iter().any(|category| self.position(*category, name).is_some());
             if !hidden {
@@ -224,7 +242,7 @@ impl Labels {
         }
         for label in &self.added[0] {
             let name = self.text(label.name);
-            let shown = self.base.get(name).is_some() && !self.deleted.iter().any(|deleted| self.text(*deleted) == name);
+            let shown = self.base_value(name).is_some() && !self.deleted.iter().any(|deleted| self.text(*deleted) == name);
             if !shown {
                 each(name, self.text(label.value), Category::Stream);
             }
@@ -286,13 +304,17 @@ pub(super) fn push_sanitized(out: &mut String, key: &str) {
     if out.is_empty() && key.starts_with(|c: char| c.is_ascii_digit()) {
         out.push('_');
     }
+    if key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+        out.push_str(key);
+        return;
+    }
     out.extend(key.chars().map(|c| if c.is_ascii_alphanumeric() || c == '_' { c } else { '_' }));
 }
 
 /// Turns bytes into text: each byte that is no UTF-8, and U+FFFD itself, becomes a blank.
 pub(super) fn clean_text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
     match std::str::from_utf8(bytes) {
-        Ok(text) if !text.contains('\u{fffd}') => text.into(),
+        Ok(text) if text.is_ascii() || !text.contains('\u{fffd}') => text.into(),
         _ => {
             let mut out = String::with_capacity(bytes.len());
             for chunk in bytes.utf8_chunks() {

@@ -26,7 +26,7 @@ impl Parsed<'_> {
         if !self.keep || !self.hints.wants(&name) || self.labels.was_extracted(&name) {
             return;
         }
-        self.labels.set(Category::Parsed, &name, &clean_text(value));
+        self.labels.set_parsed(&name, &clean_text(value));
         self.keep = self.hints.accepts(&name, self.labels);
     }
 }
@@ -85,7 +85,7 @@ fn json_member(value: JsonValue<'_>, name: &mut String, depth: usize, labels: &m
         JsonKind::Text | JsonKind::Number | JsonKind::Boolean => {
             let name = parsed_name(name, labels);
             if hints.wants(&name) && !labels.was_extracted(&name) {
-                labels.set(Category::Parsed, &name, &value.label_text());
+                labels.set_parsed(&name, &value.label_text());
                 if !hints.accepts(&name, labels) {
                     return Err(Stop::Drop);
                 }
@@ -139,7 +139,7 @@ pub(super) fn logfmt(line: &[u8], flags: &Logfmt, labels: &mut Labels, hints: &H
         if name.is_empty() || !hints.wants(&name) || labels.was_extracted(&name) || (pair.value.is_empty() && !flags.keep_empty) {
             continue;
         }
-        labels.set(Category::Parsed, &name, &clean_text(&pair.value));
+        labels.set_parsed(&name, &clean_text(&pair.value));
         if !hints.accepts(&name, labels) {
             return false;
         }

@@ -40,6 +40,17 @@ pub struct Sample {
     pub error: Option<String>,
 }
 
+/// What an extraction needs of a line: lets the scan leave out what is not looked at.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LineUse {
+    /// Only that there is one.
+    None,
+    /// Its length in bytes.
+    Length,
+    /// Its text.
+    Text,
+}
+
 impl Extractor {
     /// Compiles the input of a range aggregation.
     pub fn compile(window: &LogWindow) -> Result<Extractor, BuildError> {
@@ -96,9 +107,37 @@ impl Extractor {
     ) -> Option<Sample> {
         let Scratch { labels } = scratch;
         let line = self.pipeline.run(labels, timestamp_ns, line, stream, metadata)?;
+        self.sample(labels, line.len())
+    }
+
+    /// Extracts the sample of an entry whose line is not read: for [`LineUse::None`] and [`LineUse::Length`].
+    pub fn extract_unread(
+        &self,
+        scratch: &mut Scratch,
+        timestamp_ns: i64,
+        line_bytes: usize,
+        stream: &LabelSet,
+        metadata: &LabelSet,
+    ) -> Option<Sample> {
+        debug_assert!(self.line_use() != LineUse::Text, "the line is read");
+        let Scratch { labels } = scratch;
+        self.pipeline.run(labels, timestamp_ns, &[], stream, metadata)?;
+        self.sample(labels, line_bytes)
+    }
+
+    /// Returns what an extraction needs of a line.
+    pub fn line_use(&self) -> LineUse {
+        match &self.value {
+            _ if self.pipeline.reads_line() => LineUse::Text,
+            Source::LineBytes => LineUse::Length,
+            Source::One | Source::Unwrapped { .. } => LineUse::None,
+        }
+    }
+
+    fn sample(&self, labels: &mut Labels, line_bytes: usize) -> Option<Sample> {
         let value = match &self.value {
             Source::One => 1.0,
-            Source::LineBytes => line.len() as f64,
+            Source::LineBytes => line_bytes as f64,
             Source::Unwrapped { label, conversion, filters } => {
                 let value = unwrap(labels, label, *conversion)?;
                 if !filters.iter().fold(true, |keep, filter| filter.accepts(labels) & keep) {
