@@ -11,6 +11,15 @@ pub enum SegmentError {
         /// Which part, and how it is wrong.
         what: String,
     },
+    /// One input of a merge cannot be read; the others may be fine.
+    #[error("merge input {position}")]
+    Input {
+        /// Its position among the inputs.
+        position: usize,
+        /// What is wrong with it.
+        #[source]
+        source: Box<SegmentError>,
+    },
     /// The file was written by a newer version.
     #[error("segment version is {version}, newest known is {known}")]
     Version {
@@ -54,6 +63,7 @@ impl SegmentError {
         match self {
             SegmentError::Corrupt { .. } => ErrorKind::Corrupt,
             SegmentError::Version { .. } => ErrorKind::Corrupt,
+            SegmentError::Input { source, .. } => source.kind(),
             SegmentError::TooLarge { .. } => ErrorKind::Limit,
             SegmentError::NotFetched { .. } | SegmentError::Parquet { .. } => ErrorKind::Internal,
         }

@@ -24,7 +24,7 @@ const BATCH_SERIES: usize = 1 << 13;
 /// Merges whole metrics segments; `emit` takes each output as soon as it is closed.
 ///
 /// # Errors
-/// `Corrupt` with the position of the input in the message.
+/// `Input` with the position of an input that cannot be read: leave it out and merge again.
 pub fn metrics(
     tenant: &TenantId,
     inputs: &[Bytes],
@@ -194,8 +194,5 @@ impl Source {
 
 /// Names the input in an error about its bytes.
 pub(super) fn at_input(position: usize, error: SegmentError) -> SegmentError {
-    match error {
-        SegmentError::Corrupt { what } => SegmentError::Corrupt { what: format!("input {position}: {what}") },
-        other => other,
-    }
+    SegmentError::Input { position, source: Box::new(error) }
 }
