@@ -27,7 +27,7 @@ use model::{ErrorKind, LabelSet};
 use compiled::Compiled;
 use hints::Hints;
 pub use labels::{Category, Labels};
-pub use sample::{Extractor, LineUse, Sample};
+pub use sample::{Extractor, LineUse, PipelineError, Sample};
 pub use stage::{
     CompareOp, Conversion, Extraction, LabelFilter, LabelFormat, LabelPick, LineFilter, LineOp, LineTerm, Logfmt, Stage, Unwrap,
 };

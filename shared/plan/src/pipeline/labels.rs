@@ -2,7 +2,8 @@
 //!
 //! One buffer is reused for all entries: names and values live in an arena, so that a line costs no allocation.
 
-use model::{LabelSet, LabelSetBuilder};
+use model::LabelSet;
+use model::labels::encode_label;
 
 /// Holds why a line could not be processed.
 pub const ERROR: &str = "__error__";
@@ -231,7 +232,7 @@ impl Labels {
     }
 
     /// Calls `each` with every label, stream labels first; values may be empty.
-    pub fn for_each(&self, mut each: impl FnMut(&str, &str, Category)) {
+    pub fn for_each<'s>(&'s self, mut each: impl FnMut(&'s str, &'s str, Category)) {
         for (name, value) in self.base_labels.iter().map(|(name, value)| (&**name, &**value)) {
             let hidden = self.deleted.iter().any(|deleted| self.text(*deleted) == name)
                 || CATEGORIES[1..].iter().any(|category| self.position(*category, name).is_some());
@@ -261,13 +262,21 @@ impl Labels {
     }
 
     fn collect(&self, mut keep: impl FnMut(&str, Category) -> bool) -> LabelSet {
-        let mut builder = LabelSetBuilder::default();
+        let mut kept: Vec<(&str, &str)> = Vec::with_capacity(16);
         self.for_each(|name, value, category| {
-            if keep(name, category) {
-                builder.set(name, value);
+            if !value.is_empty() && !name.is_empty() && keep(name, category) {
+                kept.push((name, value));
             }
         });
-        builder.build()
+        // The sort is stable: of equal names (a parsed `__error__` beside the error itself) the last one counts.
+        kept.sort_by_key(|(name, _)| *name);
+        let mut bytes = Vec::with_capacity(kept.iter().map(|(name, value)| name.len() + value.len() + 4).sum());
+        for (index, (name, value)) in kept.iter().enumerate() {
+            if kept.get(index + 1).is_none_or(|(next, _)| next != name) {
+                encode_label(&mut bytes, name.as_bytes(), value.as_bytes());
+            }
+        }
+        LabelSet::from_encoded(&bytes).expect("sorted, unique, not empty, UTF-8")
     }
 
     /// Returns all labels; those with an empty value are left out.

@@ -1,11 +1,11 @@
 //! From entries to samples: what a range aggregation reads of each line.
 
-use model::LabelSet;
+use model::{ErrorKind, LabelSet};
 
 use super::compiled::Compiled;
 use super::hints::Hints;
 use super::label_filter::CompiledFilter;
-use super::labels::Labels;
+use super::labels::{ERROR, Labels, PRESERVE_ERROR};
 use super::stage::{Conversion, Stage, Unwrap};
 use super::{BuildError, Pipeline, Scratch, units};
 use crate::logical::{LogRangeFunction, LogWindow};
@@ -36,8 +36,35 @@ pub struct Sample {
     pub value: f64,
     /// Labels of its series, groupings that could be applied early already applied.
     pub labels: LabelSet,
-    /// The entry's error: the query fails unless it is preserved.
-    pub error: Option<String>,
+    /// Why the entry could not be processed: a query with this sample in a window fails.
+    pub error: Option<PipelineError>,
+}
+
+/// A stage failed on an entry that a metric query counts; the text is Loki's.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "pipeline error: '{error}' for series: '{series}'.\nUse a label filter to intentionally skip this error. \
+     (e.g | __error__!=\"{error}\").\nTo skip all potential errors you can match empty errors.(e.g __error__=\"\")\n\
+     The label filter can also be specified after unwrap. (e.g | unwrap latency | __error__=\"\" )\n"
+)]
+pub struct PipelineError {
+    /// Kind of the error, such as `JSONParserErr`.
+    pub error: String,
+    /// Labels of the sample, the error's among them.
+    pub series: LabelSet,
+}
+
+impl PipelineError {
+    /// Returns the error that a series carries, unless it asks to be kept (`__preserve_error__="true"`).
+    pub fn of(series: &LabelSet) -> Option<PipelineError> {
+        let error = series.get(ERROR)?.to_owned();
+        (series.get(PRESERVE_ERROR) != Some("true")).then(|| PipelineError { error, series: series.clone() })
+    }
+
+    /// Returns what the caller should do.
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::Invalid
+    }
 }
 
 /// What an extraction needs of a line: lets the scan leave out what is not looked at.
@@ -146,7 +173,9 @@ impl Extractor {
                 value
             }
         };
-        Some(Sample { value, labels: self.series(labels), error: labels.error().map(str::to_owned) })
+        let series = self.series(labels);
+        let error = PipelineError::of(&series);
+        Some(Sample { value, labels: series, error })
     }
 
     /// Returns the pipeline, for pushing filters into the scan.
