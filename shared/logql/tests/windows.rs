@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use model::LabelSet;
-use plan::functions::log_range::{LogSamples, log_range};
+use plan::functions::log_range::{LogSamples, absent_labels, log_range};
 use plan::logical::{LogRangeFunction, LogWindow, Node};
 use plan::pipeline::{Extractor, LineUse, PipelineError, Scratch};
 use serde_json::Value;
@@ -60,6 +60,10 @@ fn step(window: &LogWindow, series: &Series, at: i64) -> Result<BTreeMap<LabelSe
         let values: Vec<f64> = inside.iter().map(|sample| sample.1).collect();
         let samples = LogSamples { timestamps_ns: &timestamps_ns, values: &values, end_ns, range_ns: window.range_ns };
         out.insert(labels.clone(), log_range(window.function, window.param, samples));
+    }
+    if window.function == LogRangeFunction::AbsentOverTime {
+        let answer = (absent_labels(&window.select.matchers), 1.0);
+        return Ok(if out.is_empty() { BTreeMap::from([answer]) } else { BTreeMap::new() });
     }
     Ok(out)
 }
@@ -144,9 +148,6 @@ fn metric_cases_of_one_window() {
         };
         lowered += 1;
         let Node::LogWindow(window) = &plan.root else { continue };
-        if window.function == LogRangeFunction::AbsentOverTime {
-            continue;
-        }
         if names_empty_label(case) {
             // A label set has no empty values: such a series is one with the series without the label.
             continue;

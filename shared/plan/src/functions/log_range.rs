@@ -1,6 +1,8 @@
 //! Window functions of LogQL: what a range aggregation makes of the samples of one series in one window `(t - range, t]`.
 //!
-//! Owns: the numbers (LogQL reference B.14). Does not own: windowing, extraction, labels, `absent_over_time`'s series.
+//! Owns: the numbers and `absent_over_time`'s labels (LogQL reference B.14). Does not own: windowing, extraction.
+
+use model::{LabelSet, MatchOp, Matcher};
 
 use crate::logical::LogRangeFunction;
 
@@ -35,6 +37,15 @@ pub fn log_range(function: LogRangeFunction, param: Option<f64>, samples: LogSam
         LogRangeFunction::StdvarOverTime => variance(values),
         LogRangeFunction::QuantileOverTime => quantile(param.unwrap_or(f64::NAN), values),
     }
+}
+
+/// Returns the labels of what `absent_over_time` answers for an empty window: those that `=` matchers name, but none that is
+/// matched twice or otherwise.
+pub fn absent_labels(matchers: &[Matcher]) -> LabelSet {
+    let alone = |matcher: &&Matcher| {
+        matcher.op() == MatchOp::Equal && matchers.iter().filter(|other| other.name() == matcher.name()).count() == 1
+    };
+    LabelSet::from_pairs(matchers.iter().filter(alone).map(|matcher| (matcher.name(), matcher.value())))
 }
 
 /// Converts as Go's `Duration.Seconds` does: whole seconds and the rest apart.
@@ -157,5 +168,18 @@ mod tests {
         ] {
             check(function, param, values, want);
         }
+    }
+
+    #[test]
+    fn absence_has_the_labels_that_are_certain() {
+        let matcher = |name: &str, op, value: &str| Matcher::new(name, op, value).unwrap();
+        let matchers = [
+            matcher("a", MatchOp::Equal, "1"),
+            matcher("b", MatchOp::Equal, "1"),
+            matcher("b", MatchOp::Equal, "2"),
+            matcher("c", MatchOp::Regex, "x"),
+            matcher("d", MatchOp::NotEqual, "x"),
+        ];
+        assert_eq!(absent_labels(&matchers), LabelSet::from_pairs([("a", "1")]));
     }
 }
