@@ -202,3 +202,6 @@ fn parse_kind(byte: u8) -> Result<Kind, Reason> {
         .find(|kind| *kind as u8 == byte)
         .ok_or("unknown kind")
 }
+
+#[cfg(test)]
+mod tests;

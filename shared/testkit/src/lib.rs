@@ -1,1 +1,13 @@
-//! To be filled in this session.
+//! What tests share: a clock of ours, stores that fail on purpose, builders and generators of batches.
+//!
+//! A dev-dependency only. Does not own: any expectation of a particular crate.
+
+pub mod batches;
+pub mod clock;
+pub mod faulty_objects;
+pub mod faulty_records;
+
+pub use batches::{LogBatchBuilder, MetricBatchBuilder};
+pub use clock::SimulatedClock;
+pub use faulty_objects::FaultyObjects;
+pub use faulty_records::{Fault, FaultyRecords};

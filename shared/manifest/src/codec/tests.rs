@@ -1,0 +1,89 @@
+//! Golden records: what was once written stays readable.
+
+use crate::catalog::DayRecord;
+use crate::head::{Head, ReplacedId};
+use crate::item::{self, ItemRecord};
+use crate::{DeadObject, L0Item, Location, PartStats};
+use bytes::Bytes;
+use model::{Hour, Resolution, SegmentId, SlotRange, TimeRangeMs, TimestampMs};
+use proptest::prelude::*;
+
+fn item() -> L0Item {
+    L0Item {
+        id: SegmentId(7),
+        location: Location::Object { key: "t/metrics/k".into(), len: 300 },
+        tail_offset: 200,
+        stats: PartStats {
+            rows: 1_000,
+            series: 3,
+            time_range: TimeRangeMs::new(TimestampMs(-5), TimestampMs(10)),
+            slots: SlotRange { lo: 1, hi: 1_024 },
+            epoch: 2,
+            names: Bytes::from_static(&[1, 2]),
+        },
+        minted_at: TimestampMs(99),
+    }
+}
+
+fn head() -> Head {
+    let mut part = item().into_part(Hour(3));
+    part.level = 1;
+    part.resolution = Resolution::FiveMinutes;
+    part.location = Location::Inline(Bytes::from_static(b"abc"));
+    part.sources = vec![SegmentId(1)];
+    Head {
+        last_op: 5,
+        generation: 6,
+        sealed: true,
+        lease: Some((4, TimestampMs(8))),
+        parts: vec![part],
+        replaced: vec![ReplacedId { id: SegmentId(9), at: TimestampMs(1), gone_since: Some(TimestampMs(2)) }],
+        dead: vec![DeadObject { key: "d".into(), at: TimestampMs(3) }],
+    }
+}
+
+fn hex(bytes: &Bytes) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[test]
+fn records_of_version_1_stay_as_they_are() {
+    let mut day = DayRecord { hours: 0b101, ..DayRecord::default() };
+    day.drop_at(Resolution::OneHour, TimestampMs(4));
+    let records = [item::encode_live(Hour(3), item()), item::encode_burnt(), head().encode(), day.encode()];
+    let text: String = records.iter().map(|record| hex(record) + "\n").collect();
+    expect_test::expect_file!["golden_v1.txt"].assert_eq(&text);
+    assert_eq!(item::decode(&records[0]), Ok(ItemRecord::Live(Box::new(item().into_part(Hour(3))))));
+    assert_eq!(item::decode(&records[1]), Ok(ItemRecord::Burnt));
+    assert_eq!(Head::decode(&records[2]), Ok(head()));
+    assert_eq!(DayRecord::decode(&records[3]), Ok(day));
+}
+
+#[test]
+fn one_kind_is_never_read_as_another() {
+    assert_eq!(Head::decode(&item::encode_burnt()), Err("a record of another kind"));
+    assert_eq!(item::decode(&head().encode()), Err("a record of another kind"));
+}
+
+proptest! {
+    /// Whatever stands in a record: an answer, never a panic.
+    #[test]
+    fn hostile_bytes_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..6) {
+        if bytes.len() >= 2 {
+            (bytes[0], bytes[1]) = (1, kind);
+        }
+        let sum = xxhash_rust::xxh3::xxh3_64(&bytes) as u32;
+        bytes.extend_from_slice(&sum.to_le_bytes());
+        let record = Bytes::from(bytes);
+        let _ = (item::decode(&record), Head::decode(&record), DayRecord::decode(&record), crate::ring::Epoch::decode(&record));
+    }
+
+    /// A flipped bit is found.
+    #[test]
+    fn a_flipped_bit_is_found(at in 0usize..1_000, bit in 0u8..8) {
+        let mut bytes = head().encode().to_vec();
+        let at = at % bytes.len();
+        bytes[at] ^= 1 << bit;
+        prop_assert!(Head::decode(&Bytes::from(bytes)).is_err());
+    }
+}

@@ -1,0 +1,8 @@
+//! The protocol of design §5 under crash, retry, lost answers, freezes, clock skew and deliberate mutations.
+
+#![allow(clippy::unwrap_used)]
+
+mod costs;
+mod faults;
+mod simulation;
+mod world;
