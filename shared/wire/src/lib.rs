@@ -2,8 +2,15 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod canonical;
 pub mod compress;
+pub mod decompress;
+pub mod error;
 pub mod form;
 pub mod json_text;
 pub mod loki_api;
 pub mod prom_api;
+mod protobuf;
+pub mod remote_write;
+pub mod status;
+pub mod tenant;

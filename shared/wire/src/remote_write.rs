@@ -1,0 +1,169 @@
+//! Prometheus remote write 1.0 and 2.0: negotiation, decoding into columns, and what to answer.
+//!
+//! Owns: what a request may look like, which series and samples of it are refused, and the status with its headers.
+//! Does not own: compression ([`crate::decompress`]), durability.
+
+mod histogram;
+mod series;
+mod v1;
+mod v2;
+
+use std::fmt;
+
+use model::{Limits, MetricBatch, TimestampMs};
+
+use crate::decompress;
+use crate::error::Error;
+use crate::protobuf::Malformed;
+
+/// Reasons kept of one request; more are counted, not kept.
+const REASONS_MAX: usize = 100;
+
+/// The message a request carries.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Version {
+    /// `prometheus.WriteRequest`.
+    V1,
+    /// `io.prometheus.write.v2.Request`.
+    V2,
+}
+
+/// Samples, histograms and exemplars of a request that were accepted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Written {
+    /// Float samples.
+    pub samples: usize,
+    /// Native histogram samples.
+    pub histograms: usize,
+    /// Exemplars.
+    pub exemplars: usize,
+}
+
+/// A decoded request.
+#[derive(Debug, PartialEq)]
+pub struct Decoded {
+    /// What is to be stored.
+    pub batch: MetricBatch,
+    /// Which protocol answers.
+    pub version: Version,
+    /// How many series, samples, histograms or exemplars were refused.
+    pub refused: usize,
+    /// Why, one text each, at most a hundred.
+    pub reasons: Vec<String>,
+    /// Whether what was refused makes the answer a 400.
+    bad_request: bool,
+}
+
+/// What to answer once the batch is durable.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The `X-Prometheus-Remote-Write-*-Written` headers; 1.0 has none, or senders would log partial errors.
+    pub written: Option<Written>,
+    /// Body text, empty on success.
+    pub text: String,
+}
+
+impl Decoded {
+    fn new(version: Version) -> Decoded {
+        Decoded { batch: MetricBatch::default(), version, refused: 0, reasons: Vec::new(), bad_request: false }
+    }
+
+    /// Counts what is to be stored.
+    pub fn written(&self) -> Written {
+        let batch = &self.batch;
+        Written { samples: batch.timestamps.len(), histograms: batch.histograms.len(), exemplars: batch.exemplars.len() }
+    }
+
+    /// Returns the answer that is due once the batch is durable.
+    pub fn answer(&self) -> Answer {
+        let written = (self.version == Version::V2).then(|| self.written());
+        match self.bad_request {
+            true => Answer { status: 400, written, text: self.reasons.join("\n") },
+            false => Answer { status: 204, written, text: String::new() },
+        }
+    }
+
+    fn refuse(&mut self, reason: impl fmt::Display) {
+        self.refused += 1;
+        if self.reasons.len() < REASONS_MAX {
+            self.reasons.push(reason.to_string());
+        }
+    }
+}
+
+/// When a sample may have been taken.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    oldest: i64,
+    newest: i64,
+}
+
+impl Bounds {
+    fn check(self, timestamp: i64) -> Result<(), &'static str> {
+        match timestamp {
+            at if at < self.oldest => Err("too old sample"),
+            at if at > self.newest => Err("out of bounds"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Decides from the headers alone how to read the body: before decoding, so that a foreign body is a 415, not a 400.
+pub fn negotiate(content_type: Option<&str>, content_encoding: Option<&str>) -> Result<Version, Error> {
+    let version = version_of(content_type.unwrap_or(""))?;
+    match content_encoding.unwrap_or("").trim() {
+        "" => Ok(version),
+        encoding if encoding.eq_ignore_ascii_case("snappy") => Ok(version),
+        encoding => Err(Error::MediaType(format!(
+            "{encoding} encoding (compression) is not accepted by this server; only snappy is acceptable"
+        ))),
+    }
+}
+
+fn version_of(content_type: &str) -> Result<Version, Error> {
+    let mut parts = content_type.split(';').map(str::trim);
+    let media_type = parts.next().unwrap_or("");
+    if !media_type.is_empty() && !media_type.eq_ignore_ascii_case("application/x-protobuf") {
+        return Err(Error::MediaType(format!(
+            "expected application/x-protobuf as the first (media) part, got {content_type} content-type"
+        )));
+    }
+    for part in parts {
+        let Some((name, message)) = part.split_once('=') else { continue };
+        if name.trim().eq_ignore_ascii_case("proto") {
+            return match message.trim().trim_matches('"') {
+                "prometheus.WriteRequest" => Ok(Version::V1),
+                "io.prometheus.write.v2.Request" => Ok(Version::V2),
+                other => Err(Error::MediaType(format!(
+                    "got {content_type} content-type; unknown remote write protobuf message {other}"
+                ))),
+            };
+        }
+    }
+    Ok(Version::V1)
+}
+
+/// Decodes a compressed body.
+pub fn decode(body: &[u8], version: Version, limits: &Limits, now: TimestampMs) -> Result<Decoded, Error> {
+    decode_message(&decompress::snappy_block(body, limits.decoded_bytes_max)?, version, limits, now)
+}
+
+/// Decodes a message that was decompressed before.
+pub fn decode_message(message: &[u8], version: Version, limits: &Limits, now: TimestampMs) -> Result<Decoded, Error> {
+    let bounds = Bounds { oldest: now.minus(limits.metrics_age_max).0, newest: now.plus(limits.future_grace).0 };
+    match version {
+        Version::V1 => v1::decode(message, limits, bounds),
+        Version::V2 => v2::decode(message, limits, bounds),
+    }
+}
+
+impl From<Malformed> for Error {
+    fn from(_: Malformed) -> Error {
+        Error::body("malformed protobuf message")
+    }
+}
+
+#[cfg(test)]
+mod tests;
