@@ -91,9 +91,9 @@ pub enum ExprKind {
 /// An instant vector selector.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selector {
-    /// Name in front of the braces.
+    /// Name in front of the braces; a quoted one inside is a matcher only.
     pub name: Option<String>,
-    /// All matchers, the name's included (last).
+    /// All matchers, that of a name in front of the braces last.
     pub matchers: Vec<Matcher>,
     /// `offset`, `@`, `smoothed`.
     pub modifiers: Modifiers,
@@ -124,8 +124,15 @@ pub enum At {
 /// A duration expression.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Duration {
-    /// Seconds.
-    Seconds(f64),
+    /// A literal.
+    Literal {
+        /// Its value.
+        seconds: f64,
+        /// Whether it was written as a duration rather than a number of seconds.
+        duration: bool,
+    },
+    /// `(d)`
+    Paren(Box<Duration>),
     /// `step()`
     Step,
     /// `range()`

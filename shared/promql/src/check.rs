@@ -57,6 +57,7 @@ impl Check<'_> {
                 self.expr(inner)?;
                 match type_of(inner) {
                     Type::Vector => Ok(()),
+                    Type::Matrix => self.fail(expr.span, "subquery is only allowed on instant vector, got matrix instead"),
                     other => self
                         .fail(expr.span, format!("subquery is only allowed on instant vector, got {} instead", other.as_str())),
                 }
@@ -70,10 +71,10 @@ impl Check<'_> {
                 let wanted = if *op == AggregateOp::CountValues { Type::Text } else { Type::Scalar };
                 self.expect(param, wanted, "aggregation parameter")
             }
-            ExprKind::Binary { op, return_bool, matching, left, right } => {
+            ExprKind::Binary { left, right, .. } => {
                 self.expr(left)?;
                 self.expr(right)?;
-                self.binary(*op, *return_bool, matching.as_ref(), left, right, expr.span)
+                self.binary(expr)
             }
             ExprKind::Unary { inner, .. } => {
                 self.expr(inner)?;
@@ -93,6 +94,12 @@ impl Check<'_> {
     }
 
     fn selector(&self, selector: &Selector, span: Span) -> Result<(), ParseError> {
+        if let Some(name) = &selector.name {
+            let others = &selector.matchers[..selector.matchers.len().saturating_sub(1)];
+            let Some(other) = others.iter().find(|matcher| matcher.name() == "__name__") else { return Ok(()) };
+            let (name, other) = (model::quote::go_quote(name), model::quote::go_quote(other.value()));
+            return self.fail(span, format!("metric name must not be set twice: {name} or {other}"));
+        }
         if selector.matchers.iter().all(model::Matcher::matches_empty) {
             return self.fail(span, "vector selector must contain at least one non-empty matcher");
         }
@@ -112,51 +119,75 @@ impl Check<'_> {
             let wanted = if most == signature.least { "expected" } else { "expected at most" };
             return self.fail(span, format!("{wanted} {most} argument(s) in call to {name}, got {}", args.len()));
         }
+        if function == Function::Info
+            && let Some(labels) = args.get(1)
+        {
+            self.info_labels(labels, span)?;
+        }
         for (index, arg) in args.iter().enumerate() {
-            self.expr(arg)?;
+            // The labels of `info` may match the empty string.
+            if function != Function::Info || index == 0 {
+                self.expr(arg)?;
+            }
             let wanted = signature.args[index.min(signature.args.len() - 1)];
             self.expect(arg, wanted, &format!("call to function {name}"))?;
         }
         Ok(())
     }
 
-    fn binary(
-        &self,
-        op: BinaryOp,
-        return_bool: bool,
-        matching: Option<&Matching>,
-        left: &Expr,
-        right: &Expr,
-        span: Span,
-    ) -> Result<(), ParseError> {
-        let (left_type, right_type) = (type_of(left), type_of(right));
-        for (side, side_type) in [(left, left_type), (right, right_type)] {
-            if !matches!(side_type, Type::Scalar | Type::Vector) {
+    fn info_labels(&self, labels: &Expr, span: Span) -> Result<(), ParseError> {
+        let found = type_of(labels);
+        if found != Type::Vector {
+            let wanted = Type::Vector.as_str();
+            return self.fail(span, format!("expected type {wanted} in call to function \"info\", got {}", found.as_str()));
+        }
+        match &labels.kind {
+            ExprKind::Selector(Selector { name: None, .. }) => Ok(()),
+            ExprKind::Selector(_) => self.fail(labels.span, "expected label selectors only, got vector selector instead"),
+            _ => self.fail(labels.span, "expected label selectors only"),
+        }
+    }
+
+    fn binary(&self, expr: &Expr) -> Result<(), ParseError> {
+        let ExprKind::Binary { op, return_bool, matching, left, right } = &expr.kind else { return Ok(()) };
+        let scalar = (type_of(left) == Type::Scalar, type_of(right) == Type::Scalar);
+        let vectors = type_of(left) == Type::Vector && type_of(right) == Type::Vector;
+        if *return_bool && !op.is_comparison() {
+            return self.fail(self.between(left, right), "bool modifier can only be used on comparison operators");
+        }
+        if op.is_comparison() && !return_bool && scalar == (true, true) {
+            return self.fail(self.between(left, right), "comparisons between scalars must use BOOL modifier");
+        }
+        let none = Matching::default();
+        let matching = matching.as_ref().unwrap_or(&none);
+        if let Some(label) = matching.labels.iter().find(|label| matching.on && matching.include.contains(label)) {
+            let label = model::quote::go_quote(label);
+            return self.fail(self.between(left, right), format!("label {label} must not occur in ON and GROUP clause at once"));
+        }
+        for side in [left, right] {
+            if !matches!(type_of(side), Type::Scalar | Type::Vector) {
                 return self.fail(side.span, "binary expression must contain only scalar and instant vector types");
             }
         }
-        let scalars = left_type == Type::Scalar && right_type == Type::Scalar;
-        if op.is_comparison() && !return_bool && scalars {
-            return self.fail(span, "comparisons between scalars must use BOOL modifier");
+        let filled = matching.fill_left.is_some() || matching.fill_right.is_some();
+        let grouped = matches!(matching.cardinality, Cardinality::ManyToOne | Cardinality::OneToMany);
+        let name = model::quote::go_quote(op.as_str());
+        match vectors {
+            false if !matching.labels.is_empty() => self.fail(expr.span, "vector matching only allowed between instant vectors"),
+            false if filled => self.fail(expr.span, "filling in missing series only allowed between instant vectors"),
+            false if op.is_set() => self.fail(expr.span, format!("set operator {name} not allowed in binary scalar expression")),
+            true if op.is_set() && grouped => self.fail(expr.span, format!("no grouping allowed for {name} operation")),
+            true if op.is_set() && filled => self.fail(expr.span, "filling in missing series not allowed for set operators"),
+            _ => Ok(()),
         }
-        if op.is_set() && (left_type == Type::Scalar || right_type == Type::Scalar) {
-            return self.fail(
-                span,
-                format!("set operator {} not allowed in binary scalar expression", model::quote::go_quote(op.as_str())),
-            );
-        }
-        let Some(matching) = matching else { return Ok(()) };
-        if !matching.labels.is_empty() && (left_type == Type::Scalar || right_type == Type::Scalar) {
-            return self.fail(span, "vector matching only allowed between instant vectors");
-        }
-        if matching.on
-            && matches!(matching.cardinality, Cardinality::ManyToOne | Cardinality::OneToMany)
-            && let Some(label) = matching.labels.iter().find(|label| matching.include.contains(label))
-        {
-            return self
-                .fail(span, format!("label {} must not occur in ON and GROUP clause at once", model::quote::go_quote(label)));
-        }
-        Ok(())
+    }
+
+    /// Where the operator and its modifiers stand.
+    fn between(&self, left: &Expr, right: &Expr) -> Span {
+        let (start, end) = (left.span.end, right.span.start);
+        let text = self.text.get(start as usize..end as usize).unwrap_or_default();
+        let blank = (text.len() - text.trim_start().len()) as u32;
+        Span { start: start + blank, end }
     }
 }
 

@@ -80,7 +80,7 @@ pub fn signature(function: Function) -> Signature {
         }
         HistogramFraction => exact(&[S, S, V]),
         HistogramQuantile => exact(&[S, V]),
-        HistogramQuantiles => Signature { args: &[V, T, S], least: 3, most: None },
+        HistogramQuantiles => Signature { args: &[V, T, S, S], least: 3, most: Some(12) },
         LabelReplace => exact(&[V, T, T, T, T]),
         LabelJoin => Signature { args: &[V, T, T, T], least: 3, most: None },
         SortByLabel | SortByLabelDesc => Signature { args: &[V, T], least: 1, most: None },

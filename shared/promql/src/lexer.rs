@@ -3,24 +3,44 @@
 //! Owns: what a word, a number, a duration, a string and an operator look like (upstream `promql/parser/lex.go`).
 //! Does not own: which token may follow which (the parser).
 
+mod text;
+
 use crate::ast::Span;
-use crate::error::ParseError;
 
 /// A token's kind, with its value where it has one.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Kind {
-    /// A word: metric, label, function or keyword; the parser decides which.
-    Word(String),
+    /// A word outside strings.
+    Word(Class),
     /// A string literal, unquoted.
     Text(String),
-    /// A number.
-    Number(f64),
-    /// A duration literal, seconds.
-    Duration(f64),
+    /// A number, not yet parsed.
+    Number,
+    /// A duration literal, not yet parsed.
+    Duration,
     /// Punctuation and operators, as written.
     Sign(&'static str),
     /// The end of the text.
     End,
+    /// The text cannot be cut here; the last token.
+    Error(String),
+}
+
+/// What a word is; errors name it so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Any name.
+    Identifier,
+    /// A name with a colon.
+    Metric,
+    /// `by`, `offset`, …
+    Keyword,
+    /// `and`, `or`, `unless`, `atan2`
+    Operator,
+    /// `sum`, …
+    Aggregate,
+    /// `start`, `end`, `step`, `range`, `max_of`, `min_of`
+    Preprocessor,
 }
 
 /// A token and where it stands.
@@ -32,33 +52,53 @@ pub struct Token {
     pub span: Span,
 }
 
-/// Signs, longest first.
-const SIGNS: &[&str] = &[
-    "==", "=~", "!=", "!~", "<=", ">=", "</", ">/", "+", "-", "*", "/", "%", "^", "=", "<", ">", "(", ")", "{", "}", "[", "]",
-    ",", ":", "@",
-];
+/// Signs outside braces, longest first.
+const SIGNS: &[&str] =
+    &["==", "!=", "<=", ">=", "</", ">/", "+", "-", "*", "/", "%", "^", "=", "<", ">", "(", ")", "{", "[", "]", ",", ":", "@"];
+/// Signs inside braces, longest first.
+const SIGNS_BRACES: &[&str] = &["=~", "!~", "!=", "=", "}", ","];
+/// Signs a duration expression starts with.
+const SIGNS_DURATION: &[&str] = &["]", ":", "(", ")", "+", "-", "*", "/", "%", "^", ","];
+/// Words of duration expressions.
+const DURATION_WORDS: &[&str] = &["step", "range", "max_of", "min_of"];
 
-/// Cuts `text` into tokens; the last one is [`Kind::End`].
-pub fn tokens(text: &str) -> Result<Vec<Token>, ParseError> {
-    let mut lexer = Lexer { text, at: 0, braces: false, brackets: 0 };
+/// Cuts `text` into tokens; the last one is [`Kind::End`] or [`Kind::Error`].
+pub fn tokens(text: &str) -> Vec<Token> {
+    let mut lexer =
+        Lexer { text, at: 0, start: 0, mode: Mode::Outside, parens: 0, bracket: false, colon: false, duration: false };
     let mut out = Vec::new();
     loop {
-        let token = lexer.next()?;
-        let end = token.kind == Kind::End;
-        out.push(token);
-        if end {
-            return Ok(out);
+        lexer.skip_blanks();
+        lexer.start = lexer.at;
+        let kind = lexer.next().unwrap_or_else(Kind::Error);
+        let last = matches!(kind, Kind::End | Kind::Error(_));
+        let end = if matches!(kind, Kind::Error(_)) { text.len() } else { lexer.at };
+        out.push(Token { kind, span: span(lexer.start, end) });
+        if last {
+            return out;
         }
     }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Mode {
+    Outside,
+    Braces,
+    /// After `[`, until the first number.
+    Duration,
 }
 
 struct Lexer<'a> {
     text: &'a str,
     at: usize,
-    /// Inside `{…}` a colon and a digit mean something else than outside.
-    braces: bool,
-    /// Depth of `[`, where `:` separates a subquery's step.
-    brackets: usize,
+    /// Where the token begins; errors point there.
+    start: usize,
+    mode: Mode,
+    parens: usize,
+    bracket: bool,
+    colon: bool,
+    /// Whether a number was seen since `[`.
+    duration: bool,
 }
 
 impl Lexer<'_> {
@@ -66,8 +106,8 @@ impl Lexer<'_> {
         &self.text[self.at..]
     }
 
-    fn error(&self, start: usize, message: impl Into<String>) -> ParseError {
-        ParseError::at(self.text, span(start, self.text.len().min(start + 1)), message)
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
     }
 
     fn skip_blanks(&mut self) {
@@ -75,200 +115,250 @@ impl Lexer<'_> {
             let rest = self.rest();
             let blank = rest.len() - rest.trim_start_matches([' ', '\t', '\n', '\r']).len();
             self.at += blank;
-            if self.rest().starts_with('#') {
-                self.at += self.rest().find('\n').unwrap_or(self.rest().len());
+            if self.mode != Mode::Duration && self.rest().starts_with('#') {
+                self.at += self.rest().find(['\n', '\r']).unwrap_or(self.rest().len());
             } else if blank == 0 {
                 return;
             }
         }
     }
 
-    fn next(&mut self) -> Result<Token, ParseError> {
-        self.skip_blanks();
-        let start = self.at;
-        let Some(first) = self.rest().chars().next() else {
-            return match (self.braces, self.brackets) {
-                (true, _) => Err(self.error(start, "unexpected end of input inside braces")),
-                (_, 1..) => Err(self.error(start, "unclosed left bracket")),
-                _ => Ok(Token { kind: Kind::End, span: span(start, start) }),
-            };
-        };
-        let kind = match first {
-            '"' | '\'' | '`' => self.string(first)?,
-            c if c.is_ascii_digit() || (c == '.' && self.rest()[1..].starts_with(|d: char| d.is_ascii_digit())) => {
-                self.number()?
-            }
-            c if c.is_alphabetic() || c == '_' || (c == ':' && self.brackets == 0 && !self.braces) => self.word(),
-            c => self.sign(c)?,
-        };
-        Ok(Token { kind, span: span(start, self.at) })
-    }
-
-    fn word(&mut self) -> Kind {
-        let colon = !self.braces && self.brackets == 0;
-        let len = self
-            .rest()
-            .find(|c: char| !(c.is_ascii_alphanumeric() || c == '_' || (colon && c == ':')))
-            .unwrap_or(self.rest().len());
-        // A letter outside ASCII is a word of its own: the parser refuses it by name.
-        let len = if len == 0 { self.rest().chars().next().map_or(0, char::len_utf8) } else { len };
-        let word = self.rest()[..len].to_owned();
-        self.at += len;
-        Kind::Word(word)
-    }
-
-    fn sign(&mut self, c: char) -> Result<Kind, ParseError> {
-        let Some(sign) = SIGNS.iter().find(|sign| self.rest().starts_with(**sign)) else {
-            let place = if self.braces { " inside braces" } else { "" };
-            return Err(self.error(self.at, format!("unexpected character{place}: '{c}'")));
-        };
-        self.at += sign.len();
-        match *sign {
-            "{" if self.braces => return Err(self.error(self.at - 1, "unexpected left brace '{'")),
-            "{" => self.braces = true,
-            "}" if !self.braces => return Err(self.error(self.at - 1, "unexpected right brace '}'")),
-            "}" => self.braces = false,
-            "[" => self.brackets += 1,
-            "]" if self.brackets == 0 => return Err(self.error(self.at - 1, "unexpected right bracket ']'")),
-            "]" => self.brackets -= 1,
-            _ => {}
+    fn next(&mut self) -> Result<Kind, String> {
+        let Some(first) = self.peek() else { return self.end() };
+        let digit = first.is_ascii_digit() || (first == '.' && self.rest()[1..].starts_with(|d: char| d.is_ascii_digit()));
+        match first {
+            '"' | '\'' | '`' if self.mode != Mode::Duration => text::literal(self, first),
+            c if is_alpha(c) => self.word(),
+            _ if digit && self.mode != Mode::Braces => self.number(),
+            ':' if self.mode == Mode::Outside && !self.bracket => self.word(),
+            c => self.sign(c),
         }
+    }
+
+    fn end(&self) -> Result<Kind, String> {
+        Err(match self.mode {
+            Mode::Braces => "unexpected end of input inside braces",
+            Mode::Duration => "unexpected end of input in duration expression",
+            Mode::Outside if self.parens > 0 => "unclosed left parenthesis",
+            Mode::Outside if self.bracket => "unclosed left bracket",
+            Mode::Outside => return Ok(Kind::End),
+        }
+        .to_owned())
+    }
+
+    fn word(&mut self) -> Result<Kind, String> {
+        let first = self.peek().unwrap_or_default();
+        if self.mode == Mode::Braces {
+            self.at += self.rest().find(|c| !is_alphanumeric(c)).unwrap_or(self.rest().len());
+            return Ok(Kind::Word(Class::Identifier));
+        }
+        if self.mode == Mode::Duration || self.bracket {
+            return self.duration_word(first);
+        }
+        let len = self.rest().find(|c| !is_alphanumeric(c) && c != ':').unwrap_or(self.rest().len());
+        self.at += len;
+        let word = self.text[self.start..self.at].to_ascii_lowercase();
+        if matches!(word.as_str(), "inf" | "nan") {
+            return Ok(Kind::Number);
+        }
+        let call = self.rest().trim_start_matches([' ', '\t', '\n', '\r']).starts_with('(');
+        Ok(Kind::Word(if word.starts_with("fill") && !call { plain(&word) } else { class(&word) }))
+    }
+
+    fn duration_word(&mut self, first: char) -> Result<Kind, String> {
+        let starts = DURATION_WORDS.iter().any(|word| word.starts_with(first.to_ascii_lowercase()));
+        let len = self.rest().find(|c| !is_alpha(c)).unwrap_or(self.rest().len());
+        if starts && DURATION_WORDS.contains(&self.rest()[..len].to_ascii_lowercase().as_str()) {
+            self.at += len;
+            return Ok(Kind::Word(Class::Preprocessor));
+        }
+        Err(match self.mode {
+            Mode::Duration => format!("unexpected character in duration expression: {}", rune(Some(first))),
+            _ => format!("unexpected character: {}, expected ':'", rune(Some(first))),
+        })
+    }
+
+    fn sign(&mut self, c: char) -> Result<Kind, String> {
+        let signs = match self.mode {
+            Mode::Outside => SIGNS,
+            Mode::Braces => SIGNS_BRACES,
+            Mode::Duration => SIGNS_DURATION,
+        };
+        let Some(sign) = signs.iter().copied().find(|sign| self.rest().starts_with(*sign)) else { return Err(self.no_sign(c)) };
+        if self.mode == Mode::Outside && sign == "=" && self.rest().starts_with("=~") {
+            return Err("unexpected character after '=': '~'".to_owned());
+        }
+        if sign == "[" && self.bracket {
+            return Err("unexpected left bracket '['".to_owned());
+        }
+        if sign == "]" && !self.bracket {
+            return Err("unexpected right bracket ']'".to_owned());
+        }
+        if sign == ":" && self.mode == Mode::Outside && self.colon {
+            return Err("unexpected colon ':'".to_owned());
+        }
+        self.at += sign.len();
+        self.follow(sign)?;
         Ok(Kind::Sign(sign))
     }
 
-    fn string(&mut self, quote: char) -> Result<Kind, ParseError> {
-        let start = self.at;
-        self.at += 1;
-        let mut bytes = Vec::new();
-        loop {
-            let Some(c) = self.rest().chars().next() else {
-                let what = if quote == '`' { "unterminated raw string" } else { "unterminated quoted string" };
-                return Err(self.error(start, what));
-            };
-            self.at += c.len_utf8();
-            match c {
-                c if c == quote => break,
-                '\n' if quote != '`' => return Err(self.error(start, "unterminated quoted string")),
-                '\\' if quote != '`' => self.escape(quote, &mut bytes)?,
-                c => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+    /// Changes the state after a sign. Upstream reports these errors behind the sign.
+    fn follow(&mut self, sign: &str) -> Result<(), String> {
+        match sign {
+            "{" => self.mode = Mode::Braces,
+            "}" => self.mode = Mode::Outside,
+            "[" => (self.mode, self.bracket, self.colon, self.duration) = (Mode::Duration, true, false, false),
+            "]" => (self.mode, self.bracket, self.colon) = (Mode::Outside, false, false),
+            "(" => self.parens += 1,
+            ")" if self.parens == 0 => {
+                self.start = self.at;
+                return Err("unexpected right parenthesis ')'".to_owned());
             }
-        }
-        Ok(Kind::Text(String::from_utf8_lossy(&bytes).into_owned()))
-    }
-
-    fn escape(&mut self, quote: char, bytes: &mut Vec<u8>) -> Result<(), ParseError> {
-        let start = self.at;
-        let c = self.rest().chars().next().ok_or_else(|| self.error(start, "escape sequence not terminated"))?;
-        self.at += c.len_utf8();
-        let (digits, radix, unicode) = match c {
-            'x' => (2, 16, false),
-            'u' => (4, 16, true),
-            'U' => (8, 16, true),
-            '0'..='7' => {
-                self.at -= 1;
-                (3, 8, false)
+            ")" => self.parens -= 1,
+            ":" if self.mode == Mode::Duration && (!self.duration || self.colon) => {
+                self.start = self.at;
+                let what = if self.duration { "repeated colon" } else { "colon before duration" };
+                return Err(format!("unexpected {what} in duration expression"));
             }
-            _ => {
-                let byte = match c {
-                    'a' => 7,
-                    'b' => 8,
-                    'f' => 12,
-                    'n' => b'\n',
-                    'r' => b'\r',
-                    't' => b'\t',
-                    'v' => 11,
-                    '\\' => b'\\',
-                    c if c == quote => c as u8,
-                    c => return Err(self.error(start, format!("unknown escape sequence U+{:04X} '{c}'", c as u32))),
-                };
-                bytes.push(byte);
-                return Ok(());
-            }
-        };
-        let code = self.rest().get(..digits).and_then(|text| u32::from_str_radix(text, radix).ok());
-        let code = code.ok_or_else(|| self.error(self.at, "illegal character in escape sequence"))?;
-        self.at += digits;
-        if unicode {
-            let c = char::from_u32(code).ok_or_else(|| self.error(start, "escape sequence is an invalid Unicode code point"))?;
-            bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-        } else {
-            bytes.push(u8::try_from(code).map_err(|_| self.error(start, "escape sequence is an invalid Unicode code point"))?);
+            ":" => self.colon = true,
+            _ => {}
         }
         Ok(())
     }
 
-    fn number(&mut self) -> Result<Kind, ParseError> {
-        let start = self.at;
-        let len = number_len(self.rest());
-        let text = &self.rest()[..len];
-        let next_is_word = self.rest()[len..].starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
-        if !next_is_word && let Some(value) = parse_number(text) {
-            self.at += len;
-            return Ok(Kind::Number(value));
+    fn no_sign(&self, c: char) -> String {
+        let second = self.rest().chars().nth(1);
+        match (self.mode, c) {
+            (Mode::Outside, '!') => format!("unexpected character after '!': {}", rune(second)),
+            (Mode::Braces, '!') => format!("unexpected character after '!' inside braces: {}", rune(second)),
+            (Mode::Braces, '{') => "unexpected left brace '{'".to_owned(),
+            (Mode::Outside, c) => format!("unexpected character: {}", rune(Some(c))),
+            (Mode::Braces, c) => format!("unexpected character inside braces: {}", rune(Some(c))),
+            (Mode::Duration, c) => format!("unexpected character in duration expression: {}", rune(Some(c))),
         }
-        let len = self.rest().find(|c: char| !(c.is_ascii_alphanumeric() || c == '.' || c == '_')).unwrap_or(self.rest().len());
-        let text = self.rest()[..len].to_owned();
-        self.at += len;
-        match parse_duration(&text) {
-            Some(seconds) => Ok(Kind::Duration(seconds)),
-            None => Err(ParseError::at(
-                self.text,
-                span(start, self.at),
-                format!("bad number or duration syntax: {}", model::quote::go_quote(&text)),
-            )),
+    }
+
+    fn number(&mut self) -> Result<Kind, String> {
+        self.duration = true;
+        if self.mode == Mode::Duration {
+            self.mode = Mode::Outside;
+        }
+        if self.scan_number() {
+            return Ok(Kind::Number);
+        }
+        if self.scan_duration() {
+            return Ok(Kind::Duration);
+        }
+        Err(format!("bad number or duration syntax: {}", model::quote::go_quote(&self.text[self.start..self.at])))
+    }
+
+    fn accept(&mut self, set: &str) -> bool {
+        let found = self.peek().is_some_and(|c| set.contains(c));
+        self.at += usize::from(found);
+        found
+    }
+
+    fn is(&self, set: &str) -> bool {
+        self.peek().is_some_and(|c| set.contains(c))
+    }
+
+    /// Takes what may be a number; on failure the place it stopped at shows in the error (upstream `scanNumber`).
+    fn scan_number(&mut self) -> bool {
+        let mut digits = "0123456789";
+        if self.accept("0") && self.accept("xX") {
+            self.accept("_");
+            digits = "0123456789abcdefABCDEF";
+        }
+        self.accept(".");
+        self.accept(digits);
+        let (mut dot, mut exponent) = (false, false);
+        loop {
+            if self.is(".") {
+                self.at += 1;
+                if dot || self.accept("_.") || digits.len() > 10 {
+                    return false;
+                }
+                dot = true;
+            } else if self.is(digits) {
+                self.at += 1;
+            } else if self.is("eE") {
+                self.at += 1;
+                if exponent {
+                    return false;
+                }
+                exponent = true;
+                self.accept("+-");
+                if self.accept("._eE") || self.peek().is_none() {
+                    return false;
+                }
+            } else if self.is("_") {
+                self.at += 1;
+                if self.accept("._eE") || self.peek().is_none() {
+                    return false;
+                }
+            } else {
+                return !self.peek().is_some_and(is_alphanumeric);
+            }
+        }
+    }
+
+    fn scan_duration(&mut self) -> bool {
+        if !self.accept("smhdwy") {
+            return false;
+        }
+        self.accept("s");
+        while self.accept("0123456789") {
+            while self.accept("0123456789") {}
+            if !self.accept("smhdw") {
+                return false;
+            }
+            self.accept("s");
+        }
+        let next = self.peek();
+        if next.is_some_and(is_alphanumeric) {
+            self.at += 1;
+            return false;
+        }
+        true
+    }
+}
+
+fn is_alpha(c: char) -> bool {
+    c.is_ascii_alphabetic() || c == '_'
+}
+
+fn is_alphanumeric(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_'
+}
+
+fn plain(word: &str) -> Class {
+    if word.contains(':') { Class::Metric } else { Class::Identifier }
+}
+
+fn class(word: &str) -> Class {
+    match word {
+        "and" | "or" | "unless" | "atan2" => Class::Operator,
+        "sum" | "avg" | "count" | "min" | "max" | "group" | "stddev" | "stdvar" | "topk" | "bottomk" | "count_values"
+        | "quantile" | "limitk" | "limit_ratio" => Class::Aggregate,
+        "offset" | "smoothed" | "anchored" | "by" | "without" | "on" | "ignoring" | "group_left" | "group_right" | "fill"
+        | "fill_left" | "fill_right" | "bool" => Class::Keyword,
+        "start" | "end" | "step" | "range" | "max_of" | "min_of" => Class::Preprocessor,
+        word => plain(word),
+    }
+}
+
+/// Prints a character as Go's `%q` does; the end of the text is U+FFFD.
+fn rune(c: Option<char>) -> String {
+    match c.unwrap_or('\u{fffd}') {
+        '\'' => "'\\''".to_owned(),
+        '"' => "'\"'".to_owned(),
+        c => {
+            let quoted = model::quote::go_quote(c.encode_utf8(&mut [0; 4]));
+            format!("'{}'", &quoted[1..quoted.len() - 1])
         }
     }
 }
 
 fn span(start: usize, end: usize) -> Span {
     Span { start: start as u32, end: end as u32 }
-}
-
-fn number_len(text: &str) -> usize {
-    let bytes = text.as_bytes();
-    let run = |from: usize, ok: fn(u8) -> bool| from + bytes[from..].iter().take_while(|b| ok(**b) || **b == b'_').count();
-    if bytes.len() > 2 && bytes[0] == b'0' && matches!(bytes[1], b'x' | b'X') {
-        return run(2, |b| b.is_ascii_hexdigit());
-    }
-    let mut end = run(0, |b| b.is_ascii_digit());
-    if bytes.get(end) == Some(&b'.') {
-        end = run(end + 1, |b| b.is_ascii_digit());
-    }
-    if matches!(bytes.get(end), Some(b'e' | b'E')) {
-        let sign = usize::from(matches!(bytes.get(end + 1), Some(b'+' | b'-')));
-        if bytes.get(end + 1 + sign).is_some_and(u8::is_ascii_digit) {
-            end = run(end + 1 + sign, |b| b.is_ascii_digit());
-        }
-    }
-    end
-}
-
-/// Parses a number as Go does: decimal, hexadecimal, octal with a leading zero, underscores between digits.
-pub fn parse_number(text: &str) -> Option<f64> {
-    let plain: String = text.chars().filter(|c| *c != '_').collect();
-    if let Some(hex) = plain.strip_prefix("0x").or_else(|| plain.strip_prefix("0X")) {
-        return u64::from_str_radix(hex, 16).ok().map(|value| value as f64);
-    }
-    if plain.len() > 1 && plain.starts_with('0') && plain.bytes().all(|b| (b'0'..=b'7').contains(&b)) {
-        return u64::from_str_radix(&plain, 8).ok().map(|value| value as f64);
-    }
-    plain.parse().ok()
-}
-
-/// Parses a Prometheus duration such as `1h30m`: units in descending order, each once; seconds.
-pub fn parse_duration(text: &str) -> Option<f64> {
-    const UNITS: &[(&str, i64)] =
-        &[("y", 31_536_000_000), ("w", 604_800_000), ("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
-    let (mut rest, mut next, mut total) = (text, 0, 0i64);
-    while !rest.is_empty() {
-        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
-        let unit_len = rest[digits..].bytes().take_while(u8::is_ascii_alphabetic).count();
-        let unit = &rest[digits..digits + unit_len];
-        let index = UNITS.iter().position(|(name, _)| *name == unit).filter(|index| *index >= next)?;
-        let count: i64 = rest[..digits].parse().ok()?;
-        total = total.checked_add(count.checked_mul(UNITS[index].1)?)?;
-        next = index + 1;
-        rest = &rest[digits + unit_len..];
-    }
-    (next > 0).then_some(total as f64 / 1000.0)
 }

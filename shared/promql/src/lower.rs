@@ -146,16 +146,22 @@ impl Lowering<'_> {
     }
 
     fn milliseconds(&self, duration: &Duration, span: Span) -> Result<i64, ParseError> {
-        let ms = self.seconds(duration, span)? * 1000.0;
+        let seconds = self.seconds(duration, span)?;
+        // Upstream rounds a literal to nanoseconds and cuts both off to milliseconds.
+        let ms = match duration {
+            Duration::Literal { .. } => (seconds * 1e9).round() / 1e6,
+            _ => seconds * 1000.0,
+        };
         if !ms.is_finite() || ms.abs() > i64::MAX as f64 / 2e6 {
             return Err(ParseError::at(self.text, span, "duration out of range"));
         }
-        Ok(ms.round() as i64)
+        Ok(ms.trunc() as i64)
     }
 
     fn seconds(&self, duration: &Duration, span: Span) -> Result<f64, ParseError> {
         Ok(match duration {
-            Duration::Seconds(seconds) => *seconds,
+            Duration::Literal { seconds, .. } => *seconds,
+            Duration::Paren(inner) => self.seconds(inner, span)?,
             Duration::Step => self.params.step_ms as f64 / 1000.0,
             Duration::Range => (self.params.end.0 - self.params.start.0) as f64 / 1000.0,
             Duration::Negate(inner) => -self.seconds(inner, span)?,

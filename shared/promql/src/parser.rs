@@ -2,13 +2,16 @@
 //!
 //! Owns: the grammar and the texts of syntax errors. Does not own: types ([`crate::check`]).
 
+mod window;
+
 use model::{MatchOp, Matcher};
 use plan::logical::Cardinality;
 
 use crate::ast::*;
 use crate::error::ParseError;
-use crate::lexer::{Kind, Token, tokens};
-use crate::limits::DEPTH_MAX;
+use crate::lexer::{Class, Kind, Token, tokens};
+use crate::limits::{CHAIN_MAX, DEPTH_MAX};
+use crate::number::{parse_duration, parse_number};
 use crate::options::Options;
 
 /// Parses a whole query.
@@ -27,11 +30,41 @@ pub fn expression(text: &str, options: &Options) -> Result<Expr, ParseError> {
 /// Parses a bare selector: `match[]` parameters.
 pub fn selector(text: &str, options: &Options) -> Result<Selector, ParseError> {
     let mut parser = Parser::new(text, options)?;
-    let expr = parser.primary()?;
-    match (expr.kind, &parser.peek().kind) {
+    let kind = match parser.peek().kind {
+        Kind::Word(class) => parser.metric(class)?,
+        Kind::Sign("{") => parser.braces(None)?,
+        _ => return Err(parser.unexpected("")),
+    };
+    match (kind, &parser.peek().kind) {
         (ExprKind::Selector(selector), Kind::End) => Ok(selector),
         _ => Err(parser.unexpected("")),
     }
+}
+
+/// Parses a series as written: equality only, no types.
+pub fn metric(text: &str) -> Result<Vec<(String, String)>, ParseError> {
+    let options = Options::default();
+    let mut parser = Parser::new(text, &options)?;
+    let mut name = None;
+    if let Kind::Word(class) = parser.peek().kind {
+        if is_reserved(parser.written(parser.peek()), class) {
+            return Err(parser.unexpected(""));
+        }
+        let token = parser.next();
+        name = Some(parser.written(&token).to_owned());
+    }
+    let mut labels = if parser.take("{") { parser.label_set()? } else { Vec::new() };
+    labels.extend(name.map(|name| ("__name__".to_owned(), name)));
+    match parser.peek().kind {
+        Kind::End => Ok(labels),
+        _ => Err(parser.unexpected("")),
+    }
+}
+
+/// Reports whether a word is never a metric name.
+fn is_reserved(word: &str, class: Class) -> bool {
+    let lower = word.to_ascii_lowercase();
+    class != Class::Identifier && matches!(lower.as_str(), "bool" | "group_left" | "group_right" | "ignoring" | "on" | "atan2")
 }
 
 struct Parser<'a> {
@@ -39,12 +72,15 @@ struct Parser<'a> {
     tokens: Vec<Token>,
     at: usize,
     depth: usize,
+    /// How many aggregations are open: a syntax error inside one says so.
+    aggregations: usize,
+    chained: usize,
     options: &'a Options,
 }
 
 impl<'a> Parser<'a> {
     fn new(text: &'a str, options: &'a Options) -> Result<Parser<'a>, ParseError> {
-        Ok(Parser { text, tokens: tokens(text)?, at: 0, depth: 0, options })
+        Ok(Parser { text, tokens: tokens(text), at: 0, depth: 0, aggregations: 0, chained: 0, options })
     }
 
     fn peek(&self) -> &Token {
@@ -66,7 +102,15 @@ impl<'a> Parser<'a> {
     }
 
     fn is_word(&self, word: &str) -> bool {
-        matches!(&self.peek().kind, Kind::Word(w) if w.eq_ignore_ascii_case(word))
+        self.token_is_word(self.peek(), word)
+    }
+
+    fn token_is_word(&self, token: &Token, word: &str) -> bool {
+        matches!(token.kind, Kind::Word(class) if class != Class::Identifier) && self.written(token).eq_ignore_ascii_case(word)
+    }
+
+    fn written(&self, token: &Token) -> &'a str {
+        &self.text[token.span.start as usize..token.span.end as usize]
     }
 
     fn take(&mut self, sign: &str) -> bool {
@@ -78,22 +122,43 @@ impl<'a> Parser<'a> {
     }
 
     fn expect(&mut self, sign: &str, context: &str) -> Result<Token, ParseError> {
-        if self.is(sign) { Ok(self.next()) } else { Err(self.unexpected_wanting(context, &format!("\"{sign}\""))) }
+        match context {
+            _ if self.is(sign) => Ok(self.next()),
+            "" => Err(self.unexpected("")),
+            context => Err(self.unexpected_wanting(context, &format!("\"{sign}\""))),
+        }
     }
 
     fn error(&self, span: Span, message: impl Into<String>) -> ParseError {
         ParseError::at(self.text, span, message)
     }
 
+    /// The error of a token that no rule takes; a place where the text could not be cut reports that instead.
     fn unexpected(&self, context: &str) -> ParseError {
         let token = self.peek();
+        if let Kind::Error(message) = &token.kind {
+            return self.error(token.span, message);
+        }
+        let context = if context.is_empty() && self.aggregations > 0 { "aggregation" } else { context };
         let context = if context.is_empty() { String::new() } else { format!(" in {context}") };
         self.error(token.span, format!("unexpected {}{context}", describe(token, self.text)))
     }
 
     fn unexpected_wanting(&self, context: &str, wanted: &str) -> ParseError {
-        let token = self.peek();
-        self.error(token.span, format!("unexpected {} in {context}, expected {wanted}", describe(token, self.text)))
+        let mut error = self.unexpected(context);
+        if !matches!(self.peek().kind, Kind::Error(_)) {
+            error.message += &format!(", expected {wanted}");
+        }
+        error
+    }
+
+    /// Counts what makes the tree higher without nesting in the text.
+    fn chain(&mut self) -> Result<(), ParseError> {
+        self.chained += 1;
+        if self.chained > CHAIN_MAX {
+            return Err(self.error(self.peek().span, format!("query has more than {CHAIN_MAX} operators")));
+        }
+        Ok(())
     }
 
     fn deeper<T>(&mut self, parse: impl FnOnce(&mut Self) -> Result<T, ParseError>) -> Result<T, ParseError> {
@@ -125,7 +190,7 @@ impl<'a> Parser<'a> {
                 ">/" => BinaryOp::TrimLower,
                 _ => return None,
             },
-            Kind::Word(word) => match word.to_ascii_lowercase().as_str() {
+            Kind::Word(Class::Operator) => match self.written(self.peek()).to_ascii_lowercase().as_str() {
                 "and" => BinaryOp::And,
                 "or" => BinaryOp::Or,
                 "unless" => BinaryOp::Unless,
@@ -151,10 +216,15 @@ impl<'a> Parser<'a> {
             while let Some((op, precedence, right_associative)) =
                 parser.binary_op().filter(|(_, precedence, _)| *precedence >= least)
             {
+                parser.chain()?;
                 parser.next();
                 let (return_bool, matching) = parser.matching(op)?;
                 let right = parser.binary(if right_associative { precedence } else { precedence + 1 })?;
                 let span = Span { start: left.span.start, end: right.span.end };
+                let fill = matching.as_ref().is_some_and(|m| m.fill_left.is_some() || m.fill_right.is_some());
+                if fill && !parser.options.binop_fill {
+                    return Err(parser.error(span, "binop fill modifiers are experimental and not enabled"));
+                }
                 left = Expr {
                     kind: ExprKind::Binary { op, return_bool, matching, left: Box::new(left), right: Box::new(right) },
                     span,
@@ -185,84 +255,110 @@ impl<'a> Parser<'a> {
 /// How an error names a token.
 fn describe(token: &Token, text: &str) -> String {
     let written = &text[token.span.start as usize..token.span.end as usize];
+    let short = || match written.char_indices().nth(10) {
+        Some((end, _)) => format!("{}...", go(&written[..end])),
+        None if written.len() > 10 => format!("{}...", go(written)),
+        None => go(written),
+    };
     match &token.kind {
         Kind::End => "end of input".to_owned(),
-        Kind::Text(_) => format!("string {}", model::quote::go_quote(written)),
-        Kind::Number(_) => format!("number {}", model::quote::go_quote(written)),
-        Kind::Duration(_) => format!("duration {}", model::quote::go_quote(written)),
-        Kind::Word(_) => format!("identifier {}", model::quote::go_quote(written)),
-        Kind::Sign("{") => "\"{\"".to_owned(),
-        Kind::Sign(sign) if matches!(*sign, "(" | ")" | "}" | "[" | "]" | "," | ":") => format!("\"{sign}\""),
-        Kind::Sign(_) => format!("<op:{written}>"),
+        Kind::Text(_) => format!("string {}", short()),
+        Kind::Number => format!("number {}", short()),
+        Kind::Duration => format!("duration {}", short()),
+        Kind::Word(Class::Identifier) => format!("identifier {}", go(written)),
+        Kind::Word(Class::Metric) => format!("metric identifier {}", go(written)),
+        Kind::Word(Class::Keyword) => format!("<{written}>"),
+        Kind::Word(Class::Operator) => format!("<op:{written}>"),
+        Kind::Word(Class::Aggregate) => format!("<aggr:{written}>"),
+        Kind::Word(Class::Preprocessor) => go(written),
+        Kind::Sign(sign) if matches!(*sign, "(" | ")" | "{" | "}" | "[" | "]" | "," | ":" | "=") => go(sign),
+        Kind::Sign(sign) => format!("<op:{sign}>"),
+        Kind::Error(message) => message.clone(),
     }
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
     fn matching(&mut self, op: BinaryOp) -> Result<(bool, Option<Matching>), ParseError> {
-        let return_bool = self.is_word("bool");
-        if return_bool {
-            let token = self.next();
-            if !op.is_comparison() {
-                return Err(self.error(token.span, "bool modifier can only be used on comparison operators"));
-            }
-        }
+        let return_bool = self.take_word("bool").is_some();
         let cardinality = if op.is_set() { Cardinality::ManyToMany } else { Cardinality::OneToOne };
         let mut matching = Matching { cardinality, ..Matching::default() };
         let mut written = false;
-        if self.is_word("on") || self.is_word("ignoring") {
-            matching.on = self.is_word("on");
-            self.next();
-            matching.labels = self.label_list("grouping opts")?;
+        if let Some(word) = self.take_word("on").or_else(|| self.take_word("ignoring")) {
+            matching.on = word == "on";
+            matching.labels = self.label_list()?;
             written = true;
-            if self.is_word("group_left") || self.is_word("group_right") {
-                let token = self.next();
-                if op.is_set() {
-                    return Err(self.error(token.span, format!("no grouping allowed for {:?} operation", op.as_str())));
-                }
-                let left = token_word(&token).eq_ignore_ascii_case("group_left");
-                matching.cardinality = if left { Cardinality::ManyToOne } else { Cardinality::OneToMany };
+            if let Some(word) = self.take_word("group_left").or_else(|| self.take_word("group_right")) {
+                matching.cardinality = if word == "group_left" { Cardinality::ManyToOne } else { Cardinality::OneToMany };
                 if self.is("(") {
-                    matching.include = self.label_list("grouping opts")?;
+                    matching.include = self.label_list()?;
                 }
             }
         }
-        while self.is_word("fill") || self.is_word("fill_left") || self.is_word("fill_right") {
-            let token = self.next();
-            if !self.options.binop_fill {
-                return Err(self.error(token.span, "binop fill modifiers are experimental and not enabled"));
+        if self.take_word("fill").is_some() {
+            let value = Some(self.fill_value()?);
+            (matching.fill_left, matching.fill_right, written) = (value, value, true);
+        } else {
+            for _ in 0..2 {
+                if matching.fill_left.is_none() && self.take_word("fill_left").is_some() {
+                    (matching.fill_left, written) = (Some(self.fill_value()?), true);
+                } else if matching.fill_right.is_none() && self.take_word("fill_right").is_some() {
+                    (matching.fill_right, written) = (Some(self.fill_value()?), true);
+                }
             }
-            self.expect("(", "fill modifier")?;
-            let minus = self.take("-");
-            let _ = self.take("+");
-            let value = match self.next().kind {
-                Kind::Number(value) | Kind::Duration(value) => value,
-                Kind::Word(word) => word_number(&word).ok_or_else(|| self.unexpected("fill modifier"))?,
-                _ => return Err(self.unexpected("fill modifier")),
-            };
-            self.expect(")", "fill modifier")?;
-            let value = if minus { -value } else { value };
-            match token_word(&token).to_ascii_lowercase().as_str() {
-                "fill_left" => matching.fill_left = Some(value),
-                "fill_right" => matching.fill_right = Some(value),
-                _ => (matching.fill_left, matching.fill_right) = (Some(value), Some(value)),
-            }
-            written = true;
         }
         Ok((return_bool, written.then_some(matching)))
     }
 
-    fn label_list(&mut self, context: &str) -> Result<Vec<String>, ParseError> {
+    fn take_word(&mut self, word: &'static str) -> Option<&'static str> {
+        self.is_word(word).then(|| {
+            self.next();
+            word
+        })
+    }
+
+    fn fill_value(&mut self) -> Result<f64, ParseError> {
+        self.expect("(", "")?;
+        let value = self.signed_number()?.ok_or_else(|| self.unexpected(""))?;
+        self.expect(")", "")?;
+        Ok(value)
+    }
+
+    /// Takes a number or duration with an optional sign; `None` where there is none.
+    fn signed_number(&mut self) -> Result<Option<f64>, ParseError> {
+        let minus = self.is("-");
+        let _ = minus && self.take("-") || self.take("+");
+        let value = self.literal()?.map(|(value, _)| value);
+        Ok(value.map(|value| if minus { -value } else { value }))
+    }
+
+    /// Takes a number, or a duration as seconds; the flag tells which.
+    fn literal(&mut self) -> Result<Option<(f64, bool)>, ParseError> {
+        let token = self.peek().clone();
+        let value = match token.kind {
+            Kind::Number => parse_number(self.written(&token)).map(|value| (value, false)),
+            Kind::Duration => parse_duration(self.written(&token)).map(|value| (value, true)),
+            _ => return Ok(None),
+        };
+        self.next();
+        value.map(Some).map_err(|message| self.error(token.span, message))
+    }
+
+    fn label_list(&mut self) -> Result<Vec<String>, ParseError> {
+        let context = "grouping opts";
         self.expect("(", context)?;
         let mut labels = Vec::new();
         while !self.is(")") {
-            match self.next().kind {
-                Kind::Word(word) => labels.push(word),
-                Kind::Text(text) => labels.push(text),
-                _ => {
-                    self.at -= 1;
-                    return Err(self.unexpected_wanting(context, "label"));
-                }
+            let token = self.peek().clone();
+            let label = match token.kind {
+                Kind::Word(_) if !self.token_is_word(&token, "without") => self.written(&token).to_owned(),
+                Kind::Text(text) => text,
+                _ => return Err(self.unexpected_wanting(context, "label")),
+            };
+            if label.is_empty() {
+                return Err(self.error(token.span, format!("invalid label name for grouping: {}", go(&label))));
             }
+            self.next();
+            labels.push(label);
             if !self.take(",") && !self.is(")") {
                 return Err(self.unexpected_wanting(context, "\",\" or \")\""));
             }
@@ -275,13 +371,9 @@ impl Parser<'_> {
         let token = self.peek().clone();
         let start = token.span.start;
         let kind = match token.kind {
-            Kind::Number(value) => {
-                self.next();
-                ExprKind::Number { value, duration: false }
-            }
-            Kind::Duration(value) => {
-                self.next();
-                ExprKind::Number { value, duration: true }
+            Kind::Number | Kind::Duration => {
+                let (value, duration) = self.literal()?.expect("the token is a literal");
+                ExprKind::Number { value, duration }
             }
             Kind::Text(text) => {
                 self.next();
@@ -290,33 +382,37 @@ impl Parser<'_> {
             Kind::Sign("(") => {
                 self.next();
                 let inner = self.binary(0)?;
-                self.expect(")", "paren expression")?;
+                self.expect(")", "")?;
                 ExprKind::Paren(Box::new(inner))
             }
             Kind::Sign("{") => self.braces(None)?,
-            Kind::Word(word) => self.word(&word)?,
+            Kind::Word(class) => self.word(class)?,
             _ => return Err(self.unexpected("")),
         };
         let end = self.tokens[self.at.saturating_sub(1)].span.end;
         Ok(Expr { kind, span: Span { start, end } })
     }
 
-    fn word(&mut self, word: &str) -> Result<ExprKind, ParseError> {
-        let call = matches!(self.peek_second().kind, Kind::Sign("("));
-        let grouped = matches!(&self.peek_second().kind, Kind::Word(w) if w.eq_ignore_ascii_case("by") || w.eq_ignore_ascii_case("without"));
-        let lower = word.to_ascii_lowercase();
-        if let Some(op) = AggregateOp::from_name(&lower).filter(|op| is_promql_aggregate(*op)).filter(|_| call || grouped) {
-            return self.aggregate(op);
+    fn word(&mut self, class: Class) -> Result<ExprKind, ParseError> {
+        let second = self.peek_second().clone();
+        let call = matches!(second.kind, Kind::Sign("("));
+        let grouped = self.token_is_word(&second, "by") || self.token_is_word(&second, "without");
+        let word = self.written(self.peek());
+        match class {
+            Class::Aggregate if call || grouped => {
+                let op = AggregateOp::from_name(&word.to_ascii_lowercase()).expect("the lexer knows the same names");
+                self.aggregate(op)
+            }
+            Class::Identifier | Class::Preprocessor if call => self.call(word),
+            class => self.metric(class),
         }
-        if call {
-            return self.call(word);
-        }
-        if let Some(value) = word_number(word).filter(|_| !matches!(self.peek_second().kind, Kind::Sign("{"))) {
-            self.next();
-            return Ok(ExprKind::Number { value, duration: false });
-        }
-        if !model::labels::is_legacy_metric_name(word) {
-            return Err(self.error(self.peek().span, format!("unexpected character: '{word}'")));
+    }
+
+    /// A metric name, with or without braces; many keywords are names where nothing else fits.
+    fn metric(&mut self, class: Class) -> Result<ExprKind, ParseError> {
+        let word = self.written(self.peek());
+        if is_reserved(word, class) {
+            return Err(self.unexpected(""));
         }
         self.next();
         if self.is("{") { self.braces(Some(word.to_owned())) } else { self.named(word) }
@@ -328,91 +424,102 @@ impl Parser<'_> {
     }
 
     fn braces(&mut self, name: Option<String>) -> Result<ExprKind, ParseError> {
-        let open = self.next().span;
+        self.next();
         let mut matchers = Vec::new();
-        let mut quoted_name = None;
         while !self.is("}") {
-            let token = self.next();
-            let (label, quoted) = match token.kind {
-                Kind::Word(word) => (word, false),
-                Kind::Text(text) => (text, true),
-                _ => {
-                    self.at -= 1;
-                    return Err(self.unexpected_wanting("label matching", "identifier or \"}\""));
+            let token = self.peek().clone();
+            match token.kind {
+                Kind::Word(_) => {
+                    self.next();
+                    matchers.push(self.matcher(self.written(&token), token.span.start)?);
                 }
-            };
-            if quoted && (self.is(",") || self.is("}")) {
-                if name.is_some() || quoted_name.is_some() {
-                    let set = name.as_ref().or(quoted_name.as_ref()).cloned().unwrap_or_default();
-                    return Err(
-                        self.error(token.span, format!("metric name must not be set twice: {} or {}", go(&set), go(&label)))
-                    );
+                Kind::Text(text) => {
+                    self.next();
+                    match self.peek().kind {
+                        Kind::Sign("=" | "!=" | "=~" | "!~") => matchers.push(self.matcher(&text, token.span.start)?),
+                        _ => matchers.push(Matcher::equal("__name__", &text)),
+                    }
                 }
-                quoted_name = Some(label);
-            } else {
-                matchers.push(self.matcher(&label)?);
+                _ => return Err(self.unexpected_wanting("label matching", "identifier or \"}\"")),
             }
             if !self.take(",") && !self.is("}") {
                 return Err(self.unexpected_wanting("label matching", "\",\" or \"}\""));
             }
         }
-        let close = self.next().span;
-        let span = Span { start: open.start, end: close.end };
-        let name = name.or(quoted_name);
+        self.next();
         if let Some(name) = &name {
-            if let Some(other) = matchers.iter().find(|matcher| matcher.name() == "__name__") {
-                return Err(self.error(span, format!("metric name must not be set twice: {} or {}", go(name), go(other.value()))));
-            }
             matchers.push(Matcher::equal("__name__", name));
         }
         Ok(ExprKind::Selector(Selector { name, matchers, modifiers: Modifiers::default() }))
     }
 
-    fn matcher(&mut self, label: &str) -> Result<Matcher, ParseError> {
-        let token = self.next();
-        let op = match token.kind {
+    /// Takes `a="b", …}`.
+    fn label_set(&mut self) -> Result<Vec<(String, String)>, ParseError> {
+        let context = "label set";
+        let mut labels = Vec::new();
+        while !self.is("}") {
+            let token = self.peek().clone();
+            let (label, quoted) = match token.kind {
+                Kind::Word(_) => (self.written(&token).to_owned(), false),
+                Kind::Text(text) => (text, true),
+                _ => return Err(self.unexpected_wanting(context, "identifier or \"}\"")),
+            };
+            self.next();
+            if self.take("=") {
+                let Kind::Text(value) = self.peek().kind.clone() else { return Err(self.unexpected_wanting(context, "string")) };
+                self.next();
+                labels.push((label, value));
+            } else if quoted {
+                labels.push(("__name__".to_owned(), label));
+            } else {
+                return Err(self.unexpected_wanting(context, "\"=\""));
+            }
+            if !self.take(",") && !self.is("}") {
+                return Err(self.unexpected_wanting(context, "\",\" or \"}\""));
+            }
+        }
+        self.next();
+        Ok(labels)
+    }
+
+    fn matcher(&mut self, label: &str, start: u32) -> Result<Matcher, ParseError> {
+        let op = match self.peek().kind {
             Kind::Sign("=") => MatchOp::Equal,
             Kind::Sign("!=") => MatchOp::NotEqual,
             Kind::Sign("=~") => MatchOp::Regex,
             Kind::Sign("!~") => MatchOp::NotRegex,
-            _ => {
-                self.at -= 1;
-                return Err(self.unexpected_wanting("label matching", "label matching operator"));
-            }
+            _ => return Err(self.unexpected_wanting("label matching", "label matching operator")),
         };
-        let token = self.next();
-        let Kind::Text(value) = token.kind else {
-            self.at -= 1;
-            return Err(self.unexpected_wanting("label matching", "string"));
-        };
-        Matcher::new(label, op, &value).map_err(|error| self.error(token.span, error.to_string()))
+        self.next();
+        let token = self.peek().clone();
+        let Kind::Text(value) = token.kind else { return Err(self.unexpected_wanting("label matching", "string")) };
+        self.next();
+        Matcher::new(label, op, &value).map_err(|error| self.error(Span { start, end: token.span.end }, error.to_string()))
     }
 
     fn aggregate(&mut self, op: AggregateOp) -> Result<ExprKind, ParseError> {
-        self.next();
+        let start = self.next().span.start;
+        self.aggregations += 1;
         let mut grouping = self.grouping()?;
-        let open = self.expect("(", "aggregation")?;
-        let mut args = self.arguments("aggregation")?;
+        self.expect("(", "")?;
+        let mut args = self.arguments()?;
+        self.aggregations -= 1;
         if grouping.is_none() {
             grouping = self.grouping()?;
         }
+        let span = Span { start, end: self.tokens[self.at - 1].span.end };
         let wanted = if takes_param(op) { 2 } else { 1 };
-        if args.len() != wanted {
-            let message = if args.is_empty() {
-                "no arguments for aggregate expression provided".to_owned()
-            } else {
-                format!("wrong number of arguments for aggregate expression provided, expected {wanted}, got {}", args.len())
-            };
-            return Err(self.error(open.span, message));
+        let name = op.as_str();
+        if args.is_empty() {
+            return Err(self.error(span, "no arguments for aggregate expression provided"));
         }
         if matches!(op, AggregateOp::LimitK | AggregateOp::LimitRatio) && !self.options.experimental_functions {
-            return Err(self.error(
-                open.span,
-                format!(
-                    "{}() is experimental and must be enabled with --enable-feature=promql-experimental-functions",
-                    op.as_str()
-                ),
-            ));
+            let flag = "--enable-feature=promql-experimental-functions";
+            return Err(self.error(span, format!("{name}() is experimental and must be enabled with {flag}")));
+        }
+        if args.len() != wanted {
+            let what = "wrong number of arguments for aggregate expression provided";
+            return Err(self.error(span, format!("{what}, expected {wanted}, got {}", args.len())));
         }
         let input = Box::new(args.pop().expect("the count was checked"));
         Ok(ExprKind::Aggregate { op, grouping: grouping.unwrap_or_default(), param: args.pop().map(Box::new), input })
@@ -424,75 +531,92 @@ impl Parser<'_> {
         }
         let without = self.is_word("without");
         self.next();
-        Ok(Some(Grouping { without, labels: self.label_list("grouping opts")? }))
+        Ok(Some(Grouping { without, labels: self.label_list()? }))
     }
 
     fn call(&mut self, name: &str) -> Result<ExprKind, ParseError> {
         let token = self.next();
+        self.expect("(", "")?;
+        let args = self.arguments()?;
         let Some(function) = Function::from_name(name) else {
             return Err(self.error(token.span, format!("unknown function with name {}", go(name))));
         };
         if crate::functions::is_experimental(function) && !self.options.experimental_functions {
             return Err(self.error(token.span, format!("function {} is not enabled", go(name))));
         }
-        self.expect("(", "function call")?;
-        Ok(ExprKind::Call { function, args: self.arguments("function call")? })
+        Ok(ExprKind::Call { function, args })
     }
 
-    fn arguments(&mut self, context: &str) -> Result<Vec<Expr>, ParseError> {
+    fn arguments(&mut self) -> Result<Vec<Expr>, ParseError> {
         let mut args = Vec::new();
-        while !self.is(")") {
+        if self.take(")") {
+            return Ok(args);
+        }
+        loop {
             args.push(self.binary(0)?);
-            if self.take(",") {
-                if self.is(")") {
-                    return Err(self.error(self.peek().span, "trailing commas not allowed in function call args"));
-                }
-            } else if !self.is(")") {
-                return Err(self.unexpected(context));
+            let comma = self.peek().span;
+            if !self.take(",") {
+                break;
+            }
+            if self.is(")") || self.is(",") {
+                return Err(self.error(comma, "trailing commas not allowed in function call args"));
             }
         }
-        self.next();
+        self.expect(")", "")?;
         Ok(args)
     }
 
     fn postfix(&mut self, mut expr: Expr) -> Result<Expr, ParseError> {
         loop {
-            let end = if self.is("[") {
+            if self.is("[") {
+                self.chain()?;
                 expr = self.brackets(expr)?;
-                continue;
-            } else if self.is_word("offset") {
-                self.next();
-                let offset = self.duration_operand()?;
+            } else if self.take_word("offset").is_some() {
+                let offset = self.offset_duration()?;
+                let span = expr.span;
                 let modifiers = self.modifiers(&mut expr, "offset modifier")?;
                 if modifiers.offset.is_some() {
-                    return Err(self.error(expr.span, "offset may not be set multiple times"));
+                    return Err(self.error(span, "offset may not be set multiple times"));
                 }
-                modifiers.offset = Some(offset);
-                self.tokens[self.at - 1].span.end
-            } else if self.is("@") {
-                self.next();
-                let at = self.at_operand()?;
+                modifiers.offset = Some(offset).filter(|d| !matches!(d, Duration::Literal { seconds, .. } if *seconds == 0.0));
+                expr.span.end = self.tokens[self.at - 1].span.end;
+            } else if self.take("@") {
+                let at = self.at_operand(expr.span)?;
+                let span = expr.span;
                 let modifiers = self.modifiers(&mut expr, "@ modifier")?;
                 if modifiers.at.is_some() {
-                    return Err(self.error(expr.span, "@ <timestamp> may not be set multiple times"));
+                    return Err(self.error(span, "@ <timestamp> may not be set multiple times"));
                 }
                 modifiers.at = Some(at);
-                self.tokens[self.at - 1].span.end
-            } else if self.is_word("anchored") || self.is_word("smoothed") {
-                let token = self.next();
-                let anchored = token_word(&token).eq_ignore_ascii_case("anchored");
-                if !self.options.extended_range_selectors {
-                    let word = if anchored { "anchored" } else { "smoothed" };
-                    return Err(self.error(token.span, format!("{word} modifier is experimental and not enabled")));
-                }
-                self.modifiers(&mut expr, "modifier")?.extension =
-                    if anchored { Extension::Anchored } else { Extension::Smoothed };
-                token.span.end
+                expr.span.end = self.tokens[self.at - 1].span.end;
+            } else if self.take_word("anchored").is_some() {
+                self.extend(&mut expr, Extension::Anchored, "anchored")?;
+            } else if self.take_word("smoothed").is_some() {
+                self.extend(&mut expr, Extension::Smoothed, "smoothed")?;
             } else {
                 return Ok(expr);
-            };
-            expr.span.end = end;
+            }
         }
+    }
+
+    fn extend(&self, expr: &mut Expr, extension: Extension, word: &str) -> Result<(), ParseError> {
+        let span = expr.span;
+        if !self.options.extended_range_selectors {
+            return Err(self.error(span, format!("{word} modifier is experimental and not enabled")));
+        }
+        match &expr.kind {
+            ExprKind::Selector(_) | ExprKind::Matrix { .. } => {}
+            ExprKind::Subquery { .. } => {
+                return Err(self.error(span, format!("{word} modifier is not supported for subqueries")));
+            }
+            _ => return Err(self.error(span, format!("{word} modifier not implemented"))),
+        }
+        let modifiers = self.modifiers(expr, "modifier")?;
+        if modifiers.extension != Extension::None && modifiers.extension != extension {
+            return Err(self.error(span, "anchored and smoothed modifiers cannot be used together"));
+        }
+        modifiers.extension = extension;
+        Ok(())
     }
 
     fn modifiers<'e>(&self, expr: &'e mut Expr, what: &str) -> Result<&'e mut Modifiers, ParseError> {
@@ -511,150 +635,27 @@ impl Parser<'_> {
         }
     }
 
-    fn at_operand(&mut self) -> Result<At, ParseError> {
-        if (self.is_word("start") || self.is_word("end")) && matches!(self.peek_second().kind, Kind::Sign("(")) {
-            let start = self.is_word("start");
-            self.next();
-            self.next();
-            self.expect(")", "@ modifier")?;
-            return Ok(if start { At::Start } else { At::End });
-        }
-        let minus = self.take("-");
-        let _ = !minus && self.take("+");
-        let token = self.next();
-        let value = match &token.kind {
-            Kind::Number(value) | Kind::Duration(value) => *value,
-            Kind::Word(word) if word_number(word).is_some() => f64::NAN,
-            _ => {
-                self.at -= 1;
-                return Err(self.unexpected_wanting("@", "timestamp"));
-            }
-        };
-        let ms = (if minus { -value } else { value }) * 1000.0;
-        if !ms.is_finite() || ms.abs() >= i64::MAX as f64 {
-            return Err(self.error(token.span, format!("timestamp out of bounds for @ modifier: {value}")));
-        }
-        Ok(At::Time(ms.round() as i64))
-    }
-
-    fn brackets(&mut self, expr: Expr) -> Result<Expr, ParseError> {
-        let open = self.next().span;
-        let range = self.duration(0)?;
-        if let Duration::Seconds(seconds) = range
-            && seconds <= 0.0
-        {
-            return Err(self.error(Span { start: open.end, end: open.end + 1 }, "duration must be greater than 0"));
-        }
-        let subquery = self.take(":");
-        let step = if subquery && !self.is("]") { Some(self.duration(0)?) } else { None };
-        let close = self.expect("]", if subquery { "subquery selector" } else { "matrix selector" })?.span;
-        let span = Span { start: expr.span.start, end: close.end };
-        if subquery {
-            return Ok(Expr {
-                kind: ExprKind::Subquery { inner: Box::new(expr), range, step, modifiers: Modifiers::default() },
-                span,
-            });
-        }
-        match &expr.kind {
-            ExprKind::Selector(selector) if selector.modifiers.offset.is_some() => {
-                Err(self.error(span, "no offset modifiers allowed before range"))
-            }
-            ExprKind::Selector(selector) if selector.modifiers.at.is_some() => {
-                Err(self.error(span, "no @ modifiers allowed before range"))
-            }
-            ExprKind::Selector(_) => Ok(Expr { kind: ExprKind::Matrix { selector: Box::new(expr), range }, span }),
-            _ => Err(self.error(span, "ranges only allowed for vector selectors")),
-        }
-    }
-
-    /// A duration expression inside brackets.
-    fn duration(&mut self, least: u8) -> Result<Duration, ParseError> {
-        self.deeper(|parser| {
-            let mut left = parser.duration_operand()?;
-            loop {
-                let (op, precedence) = match parser.peek().kind {
-                    Kind::Sign("+") => (DurationOp::Add, 1),
-                    Kind::Sign("-") => (DurationOp::Sub, 1),
-                    Kind::Sign("*") => (DurationOp::Mul, 2),
-                    Kind::Sign("/") => (DurationOp::Div, 2),
-                    Kind::Sign("%") => (DurationOp::Mod, 2),
-                    Kind::Sign("^") => (DurationOp::Pow, 4),
-                    _ => return Ok(left),
-                };
-                if precedence < least {
-                    return Ok(left);
+    fn at_operand(&mut self, target: Span) -> Result<At, ParseError> {
+        let wanted = |parser: &Self| parser.unexpected_wanting("@", "timestamp");
+        if let Some(word) = self.take_word("start").or_else(|| self.take_word("end")) {
+            for sign in ["(", ")"] {
+                if !self.take(sign) {
+                    return Err(wanted(self));
                 }
-                parser.next();
-                let right = parser.duration(if op == DurationOp::Pow { precedence } else { precedence + 1 })?;
-                left = Duration::Binary(op, Box::new(left), Box::new(right));
             }
-        })
-    }
-
-    /// What `offset` takes without parentheses.
-    fn duration_operand(&mut self) -> Result<Duration, ParseError> {
-        let token = self.next();
-        match &token.kind {
-            Kind::Number(seconds) | Kind::Duration(seconds) => Ok(Duration::Seconds(*seconds)),
-            Kind::Sign("+") => self.deeper(Self::duration_operand),
-            Kind::Sign("-") => Ok(Duration::Negate(Box::new(self.deeper(|parser| parser.duration(3))?))),
-            Kind::Sign("(") => {
-                let inner = self.duration(0)?;
-                self.expect(")", "duration expression")?;
-                Ok(inner)
-            }
-            Kind::Word(word) => {
-                let word = word.to_ascii_lowercase();
-                self.expect("(", "duration expression")?;
-                let duration = match word.as_str() {
-                    "step" => Duration::Step,
-                    "range" => Duration::Range,
-                    "min_of" | "max_of" => {
-                        let left = self.duration(0)?;
-                        self.expect(",", "duration expression")?;
-                        let right = self.duration(0)?;
-                        Duration::Binary(
-                            if word == "min_of" { DurationOp::Min } else { DurationOp::Max },
-                            Box::new(left),
-                            Box::new(right),
-                        )
-                    }
-                    _ => {
-                        return Err(self.error(token.span, format!("unexpected identifier {} in duration expression", go(&word))));
-                    }
-                };
-                self.expect(")", "duration expression")?;
-                Ok(duration)
-            }
-            _ => {
-                self.at -= 1;
-                Err(self.unexpected_wanting("duration expression", "duration"))
-            }
+            return Ok(if word == "start" { At::Start } else { At::End });
         }
+        let value = self.signed_number()?.ok_or_else(|| wanted(self))?;
+        if !value.is_finite() || value.abs() >= i64::MAX as f64 {
+            let shown = if value.is_finite() { format!("{value:.6}") } else { crate::number::print_number(value) };
+            return Err(self.error(target, format!("timestamp out of bounds for @ modifier: {shown}")));
+        }
+        Ok(At::Time((value * 1000.0).round() as i64))
     }
 }
 
 fn go(text: &str) -> String {
     model::quote::go_quote(text)
-}
-
-fn token_word(token: &Token) -> &str {
-    match &token.kind {
-        Kind::Word(word) => word,
-        _ => "",
-    }
-}
-
-fn word_number(word: &str) -> Option<f64> {
-    match word.to_ascii_lowercase().as_str() {
-        "inf" => Some(f64::INFINITY),
-        "nan" => Some(f64::NAN),
-        _ => None,
-    }
-}
-
-fn is_promql_aggregate(op: AggregateOp) -> bool {
-    !matches!(op, AggregateOp::Sort | AggregateOp::SortDesc | AggregateOp::ApproxTopK)
 }
 
 fn takes_param(op: AggregateOp) -> bool {

@@ -1,0 +1,168 @@
+//! What stands in `[…]` and after `offset`: duration expressions.
+
+use super::{Kind, ParseError, Parser};
+use crate::ast::*;
+use crate::lexer::Class;
+
+const WANTED: &str = "number, duration, step(), or range()";
+/// Seconds a duration may have: 2^63 nanoseconds.
+const SECONDS_MAX: f64 = 9_223_372_036.854_775;
+
+impl Parser<'_> {
+    pub(super) fn brackets(&mut self, expr: Expr) -> Result<Expr, ParseError> {
+        let open = self.next().span;
+        let range = self.positive("subquery or range selector", WANTED)?;
+        let subquery = self.take(":");
+        if !subquery && !self.is("]") {
+            return Err(self.unexpected_wanting("subquery or range", "\":\" or \"]\""));
+        }
+        let step = match subquery && !self.is("]") {
+            true => Some(self.positive("subquery selector", "number, duration, step(), range(), or \"]\"")?),
+            false => None,
+        };
+        let close = self.expect("]", "subquery selector")?.span;
+        let span = Span { start: expr.span.start, end: close.end };
+        if subquery {
+            let kind = ExprKind::Subquery { inner: Box::new(expr), range, step, modifiers: Modifiers::default() };
+            return Ok(Expr { kind, span });
+        }
+        let message = match &expr.kind {
+            ExprKind::Selector(selector) if selector.modifiers.offset.is_some() => "no offset modifiers allowed before range",
+            ExprKind::Selector(selector) if selector.modifiers.at.is_some() => "no @ modifiers allowed before range",
+            ExprKind::Selector(_) => return Ok(Expr { kind: ExprKind::Matrix { selector: Box::new(expr), range }, span }),
+            _ => "ranges only allowed for vector selectors",
+        };
+        Err(self.error(Span { start: open.start, end: close.end }, message))
+    }
+
+    fn positive(&mut self, context: &str, wanted: &str) -> Result<Duration, ParseError> {
+        let start = self.peek().span.start;
+        let duration = self.duration(0, (context, wanted))?;
+        let span = Span { start, end: self.tokens[self.at - 1].span.end };
+        match duration {
+            Duration::Literal { seconds, .. } if seconds <= 0.0 => Err(self.error(span, "duration must be greater than 0")),
+            duration => Ok(duration),
+        }
+    }
+
+    /// What `offset` takes: one operand, or an expression that begins with a parenthesis.
+    pub(super) fn offset_duration(&mut self) -> Result<Duration, ParseError> {
+        let context = ("offset", WANTED);
+        if self.is("(") { self.duration(0, context) } else { self.offset_operand(context) }
+    }
+
+    fn offset_operand(&mut self, context: (&str, &str)) -> Result<Duration, ParseError> {
+        let minus = self.is("-");
+        if !minus && !self.is("+") {
+            return self.operand(context);
+        }
+        self.next();
+        let inner = self.operand(context)?;
+        Ok(if minus { self.negate(inner)? } else { inner })
+    }
+
+    fn negate(&self, inner: Duration) -> Result<Duration, ParseError> {
+        Ok(match inner {
+            Duration::Literal { seconds, duration } => Duration::Literal { seconds: -seconds, duration },
+            inner => Duration::Negate(Box::new(inner)),
+        })
+    }
+
+    fn duration(&mut self, least: u8, context: (&str, &str)) -> Result<Duration, ParseError> {
+        self.deeper(|parser| {
+            let start = parser.peek().span;
+            let mut left = if parser.is("-") || parser.is("+") {
+                let minus = parser.is("-");
+                parser.next();
+                // A sign binds looser than `^` and tighter than `*`.
+                let inner = parser.duration(3, context)?;
+                if minus { parser.negate(inner)? } else { inner }
+            } else {
+                parser.operand(context)?
+            };
+            while let Some((op, precedence)) = parser.duration_op().filter(|(_, precedence)| *precedence >= least) {
+                parser.chain()?;
+                let sign = parser.next().span;
+                let right = parser.duration(if op == DurationOp::Pow { precedence } else { precedence + 1 }, context)?;
+                parser.enabled(start)?;
+                let zero = matches!(right, Duration::Literal { seconds, .. } if seconds == 0.0);
+                match op {
+                    DurationOp::Div if zero => return Err(parser.error(sign, "division by zero")),
+                    DurationOp::Mod if zero => return Err(parser.error(sign, "modulo by zero")),
+                    _ => left = Duration::Binary(op, Box::new(left), Box::new(right)),
+                }
+            }
+            Ok(left)
+        })
+    }
+
+    fn duration_op(&self) -> Option<(DurationOp, u8)> {
+        match self.peek().kind {
+            Kind::Sign("+") => Some((DurationOp::Add, 1)),
+            Kind::Sign("-") => Some((DurationOp::Sub, 1)),
+            Kind::Sign("*") => Some((DurationOp::Mul, 2)),
+            Kind::Sign("/") => Some((DurationOp::Div, 2)),
+            Kind::Sign("%") => Some((DurationOp::Mod, 2)),
+            Kind::Sign("^") => Some((DurationOp::Pow, 4)),
+            _ => None,
+        }
+    }
+
+    fn enabled(&self, span: Span) -> Result<(), ParseError> {
+        if self.options.duration_expressions {
+            return Ok(());
+        }
+        Err(self.error(span, "experimental duration expression is not enabled"))
+    }
+
+    fn operand(&mut self, context: (&str, &str)) -> Result<Duration, ParseError> {
+        let token = self.peek().clone();
+        if let Some((seconds, duration)) = self.literal()? {
+            if seconds.is_nan() || seconds.abs() > SECONDS_MAX {
+                return Err(self.error(token.span, "duration out of range"));
+            }
+            return Ok(Duration::Literal { seconds, duration });
+        }
+        match token.kind {
+            Kind::Sign("(") => {
+                self.next();
+                let inner = self.duration(0, context)?;
+                self.close(")", context)?;
+                self.enabled(token.span)?;
+                Ok(if matches!(inner, Duration::Paren(_)) { inner } else { Duration::Paren(Box::new(inner)) })
+            }
+            Kind::Word(Class::Preprocessor) => self.duration_call(context),
+            _ => Err(self.unexpected_wanting(context.0, context.1)),
+        }
+    }
+
+    fn close(&mut self, sign: &str, context: (&str, &str)) -> Result<(), ParseError> {
+        if self.take(sign) { Ok(()) } else { Err(self.unexpected_wanting(context.0, context.1)) }
+    }
+
+    /// `step()`, `range()`, `min_of(a, b)`, `max_of(a, b)`
+    fn duration_call(&mut self, context: (&str, &str)) -> Result<Duration, ParseError> {
+        let token = self.peek().clone();
+        let word = self.written(&token).to_ascii_lowercase();
+        let op = match word.as_str() {
+            "min_of" => Some(DurationOp::Min),
+            "max_of" => Some(DurationOp::Max),
+            "step" | "range" => None,
+            _ => return Err(self.unexpected_wanting(context.0, context.1)),
+        };
+        self.next();
+        self.close("(", context)?;
+        let duration = match op {
+            None if word == "step" => Duration::Step,
+            None => Duration::Range,
+            Some(op) => {
+                let left = self.duration(0, context)?;
+                self.close(",", context)?;
+                Duration::Binary(op, Box::new(left), Box::new(self.duration(0, context)?))
+            }
+        };
+        self.close(")", context)?;
+        self.enabled(token.span)?;
+        Ok(duration)
+    }
+}

@@ -1,0 +1,102 @@
+use crate::{Options, parse, parse_metric, parse_selector, prettify, print};
+
+fn error(text: &str, options: &Options) -> String {
+    parse(text, options).map_or_else(|error| error.to_string(), |expr| format!("accepted as {}", print(&expr)))
+}
+
+#[test]
+fn prints_the_canonical_form() {
+    for (text, wanted) in [
+        ("-2^2", "-2 ^ 2"),
+        ("0755 + 0x1f + 1_000", "493 + 31 + 1000"),
+        ("5m", "5m"),
+        ("foo[300]", "foo[5m]"),
+        ("sum by(a, `b.c`) (x)", "sum by (a, \"b.c\") (x)"),
+        ("x @ 1 offset -5m", "x @ 1.000 offset -5m"),
+        ("{\"a.b\", c!=\"d\"}", "{__name__=\"a.b\",c!=\"d\"}"),
+        ("offset + by", "offset + by"),
+        ("a + on(b) fill_left(1) group", "a + on (b) fill_left (1) group"),
+        ("x offset 5m ^ 2", "x offset 5m ^ 2"),
+        ("x[min_of(step(), 2*(1m+5))] smoothed", "x[min_of(step(), 2 * (1m + 5))] smoothed"),
+        ("\"\\xff\"", "\"\\ufffd\""),
+    ] {
+        let expr = parse(text, &Options::all()).unwrap();
+        assert_eq!(print(&expr), wanted, "{text}");
+    }
+}
+
+#[test]
+fn splits_long_lines() {
+    let text = format!("sum by (job) (rate({}[5m])) / 2", "m".repeat(90));
+    let wanted = format!("  sum by (job) (\n    rate({}[5m])\n  )\n/\n  2", "m".repeat(90));
+    assert_eq!(prettify(&parse(&text, &Options::all()).unwrap()), wanted);
+}
+
+#[test]
+fn a_stock_server_refuses_experiments() {
+    let flag = "--enable-feature=promql-experimental-functions";
+    for (text, wanted) in [
+        ("info(x)", "1:1: parse error: function \"info\" is not enabled".to_owned()),
+        ("limitk(1, x)", format!("1:1: parse error: limitk() is experimental and must be enabled with {flag}")),
+        ("x[1m] smoothed", "1:1: parse error: smoothed modifier is experimental and not enabled".to_owned()),
+        ("a + fill(1) b", "1:1: parse error: binop fill modifiers are experimental and not enabled".to_owned()),
+        ("x[1m+1m]", "accepted as x[1m + 1m]".to_owned()),
+    ] {
+        assert_eq!(error(text, &Options::default()), wanted, "{text}");
+    }
+    let old = Options { duration_expressions: false, ..Options::default() };
+    assert_eq!(error("x[1m+1m]", &old), "1:3: parse error: experimental duration expression is not enabled");
+}
+
+#[test]
+fn errors_count_lines() {
+    assert_eq!(error("a +\n  b c", &Options::default()), "2:5: parse error: unexpected identifier \"c\"");
+}
+
+#[test]
+fn selectors_and_series_stand_alone() {
+    assert_eq!(parse_selector("up{a=~\"b\"}", &Options::default()).unwrap().len(), 2);
+    for text in ["", "sum(x)", "x[5m]", "{a}", "1"] {
+        assert!(parse_selector(text, &Options::default()).is_err(), "{text}");
+    }
+    let labels = parse_metric("x{a=\"1\", \"b.c\"=\"2\"}").unwrap();
+    let wanted = [("a", "1"), ("b.c", "2"), ("__name__", "x")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    assert_eq!(labels, wanted);
+    let message = parse_metric("{a=1}").unwrap_err().to_string();
+    assert_eq!(message, "1:4: parse error: unexpected character inside braces: '1'");
+}
+
+#[test]
+fn depth_and_length_are_bounded() {
+    let deep = |open: &str, close: &str| open.repeat(100_000) + "1" + &close.repeat(100_000);
+    for text in [deep("(", ")"), deep("-", ""), deep("abs(", ")"), deep("x[(", ")]"), deep("1+", ""), deep("1^", "")] {
+        assert!(error(&text, &Options::all()).contains("parse error"), "{}", &text[..20]);
+    }
+    assert!(error(&("x".to_owned() + &"[5m:]".repeat(100_000)), &Options::all()).contains("operators"));
+    let chain = vec!["x"; crate::limits::CHAIN_MAX + 1].join(" or ");
+    assert_eq!(error(&chain, &Options::all()), format!("accepted as {chain}"));
+}
+
+/// Words thrown together by a seeded generator: no panic, and what parses prints as a fixpoint.
+#[test]
+fn anything_is_answered() {
+    const WORDS: &[&str] = &[
+        "x", "sum", "by", "(", ")", "(", ")", "[", "]", "5m", ":", "1", "+", "-", "^", "{", "}", "a", "=", "\"b\"", ",",
+        "offset", "@", "start", "step", "()", "rate", "x[5m]", "on", "bool", "<", "</", "inf", "0x", "\u{e9}", "'", "\\",
+        "smoothed", "fill", "#", "\n", "!",
+    ];
+    let (mut state, mut parsed) = (7u64, 0);
+    for _ in 0..60_000 {
+        let mut next = || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 33) as usize
+        };
+        let text: String = (0..next() % 9 + 1).map(|_| WORDS[next() % WORDS.len()].to_owned() + [" ", ""][next() % 2]).collect();
+        let Ok(expr) = parse(&text, &Options::all()) else { continue };
+        let printed = print(&expr);
+        let again = parse(&printed, &Options::all()).unwrap_or_else(|error| panic!("{text:?} prints as {printed:?}: {error}"));
+        assert_eq!(print(&again), printed, "{text:?}");
+        parsed += 1;
+    }
+    assert!(parsed > 1000, "{parsed} parsed");
+}
