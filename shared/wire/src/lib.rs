@@ -9,6 +9,7 @@ pub mod error;
 pub mod form;
 pub mod json_text;
 pub mod loki_api;
+pub mod loki_push;
 pub mod prom_api;
 mod protobuf;
 pub mod remote_write;

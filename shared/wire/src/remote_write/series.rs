@@ -148,7 +148,10 @@ fn encode_labels(scratch: &mut Scratch<'_>, limits: &Limits) -> Result<(), Refus
     match canonical::encode(&mut scratch.labels, &mut scratch.encoded) {
         Ok(()) => {}
         Err(Fault::Duplicate(name)) => {
-            return Err(invalid(format!("invalid labels for series, labels {}, duplicated label {name}", pairs(&scratch.labels))));
+            return Err(invalid(format!(
+                "invalid labels for series, labels {}, duplicated label {name}",
+                pairs(&scratch.labels)
+            )));
         }
         Err(Fault::EmptyName) => return Err(invalid(format!("invalid label name for series {}", pairs(&scratch.labels)))),
         Err(Fault::NotUtf8) => return Err(invalid(format!("invalid UTF-8 in labels {}", pairs(&scratch.labels)))),
