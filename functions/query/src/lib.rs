@@ -1,1 +1,113 @@
-//! To be filled in this session.
+//! The query function: Prometheus's and Loki's HTTP APIs over one engine.
+//!
+//! Owns: routes, and what surrounds an evaluation (tenant, places, time, cost). Does not own: parameters and JSON (`wire`), the
+//! languages (`promql`, `logql`), evaluation (`engine`). It decides nothing about data.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod cost;
+pub mod gate;
+pub mod limits;
+mod loki;
+mod prom;
+mod request;
+pub mod respond;
+pub mod source;
+
+use std::future::Future;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use model::{Clock, Limits, TimeRangeMs, TimestampMs, TimestampNs};
+use plan::EvalOptions;
+
+use gate::{Gate, Refusal};
+use source::Source;
+
+/// Settings of the query APIs.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Refuse requests that name no tenant.
+    pub require_tenant: bool,
+    /// Queries evaluated at once (Prometheus: 20).
+    pub places: usize,
+    /// How far back an instant selector looks, milliseconds (Prometheus: 5 min).
+    pub lookback_ms: i64,
+    /// Which parts of PromQL are on.
+    pub language: promql::Options,
+    /// How PromQL is evaluated.
+    pub eval: EvalOptions,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options {
+            require_tenant: false,
+            places: 20,
+            lookback_ms: 300_000,
+            language: promql::Options::default(),
+            eval: EvalOptions::default(),
+        }
+    }
+}
+
+/// What every handler needs; cloning is cheap.
+#[derive(Clone)]
+pub struct State(Arc<Shared>);
+
+/// The parts of a [`State`].
+pub struct Shared {
+    /// Evaluates and looks up.
+    pub source: Arc<dyn Source>,
+    /// Bounds on queries.
+    pub limits: Limits,
+    /// Settings.
+    pub options: Options,
+    /// Where "now" comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Places for queries.
+    pub gate: Gate,
+}
+
+impl Deref for State {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl State {
+    /// Makes the state.
+    pub fn new(source: Arc<dyn Source>, limits: Limits, options: Options, clock: Arc<dyn Clock>) -> State {
+        let gate = Gate::new(options.places);
+        State(Arc::new(Shared { source, limits, options, clock, gate }))
+    }
+
+    fn now_ns(&self) -> TimestampNs {
+        self.clock.now().to_ns()
+    }
+
+    /// Bounds a look-up's range to where data can lie: after the epoch, and not beyond a day from now.
+    fn bounded(&self, asked: TimeRangeMs) -> TimeRangeMs {
+        let latest = self.clock.now().plus(Duration::from_secs(86_400));
+        let bound = |at: TimestampMs| at.clamp(TimestampMs(0), latest);
+        TimeRangeMs::new(bound(asked.start), bound(asked.end))
+    }
+
+    /// Runs a look-up in a place of its own, within the query's time.
+    async fn looked_up<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
+        &self,
+        run: impl FnOnce(Arc<dyn Source>) -> F,
+    ) -> Result<T, Refusal> {
+        let timed = self.gate.run(self.limits.query_timeout, run(Arc::clone(&self.source))).await?;
+        Ok(timed.value)
+    }
+}
+
+/// Returns the routes of both APIs. There is no fallback, so that other routers can be merged; [`respond::not_found`] is one.
+pub fn router(state: State) -> Router {
+    prom::router().merge(loki::router()).layer(axum::middleware::from_fn(respond::cors)).with_state(state)
+}

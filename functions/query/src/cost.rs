@@ -1,0 +1,76 @@
+//! What a query cost, told in headers and in the `stats` block.
+
+use std::time::Duration;
+
+use axum::response::Response;
+use http::HeaderName;
+use wire::loki_api::Stats;
+
+use crate::respond::set_header;
+use crate::source::Cost;
+
+/// Requests, bytes and rows behind an answer.
+pub const COST_HEADER: HeaderName = HeaderName::from_static("x-lamella-cost");
+/// Time behind an answer, where browsers show it.
+pub const TIMING_HEADER: HeaderName = HeaderName::from_static("server-timing");
+
+/// What an evaluation cost and how long it took.
+#[derive(Clone, Copy, Debug)]
+pub struct Spent {
+    /// Requests, bytes, rows.
+    pub cost: Cost,
+    /// Samples or entries loaded.
+    pub samples: u64,
+    /// Time until it had a place.
+    pub queued: Duration,
+    /// Time from then on.
+    pub took: Duration,
+}
+
+/// Writes the cost into a response's headers.
+pub fn stamped(mut response: Response, spent: &Spent) -> Response {
+    let Cost { requests, bytes, rows, segments, .. } = spent.cost;
+    set_header(&mut response, COST_HEADER, &format!("requests={requests}, bytes={bytes}, rows={rows}, segments={segments}"));
+    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+    set_header(&mut response, TIMING_HEADER, &format!("queue;dur={:.3}, eval;dur={:.3}", ms(spent.queued), ms(spent.took)));
+    response
+}
+
+/// Returns the JSON of Prometheus's `stats`, with ours beside it; any value of the parameter asks for it.
+pub fn prometheus_stats(parameter: &str, spent: &Spent) -> Option<String> {
+    if parameter.is_empty() {
+        return None;
+    }
+    let (took, queued) = (spent.took.as_secs_f64(), spent.queued.as_secs_f64());
+    let Cost { requests, bytes, rows, segments, .. } = spent.cost;
+    Some(format!(
+        concat!(
+            "{{\"timings\":{{\"evalTotalTime\":{took},\"resultSortTime\":0,\"queryPreparationTime\":0,\"innerEvalTime\":{took},",
+            "\"execQueueTime\":{queued},\"execTotalTime\":{total}}},",
+            "\"samples\":{{\"totalQueryableSamples\":{samples},\"peakSamples\":{samples}}},",
+            "\"cost\":{{\"objectRequests\":{requests},\"objectBytes\":{bytes},\"rows\":{rows},\"segments\":{segments}}}}}"
+        ),
+        took = took,
+        queued = queued,
+        total = took + queued,
+        samples = spent.samples,
+        requests = requests,
+        bytes = bytes,
+        rows = rows,
+        segments = segments
+    ))
+}
+
+/// Returns Loki's `stats`.
+pub fn loki_stats(spent: &Spent, entries_returned: u64) -> Stats {
+    Stats {
+        bytes_processed: spent.cost.row_bytes,
+        lines_processed: spent.cost.rows,
+        lines_kept: spent.samples,
+        entries_returned,
+        segments: spent.cost.segments,
+        bytes_fetched: spent.cost.bytes,
+        queue_time: spent.queued,
+        exec_time: spent.took,
+    }
+}

@@ -1,0 +1,12 @@
+//! Bounds on what a request may be, beside the tenant's [`model::Limits`].
+
+/// Bytes of a URL's query; a request line beyond 64 KiB is refused before it gets here.
+pub const URL_BYTES_MAX: usize = 1 << 18;
+/// Bytes of a form: a query text of 131,072 bytes percent-encoded threefold, and many `match[]` beside it.
+pub const FORM_BYTES_MAX: usize = 2 << 20;
+/// Bytes of an answer that are written at once: enough for gzip and the socket, little beside a query's memory.
+pub const PIECE_BYTES: usize = 64 << 10;
+/// Requests that may wait for a free place per place; more answer 429 at once (Loki: 2,048 in all).
+pub const WAITING_PER_PLACE: usize = 32;
+/// Series a look-up returns at most; Grafana asks for 40,000 names.
+pub const LOOKUP_MAX: usize = 1_000_000;

@@ -1,0 +1,100 @@
+//! Prometheus's HTTP API.
+//!
+//! Owns: its routes and what each answers. Does not own: parameters and JSON (`wire::prom_api`), the language (`promql`).
+
+mod lookups;
+mod query;
+mod render;
+mod selectors;
+mod status;
+
+use axum::Router;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::StatusCode;
+use model::{Matcher, TimeRangeMs};
+use wire::prom_api::{ApiError, ErrorType, envelope, params};
+
+use crate::State;
+use crate::gate::Refusal;
+use crate::request::ApiRequest;
+use crate::respond::{JSON, whole};
+use crate::source::SourceError;
+
+/// Where the API is served: Prometheus's own path, and the prefix Mimir and Loki put before it.
+const PREFIXES: [&str; 2] = ["/api/v1", "/prometheus/api/v1"];
+
+/// Returns the API's routes.
+pub fn router() -> Router<State> {
+    let mut router = Router::new().route("/-/healthy", get(status::healthy)).route("/-/ready", get(status::ready));
+    for prefix in PREFIXES {
+        let path = |end: &str| format!("{prefix}/{end}");
+        router = router
+            .route(&path("query"), get(query::instant).post(query::instant))
+            .route(&path("query_range"), get(query::range).post(query::range))
+            .route(&path("query_exemplars"), get(lookups::exemplars).post(lookups::exemplars))
+            .route(&path("format_query"), get(query::format).post(query::format))
+            .route(&path("series"), get(lookups::series).post(lookups::series))
+            .route(&path("labels"), get(lookups::label_names).post(lookups::label_names))
+            .route(&path("label/{name}/values"), get(lookups::label_values))
+            .route(&path("metadata"), get(lookups::metadata));
+        for (end, data) in status::FIXED {
+            router = router.route(&path(end), get(move || status::fixed(data)));
+        }
+    }
+    router
+}
+
+/// A failed request as a response.
+pub struct Failure(pub ApiError);
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        whole(status_of(self.0.error_type), JSON, envelope::error(&self.0))
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Failure {
+        Failure(error)
+    }
+}
+
+impl From<SourceError> for Failure {
+    fn from(error: SourceError) -> Failure {
+        Failure(ApiError::new(ErrorType::of_evaluation(error.kind), error.message))
+    }
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Failure {
+        Failure(match refusal {
+            Refusal::TimedOut => ApiError::new(ErrorType::Timeout, "query timed out in expression evaluation"),
+            Refusal::Busy => ApiError::new(ErrorType::Unavailable, refusal.to_string()),
+            Refusal::Panicked => ApiError::new(ErrorType::Internal, refusal.to_string()),
+        })
+    }
+}
+
+fn status_of(error_type: ErrorType) -> StatusCode {
+    StatusCode::from_u16(error_type.http_status()).expect("the table has statuses only")
+}
+
+/// Parses `match[]`: each a selector with a matcher that refuses the empty string.
+fn matcher_sets(request: &ApiRequest, state: &State) -> Result<Vec<Vec<Matcher>>, ApiError> {
+    let sets = request.form.all("match[]").map(|text| {
+        let matchers =
+            promql::parse_selector(text, &state.options.language).map_err(|error| ApiError::parameter("match[]", error))?;
+        match matchers.iter().all(Matcher::matches_empty) {
+            true => Err(ApiError::parameter("match[]", "match[] must contain at least one non-empty matcher")),
+            false => Ok(matchers),
+        }
+    });
+    sets.collect()
+}
+
+/// Parses `start` and `end` of a look-up; whatever the client asks, nothing lies before the epoch or in the far future.
+fn lookup_range(request: &ApiRequest, state: &State) -> Result<TimeRangeMs, ApiError> {
+    let asked = params::lookup_range(&request.form)?;
+    Ok(state.bounded(asked))
+}

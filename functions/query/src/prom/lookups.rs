@@ -1,0 +1,114 @@
+//! `series`, `labels`, `label/…/values`, `metadata`, `query_exemplars`.
+
+use axum::extract::{Path, State as Extract};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use model::{MetricMetadata, Signal};
+use plan::Grid;
+use wire::json_text::strings;
+use wire::prom_api::params::{self, TIME_MAX, TIME_MIN, go_integer, unescape_label_name};
+use wire::prom_api::{ApiError, envelope};
+
+use super::query::plan;
+use super::{Failure, lookup_range, matcher_sets, selectors};
+use crate::State;
+use crate::limits::LOOKUP_MAX;
+use crate::request::ApiRequest;
+use crate::respond::{JSON, whole};
+use crate::source::Lookup;
+
+const TRUNCATED: &str = "results truncated due to limit";
+
+/// Parses what look-ups share. One result more than the limit is asked for, so that truncation is seen.
+fn lookup(state: &State, request: &ApiRequest) -> Result<(Lookup, usize), ApiError> {
+    let limit = params::limit(&request.form)?;
+    let range = lookup_range(request, state)?;
+    let matcher_sets = matcher_sets(request, state)?;
+    let ask = if limit == 0 { LOOKUP_MAX } else { limit.saturating_add(1).min(LOOKUP_MAX) };
+    Ok((Lookup { tenant: request.tenant.clone(), signal: Signal::Metrics, matcher_sets, range, limit: ask }, limit))
+}
+
+/// Cuts a result to the limit; returns the warning that says so.
+fn truncate<T>(items: &mut Vec<T>, limit: usize) -> Vec<String> {
+    if limit == 0 || items.len() <= limit {
+        return Vec::new();
+    }
+    items.truncate(limit);
+    vec![TRUNCATED.to_owned()]
+}
+
+fn names(mut names: Vec<String>, limit: usize) -> Response {
+    let warnings = truncate(&mut names, limit);
+    let body = envelope::noted_answer(|out| strings(out, names.iter().map(String::as_str)), &warnings, &[]);
+    whole(StatusCode::OK, JSON, body)
+}
+
+/// Lists the series that match.
+pub async fn series(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+    if request.form.all("match[]").next().is_none() {
+        return Err(ApiError::bad_data("no match[] parameter provided").into());
+    }
+    let (lookup, limit) = lookup(&state, &request)?;
+    let mut series = state.looked_up(|source| async move { source.series(lookup).await }).await??;
+    let warnings = truncate(&mut series, limit);
+    Ok(whole(StatusCode::OK, JSON, envelope::noted_answer(|out| envelope::series_list(out, &series), &warnings, &[])))
+}
+
+/// Lists label names.
+pub async fn label_names(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+    let (lookup, limit) = lookup(&state, &request)?;
+    let found = state.looked_up(|source| async move { source.label_names(lookup).await }).await??;
+    Ok(names(found, limit))
+}
+
+/// Lists the values of a label.
+pub async fn label_values(
+    Extract(state): Extract<State>,
+    Path(name): Path<String>,
+    request: ApiRequest,
+) -> Result<Response, Failure> {
+    let name = unescape_label_name(&name);
+    if name.is_empty() {
+        return Err(ApiError::bad_data("invalid label name: \"\"").into());
+    }
+    let (lookup, limit) = lookup(&state, &request)?;
+    let found = state.looked_up(|source| async move { source.label_values(lookup, name).await }).await??;
+    Ok(names(found, limit))
+}
+
+/// Lists metric metadata.
+pub async fn metadata(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+    let limits = ["limit", "limit_per_metric"].map(|name| match request.form.get(name) {
+        "" => Ok(usize::MAX),
+        text => go_integer(text)
+            .map(|limit| usize::try_from(limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX))
+            .map_err(|_| ApiError::bad_data(format!("{name} must be a number"))),
+    });
+    let [metrics, per_metric] = limits;
+    let (metrics, per_metric) = (metrics?, per_metric?);
+    let metric = Some(request.form.get("metric").to_owned()).filter(|metric| !metric.is_empty());
+    let tenant = request.tenant.clone();
+    let items = state.looked_up(|source| async move { source.metadata(&tenant, metric).await }).await??;
+    let kept = items.chunk_by(|a, b| a.metric == b.metric).take(metrics).flat_map(|family| family.iter().take(per_metric));
+    let kept: Vec<MetricMetadata> = kept.cloned().collect();
+    Ok(whole(StatusCode::OK, JSON, envelope::answer(|out| envelope::metadata(out, &kept))))
+}
+
+/// Lists the exemplars of the series a query selects. Grafana probes with milliseconds in `start` and `end`: no error.
+pub async fn exemplars(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+    let start = params::time_parameter(&request.form, "start", TIME_MIN)?;
+    let end = params::time_parameter(&request.form, "end", TIME_MAX)?;
+    if end < start {
+        return Err(ApiError::bad_data("end timestamp must not be before start timestamp").into());
+    }
+    let plan =
+        plan(&state, &request, Grid::instant_ms(state.clock.now()), true).map_err(|error| ApiError::bad_data(error.message))?;
+    let matcher_sets = selectors::of(&plan.root);
+    if matcher_sets.is_empty() {
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    let range = lookup_range(&request, &state)?;
+    let lookup = Lookup { tenant: request.tenant.clone(), signal: Signal::Metrics, matcher_sets, range, limit: LOOKUP_MAX };
+    let series = state.looked_up(|source| async move { source.exemplars(lookup).await }).await??;
+    Ok(whole(StatusCode::OK, JSON, envelope::answer(|out| envelope::exemplars(out, &series))))
+}

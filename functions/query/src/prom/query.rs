@@ -1,0 +1,90 @@
+//! `query`, `query_range`, `format_query`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State as Extract;
+use axum::response::Response;
+use http::StatusCode;
+use model::{TenantId, TimestampMs};
+use plan::{EvalOptions, Grid, LogicalPlan};
+use wire::json_text::string;
+use wire::prom_api::{ApiError, RangeParams, envelope, params};
+
+use super::Failure;
+use super::render::{self, Extras};
+use crate::State;
+use crate::cost::{self, Spent};
+use crate::request::ApiRequest;
+use crate::respond::{self, JSON, whole};
+use crate::source::Labels;
+
+/// Evaluates a query at one time.
+pub async fn instant(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+    let form = &request.form;
+    let limit = params::limit(form)?;
+    let at = params::time_parameter(form, "time", state.clock.now())?;
+    let timeout = params::timeout(form, state.limits.query_timeout)?;
+    let plan = plan(&state, &request, Grid::instant_ms(at), true)?;
+    let (evaluated, spent) = evaluate(&state, &request.tenant, plan, timeout).await?;
+    let extras = Extras { stats: cost::prometheus_stats(form.get("stats"), &spent), limit };
+    let pieces = render::instant(evaluated, at.0, extras);
+    Ok(cost::stamped(respond::pieces(&request.headers, JSON, pieces), &spent))
+}
+
+/// Evaluates a query over a range.
+pub async fn range(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+    let form = &request.form;
+    let limit = params::limit(form)?;
+    let RangeParams { start, end, step_ms } = RangeParams::parse(form)?;
+    let timeout = params::timeout(form, state.limits.query_timeout)?;
+    let grid = Grid::range_ms(start, end, step_ms);
+    let plan = plan(&state, &request, grid, false)?;
+    let (evaluated, spent) = evaluate(&state, &request.tenant, plan, timeout).await?;
+    let extras = Extras { stats: cost::prometheus_stats(form.get("stats"), &spent), limit };
+    let pieces = render::range(evaluated, grid, extras);
+    Ok(cost::stamped(respond::pieces(&request.headers, JSON, pieces), &spent))
+}
+
+/// Prints a query the way `promtool promql format` does.
+pub async fn format(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+    let text = query_text(&state, &request)?;
+    let expr = promql::parse(text, &state.options.language).map_err(|error| ApiError::parameter("query", error))?;
+    let body = envelope::answer(|out| string(out, &format!("{expr:?}")));
+    Ok(whole(StatusCode::OK, JSON, body))
+}
+
+/// Returns the query's text, within the tenant's limit.
+pub(super) fn query_text<'a>(state: &State, request: &'a ApiRequest) -> Result<&'a str, ApiError> {
+    let text = request.form.get("query");
+    let most = state.limits.query_text_bytes_max;
+    match text.len() > most {
+        true => Err(ApiError::parameter("query", format!("query text is {} bytes, limit is {most}", text.len()))),
+        false => Ok(text),
+    }
+}
+
+pub(super) fn plan(state: &State, request: &ApiRequest, grid: Grid, instant: bool) -> Result<LogicalPlan, ApiError> {
+    let lookback_ms = params::lookback_delta_ms(&request.form)?;
+    let text = query_text(state, request)?;
+    let options = EvalOptions { instant, samples_max: state.limits.query_samples_max, ..state.options.eval.clone() };
+    let step_ms = if instant { 0 } else { grid.step };
+    let lookback_ms = lookback_ms.unwrap_or(state.options.lookback_ms);
+    let params = promql::EvalParams { start: TimestampMs(grid.start), end: TimestampMs(grid.end), step_ms, lookback_ms, options };
+    let invalid = |error: promql::ParseError| ApiError::parameter("query", error);
+    let expr = promql::parse(text, &state.options.language).map_err(invalid)?;
+    promql::lower(text, &expr, &params).map_err(invalid)
+}
+
+async fn evaluate(
+    state: &State,
+    tenant: &TenantId,
+    plan: LogicalPlan,
+    timeout: Duration,
+) -> Result<(plan::Answer, Spent), Failure> {
+    let (source, tenant) = (Arc::clone(&state.source), tenant.clone());
+    let timed = state.gate.run(timeout, async move { source.evaluate(&tenant, plan, Labels::Merged).await }).await?;
+    let evaluated = timed.value?;
+    let spent = Spent { cost: evaluated.cost, samples: evaluated.answer.samples_loaded, queued: timed.queued, took: timed.took };
+    Ok((evaluated.answer, spent))
+}

@@ -1,0 +1,93 @@
+//! What every handler wants of a request: whose data, and the parameters.
+//!
+//! Owns: the tenant header's rules, bounds on URL and form. Does not own: what a parameter means (`wire`).
+
+use axum::body::to_bytes;
+use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, Method, StatusCode, header};
+use model::TenantId;
+use wire::form::Form;
+use wire::tenant::{TENANT_HEADER, tenant_of};
+
+use crate::State;
+use crate::limits::{FORM_BYTES_MAX, URL_BYTES_MAX};
+use crate::respond::text;
+
+/// A request to one of the query APIs.
+#[derive(Debug)]
+pub struct ApiRequest {
+    /// Whose data.
+    pub tenant: TenantId,
+    /// Parameters of URL and body.
+    pub form: Form,
+    /// Headers as received.
+    pub headers: HeaderMap,
+}
+
+impl FromRequest<State> for ApiRequest {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &State) -> Result<ApiRequest, Response> {
+        let (parts, body) = request.into_parts();
+        let tenant = tenant(&parts.headers, state.options.require_tenant)?;
+        let query = parts.uri.query().unwrap_or_default();
+        if query.len() > URL_BYTES_MAX {
+            let reason = format!("url query is {} bytes, limit is {URL_BYTES_MAX}", query.len());
+            return Err(text(StatusCode::URI_TOO_LONG, reason));
+        }
+        let is_form =
+            parts.method == Method::POST && content_type(&parts.headers).starts_with("application/x-www-form-urlencoded");
+        let body = match is_form {
+            true => to_bytes(body, FORM_BYTES_MAX).await.map_err(|_| too_large())?,
+            false => bytes::Bytes::new(),
+        };
+        let form = Form::parse(query, &body).map_err(|error| bad_form(parts.uri.path(), &error))?;
+        Ok(ApiRequest { tenant, form, headers: parts.headers })
+    }
+}
+
+fn content_type(headers: &HeaderMap) -> &str {
+    header_text(headers, header::CONTENT_TYPE.as_str())
+}
+
+/// Returns a header as text, empty where it is absent or not text.
+pub fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+}
+
+/// Returns the tenant of a request; `anonymous` where none is named and none is required.
+fn tenant(headers: &HeaderMap, required: bool) -> Result<TenantId, Response> {
+    let named = headers.get(TENANT_HEADER).map(|value| value.to_str().unwrap_or("\u{fffd}"));
+    tenant_of(named, required).map_err(|error| match named {
+        None | Some("") => text(StatusCode::UNAUTHORIZED, format!("{error}\n")),
+        Some(_) => text(StatusCode::BAD_REQUEST, error.to_string()),
+    })
+}
+
+fn too_large() -> Response {
+    text(StatusCode::PAYLOAD_TOO_LARGE, format!("form is larger than {FORM_BYTES_MAX} bytes"))
+}
+
+fn bad_form(path: &str, error: &wire::form::FormError) -> Response {
+    let reason = format!("error parsing form values: {error}");
+    match crate::loki::is_loki_path(path) {
+        true => text(StatusCode::BAD_REQUEST, reason),
+        false => crate::prom::Failure(wire::prom_api::ApiError::bad_data(reason)).into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenants() {
+        let headers =
+            |value: &str| HeaderMap::from_iter([(http::HeaderName::from_static(TENANT_HEADER), value.parse().unwrap())]);
+        assert_eq!(tenant(&HeaderMap::new(), false).unwrap(), TenantId::anonymous());
+        assert_eq!(tenant(&headers("a"), true).unwrap().as_str(), "a");
+        assert_eq!(tenant(&HeaderMap::new(), true).unwrap_err().status(), 401);
+        assert_eq!(tenant(&headers("a/b"), false).unwrap_err().status(), 400);
+    }
+}

@@ -1,0 +1,82 @@
+//! What the handlers ask of storage and evaluation: the one seam between HTTP and `engine`.
+//!
+//! Declared here because only this crate calls it; `engine` is its implementation in production.
+
+use async_trait::async_trait;
+use model::{ErrorKind, Exemplar, LabelSet, Matcher, MetricMetadata, Signal, TenantId, TimeRangeMs};
+use plan::{Answer, LogicalPlan};
+
+/// What a query cost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Cost {
+    /// Requests to the object store.
+    pub requests: u64,
+    /// Bytes fetched from it.
+    pub bytes: u64,
+    /// Rows (samples or entries) read.
+    pub rows: u64,
+    /// Bytes of the rows read, decoded.
+    pub row_bytes: u64,
+    /// Segments looked at.
+    pub segments: u64,
+}
+
+/// A finished evaluation and its cost.
+#[derive(Debug)]
+pub struct Evaluated {
+    /// The value with its notices.
+    pub answer: Answer,
+    /// What it cost.
+    pub cost: Cost,
+}
+
+/// How the labels of log lines are returned.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Labels {
+    /// Stream labels, structured metadata and parsed labels as one set per stream.
+    Merged,
+    /// Stream labels per stream, the others per line.
+    Categorized,
+}
+
+/// Why an evaluation or a look-up failed.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct SourceError {
+    /// What the caller should do.
+    pub kind: ErrorKind,
+    /// The text for the client.
+    pub message: String,
+}
+
+/// Which series a look-up is about: those that match any of the sets; no set is every series.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    /// Whose.
+    pub tenant: TenantId,
+    /// Metrics or logs.
+    pub signal: Signal,
+    /// Sets of matchers.
+    pub matcher_sets: Vec<Vec<Matcher>>,
+    /// When.
+    pub range: TimeRangeMs,
+    /// Results at most.
+    pub limit: usize,
+}
+
+/// Evaluates plans and looks up labels.
+#[async_trait]
+pub trait Source: Send + Sync + 'static {
+    /// Evaluates a plan. Dropping the future cancels it.
+    async fn evaluate(&self, tenant: &TenantId, plan: LogicalPlan, labels: Labels) -> Result<Evaluated, SourceError>;
+    /// Returns the label sets, sorted.
+    async fn series(&self, lookup: Lookup) -> Result<Vec<LabelSet>, SourceError>;
+    /// Returns the label names, sorted.
+    async fn label_names(&self, lookup: Lookup) -> Result<Vec<String>, SourceError>;
+    /// Returns the values of a label, sorted.
+    async fn label_values(&self, lookup: Lookup, name: String) -> Result<Vec<String>, SourceError>;
+    /// Returns metadata, ordered by metric; of one metric where it is named.
+    async fn metadata(&self, tenant: &TenantId, metric: Option<String>) -> Result<Vec<MetricMetadata>, SourceError>;
+    /// Returns the exemplars of the series.
+    async fn exemplars(&self, lookup: Lookup) -> Result<Vec<(LabelSet, Vec<Exemplar>)>, SourceError>;
+}

@@ -1,0 +1,351 @@
+//! The routers over a source that answers from memory: statuses, texts, headers, and what hostile requests get.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use fn_query::source::{Cost, Evaluated, Labels, Lookup, Source, SourceError};
+use fn_query::{Options, State, router};
+use http::{Method, Request, StatusCode};
+use http_body_util::BodyExt;
+use model::{Clock, ErrorKind, Exemplar, LabelSet, Limits, MetricKind, MetricMetadata, TenantId, TimestampMs};
+use plan::value::{Entry, StepSeries, StepValues, StreamEntries};
+use plan::{Answer, LogicalPlan, Node, Value};
+use tower::ServiceExt;
+
+const NOW: TimestampMs = TimestampMs(1_767_225_600_000);
+
+#[derive(Debug)]
+struct Fixed;
+
+impl Clock for Fixed {
+    fn now(&self) -> TimestampMs {
+        NOW
+    }
+}
+
+/// Answers by the plan's shape: selectors give one series of ones, `hang` never answers, `panic` panics.
+struct Canned;
+
+fn named(plan: &LogicalPlan, text: &str) -> bool {
+    plan.text.contains(text)
+}
+
+fn value(plan: &LogicalPlan) -> Value {
+    match &plan.root {
+        Node::Logs(query) => Value::Streams(vec![StreamEntries {
+            labels: LabelSet::from_pairs([("limit", query.limit.to_string().as_str())]),
+            entries: vec![Entry {
+                timestamp: plan.grid.start,
+                line: b"line".to_vec(),
+                metadata: LabelSet::empty(),
+                parsed: LabelSet::empty(),
+            }],
+        }]),
+        Node::Literal(number) => Value::Scalar(vec![*number; plan.grid.len()]),
+        Node::Text(text) => Value::Text(text.clone()),
+        _ => {
+            let copies = if named(plan, "many") { 600 } else { 1 };
+            let series = |index: usize| StepSeries {
+                labels: LabelSet::from_pairs([("__name__", "m"), ("i", index.to_string().as_str())]),
+                drop_name: false,
+                values: StepValues { floats: vec![1.0; plan.grid.len()], histograms: Vec::new() },
+            };
+            Value::Vector((0..copies).map(series).collect())
+        }
+    }
+}
+
+#[async_trait]
+impl Source for Canned {
+    async fn evaluate(&self, tenant: &TenantId, plan: LogicalPlan, _: Labels) -> Result<Evaluated, SourceError> {
+        if named(&plan, "hang") {
+            std::future::pending::<()>().await;
+        }
+        assert!(!named(&plan, "panic"), "asked to");
+        if named(&plan, "fail") {
+            return Err(SourceError { kind: ErrorKind::Limit, message: format!("too many samples for {tenant}") });
+        }
+        let answer = Answer { value: value(&plan), warnings: Vec::new(), infos: Vec::new(), samples_loaded: 3 };
+        Ok(Evaluated { answer, cost: Cost { requests: 2, bytes: 100, rows: 3, row_bytes: 48, segments: 1 } })
+    }
+
+    async fn series(&self, lookup: Lookup) -> Result<Vec<LabelSet>, SourceError> {
+        Ok((0..lookup.limit.min(3)).map(|i| LabelSet::from_pairs([("i", i.to_string().as_str())])).collect())
+    }
+
+    async fn label_names(&self, lookup: Lookup) -> Result<Vec<String>, SourceError> {
+        Ok(["a", "b", "c"].into_iter().take(lookup.limit).map(str::to_owned).collect())
+    }
+
+    async fn label_values(&self, _: Lookup, name: String) -> Result<Vec<String>, SourceError> {
+        Ok(if name == "none" { Vec::new() } else { vec![name] })
+    }
+
+    async fn metadata(&self, _: &TenantId, metric: Option<String>) -> Result<Vec<MetricMetadata>, SourceError> {
+        let item = |metric: &str| MetricMetadata {
+            metric: metric.into(),
+            kind: MetricKind::Gauge,
+            help: "h".into(),
+            unit: String::new(),
+        };
+        Ok(["a", "b"].into_iter().filter(|name| metric.as_deref().is_none_or(|metric| metric == *name)).map(item).collect())
+    }
+
+    async fn exemplars(&self, _: Lookup) -> Result<Vec<(LabelSet, Vec<Exemplar>)>, SourceError> {
+        Ok(Vec::new())
+    }
+}
+
+fn app(options: Options, limits: Limits) -> Router {
+    router(State::new(Arc::new(Canned), limits, options, Arc::new(Fixed)))
+}
+
+fn stock() -> Router {
+    app(Options::default(), Limits::default())
+}
+
+async fn send(app: Router, request: Request<Body>) -> (StatusCode, http::HeaderMap, String) {
+    let response = app.oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    (parts.status, parts.headers, String::from_utf8_lossy(&body).into_owned())
+}
+
+async fn get(path: &str) -> (u16, String) {
+    let (status, _, body) = send(stock(), Request::get(path).body(Body::empty()).unwrap()).await;
+    (status.as_u16(), body)
+}
+
+async fn post(path: &str, form: String) -> (u16, String) {
+    let request = Request::post(path).header("content-type", "application/x-www-form-urlencoded").body(Body::from(form)).unwrap();
+    let (status, _, body) = send(stock(), request).await;
+    (status.as_u16(), body)
+}
+
+#[tokio::test]
+async fn prometheus_answers() {
+    let vector =
+        r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"m","i":"0"},"value":[4,"1"]}]}}"#;
+    let scalar = r#"{"status":"success","data":{"resultType":"scalar","result":[1767225600,"1"]}}"#;
+    let matrix = concat!(
+        r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{"__name__":"m","i":"0"},"#,
+        r#""values":[[1,"1"],[1.500,"1"],[2,"1"]]}]}}"#
+    );
+    let table = [
+        ("/api/v1/query?query=up&time=4", 200, vector),
+        ("/prometheus/api/v1/query?query=up&time=4", 200, vector),
+        ("/api/v1/query?query=1", 200, scalar),
+        ("/api/v1/query_range?query=up&start=1&end=2&step=0.5", 200, matrix),
+        ("/api/v1/labels", 200, r#"{"status":"success","data":["a","b","c"]}"#),
+        ("/api/v1/labels?limit=2", 200, r#"{"status":"success","data":["a","b"],"warnings":["results truncated due to limit"]}"#),
+        ("/api/v1/label/U__a_2e_b/values", 200, r#"{"status":"success","data":["a.b"]}"#),
+        ("/api/v1/label/none/values", 200, r#"{"status":"success","data":[]}"#),
+        (
+            "/api/v1/series?match[]=up&limit=1",
+            200,
+            r#"{"status":"success","data":[{"i":"0"}],"warnings":["results truncated due to limit"]}"#,
+        ),
+        ("/api/v1/metadata?metric=a", 200, r#"{"status":"success","data":{"a":[{"type":"gauge","help":"h","unit":""}]}}"#),
+        ("/api/v1/query_exemplars?query=up&start=1767225600000&end=1767229200000", 200, r#"{"status":"success","data":[]}"#),
+        ("/api/v1/query_exemplars?query=1&start=1&end=2", 204, ""),
+        ("/api/v1/rules", 200, r#"{"status":"success","data":{"groups":[]}}"#),
+        ("/-/ready", 200, "Lamella is Ready.\n"),
+    ];
+    for (path, status, body) in table {
+        assert_eq!(get(path).await, (status, body.to_owned()), "{path}");
+    }
+    let form = "query=up&time=4".to_owned();
+    assert_eq!(post("/api/v1/query", form).await, (200, vector.to_owned()));
+}
+
+#[tokio::test]
+async fn prometheus_errors() {
+    let table = [
+        (
+            "/api/v1/query?query=up&time=x",
+            400,
+            "bad_data",
+            r#"invalid parameter \"time\": invalid time value for 'time': cannot parse \"x\" to a valid timestamp"#,
+        ),
+        ("/api/v1/query?query=up&limit=-1", 400, "bad_data", r#"invalid parameter \"limit\": limit must be non-negative"#),
+        (
+            "/api/v1/query_range?query=up&start=2&end=1&step=1",
+            400,
+            "bad_data",
+            r#"invalid parameter \"end\": end timestamp must not be before start time"#,
+        ),
+        ("/api/v1/series", 400, "bad_data", "no match[] parameter provided"),
+        ("/api/v1/metadata?limit=x", 400, "bad_data", "limit must be a number"),
+        (
+            "/api/v1/labels?match[]={a=~\".*\"}",
+            400,
+            "bad_data",
+            r#"invalid parameter \"match[]\": match[] must contain at least one non-empty matcher"#,
+        ),
+        ("/api/v1/query?query=fail", 422, "execution", "too many samples for anonymous"),
+        ("/api/v1/query?query=panic", 500, "internal", "query failed unexpectedly"),
+        ("/api/v1/query?query=hang&timeout=0.01", 503, "timeout", "query timed out in expression evaluation"),
+    ];
+    for (path, status, kind, message) in table {
+        let path = path.replace('{', "%7B").replace('}', "%7D").replace('"', "%22");
+        let expected = format!(r#"{{"status":"error","errorType":"{kind}","error":"{message}"}}"#);
+        assert_eq!(get(&path).await, (status, expected), "{path}");
+    }
+    let (status, body) = get("/api/v1/query?query=sum(").await;
+    assert!(status == 400 && body.contains(r#"invalid parameter \"query\": 1:5: parse error: "#), "{body}");
+    let (status, body) = get("/api/v1/query_range?query=up[5m]&start=1&end=2&step=1").await;
+    assert_eq!(status, 400, "{body}");
+}
+
+#[tokio::test]
+async fn loki_answers() {
+    let start = "1767225607000000000";
+    let streams = format!(r#""result":[{{"stream":{{"limit":"7"}},"values":[["{start}","line"]]}}],"stats":{{"summary":{{"#);
+    let (status, body) =
+        get(&format!("/loki/api/v1/query_range?query=%7Ba%3D%22b%22%7D&start={start}&end=1767225700000000000&limit=7")).await;
+    assert!(status == 200 && body.contains(&streams), "{body}");
+    let metric = "count_over_time(%7Ba%3D%22b%22%7D%5B1m%5D)";
+    let (status, body) =
+        get(&format!("/loki/api/v1/query_range?query={metric}&start={start}&end=1767225727000000000&step=60")).await;
+    assert!(
+        status == 200 && body.contains(r#""values":[[1767225600,"1"],[1767225660,"1"],[1767225720,"1"],[1767225780,"1"]]"#),
+        "{body}"
+    );
+    let (status, body) = get(&format!("/loki/api/v1/query?query={metric}&time=4")).await;
+    assert!(status == 200 && body.starts_with(r#"{"status":"success","data":{"resultType":"vector","result":[{"#), "{body}");
+    assert_eq!(get("/loki/api/v1/label/none/values").await, (200, r#"{"status":"success"}"#.to_owned()));
+    assert_eq!(get("/loki/api/v1/label").await, (200, r#"{"status":"success","data":["a","b","c"]}"#.to_owned()));
+    assert_eq!(get("/ready").await, (200, "ready\n".to_owned()));
+    let form = "query=%7Ba%3D%22b%22%7D%7C%3D%22c%22".to_owned();
+    assert_eq!(
+        post("/loki/api/v1/format_query", form).await,
+        (200, r#"{"status":"success","data":"{a=\"b\"} |= \"c\""}"#.to_owned())
+    );
+}
+
+#[tokio::test]
+async fn loki_errors() {
+    let range = "start=1767225600000000000&end=1767225730000000000";
+    let table = [
+        (
+            format!("query_range?query={{a=\"b\"}}&{range}&limit=5001"),
+            400,
+            "max entries limit per query exceeded, limit > max_entries_limit_per_query (5001 > 5000)",
+        ),
+        (format!("query_range?query={{a=\"b\"}}&{range}&direction=sideways"), 400, "invalid direction 'sideways'"),
+        (
+            "query_range?query={a=\"b\"}&start=1&end=1767225600".into(),
+            400,
+            "the query time range exceeds the limit (query length: 490895h59m59s, limit: 30d1h)",
+        ),
+        (
+            "query?query={a=\"b\"}".into(),
+            400,
+            "log queries are not supported as an instant query type, please change your query to a range query type",
+        ),
+        (
+            "query?query=count_over_time({a=\"many\"}[1m])".into(),
+            400,
+            "maximum number of series (500) reached for a single query; consider reducing query cardinality by adding more specific stream selectors, reducing the time range, or aggregating results with functions like sum(), count() or topk()",
+        ),
+        (
+            format!("label/env/values?query={{app=&{range}"),
+            400,
+            "parse error at line 1, col 6: syntax error: unexpected $end, expecting STRING",
+        ),
+        (format!("label/env/values?query={{app=\"b\"}}%7C%3D\"x\"&{range}"), 400, "only label matchers are supported"),
+        (
+            "format_query?query=bad{".into(),
+            400,
+            r#"{"status":"invalid-query","error":"parse error at line 1, col 1: syntax error: unexpected IDENTIFIER"}"#,
+        ),
+        ("nope".into(), 404, ""),
+    ];
+    for (path, status, body) in table {
+        let path = path.replace('{', "%7B").replace('}', "%7D").replace('"', "%22").replace('[', "%5B").replace(']', "%5D");
+        assert_eq!(get(&format!("/loki/api/v1/{path}")).await, (status, body.to_owned()), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn methods_tenants_and_browsers() {
+    let request = |method: Method, path: &str| Request::builder().method(method).uri(path).header("origin", "http://x");
+    let empty = |request: http::request::Builder| request.body(Body::empty()).unwrap();
+    let (status, ..) = send(stock(), empty(request(Method::DELETE, "/api/v1/query"))).await;
+    assert_eq!(status, 405);
+    let (status, headers, _) = send(stock(), empty(request(Method::OPTIONS, "/api/v1/query"))).await;
+    assert_eq!((status.as_u16(), headers["access-control-allow-origin"].to_str().unwrap()), (204, "*"));
+    let locked = || app(Options { require_tenant: true, ..Options::default() }, Limits::default());
+    let (status, headers, body) = send(locked(), empty(request(Method::GET, "/loki/api/v1/labels"))).await;
+    assert_eq!((status.as_u16(), body.as_str()), (401, "no org id\n"));
+    assert_eq!(headers["content-type"], "text/plain; charset=utf-8");
+    let (status, ..) = send(locked(), empty(request(Method::GET, "/api/v1/labels").header("X-Scope-OrgID", "a"))).await;
+    assert_eq!(status, 200);
+    let (status, ..) = send(locked(), empty(request(Method::GET, "/api/v1/labels").header("X-Scope-OrgID", "a/b"))).await;
+    assert_eq!(status, 400);
+}
+
+#[tokio::test]
+async fn cost_and_compression() {
+    let request =
+        Request::get("/api/v1/query_range?query=many&start=0&end=100&step=1&stats=all").header("accept-encoding", "gzip");
+    let (status, headers, _) = send(stock(), request.body(Body::empty()).unwrap()).await;
+    assert_eq!(status, 200);
+    assert_eq!(headers["content-encoding"], "gzip");
+    assert_eq!(headers["x-lamella-cost"], "requests=2, bytes=100, rows=3, segments=1");
+    assert!(headers["server-timing"].to_str().unwrap().starts_with("queue;dur="));
+    let (_, body) = get("/api/v1/query?query=up&stats=all").await;
+    let json: serde_json::Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(json["data"]["stats"]["samples"]["totalQueryableSamples"], 3);
+    assert_eq!(json["data"]["stats"]["cost"]["objectRequests"], 2);
+}
+
+#[tokio::test]
+async fn hostile_requests_are_refused_and_the_process_lives() {
+    let deep = format!("query={}1{}", "(".repeat(60_000), ")".repeat(60_000));
+    let chain = format!("query=1{}", "%2B1".repeat(40_000));
+    let unary = format!("query={}1", "-".repeat(100_000));
+    let calls = format!("query={}up{}", "abs(".repeat(20_000), ")".repeat(20_000));
+    for form in [deep, chain, unary, calls] {
+        let (status, body) = post("/api/v1/query", form.clone()).await;
+        assert!(status == 400 || status == 200, "{} {}", &form[..40], &body[..body.len().min(200)]);
+        let (status, _) = post("/loki/api/v1/query", form).await;
+        assert!(status == 400 || status == 200);
+    }
+    let long = format!("query={}", "a".repeat(200_000));
+    let (status, body) = post("/api/v1/query", long.clone()).await;
+    assert_eq!(status, 400);
+    assert!(body.contains("query text is 200000 bytes, limit is 131072"));
+    assert_eq!(post("/loki/api/v1/query_range", long).await.0, 400);
+    assert_eq!(post("/api/v1/query", "a".repeat(3 << 20)).await.0, 413);
+    let many = "match[]=up&".repeat(20_000);
+    assert_eq!(post("/api/v1/series", many).await.0, 400);
+    for (path, status) in [
+        ("/api/v1/query?query=%ff%fe", 400),
+        ("/api/v1/query?query=%zz", 400),
+        ("/loki/api/v1/query?query=%ff", 400),
+        ("/api/v1/label/%ff/values", 400),
+        ("/api/v1/query?query=up&time=1e300", 200),
+        ("/api/v1/query?query=up&time=NaN", 400),
+        ("/api/v1/query_range?query=up&start=0&end=1e15&step=1", 400),
+        ("/api/v1/query_range?query=up&start=0&end=1&step=1e-9", 400),
+        ("/loki/api/v1/query_range?query=1&start=0&end=4102444800&step=1", 400),
+        ("/api/v1/labels?start=-1e300&end=1e300", 200),
+    ] {
+        assert_eq!(get(path).await.0, status, "{path}");
+    }
+    assert_eq!(get("/api/v1/query?query=1").await.0, 200);
+}
+
+#[tokio::test]
+async fn places_are_bounded() {
+    let options = Options { places: 1, ..Options::default() };
+    let app = app(options, Limits { query_timeout: Duration::from_millis(50), ..Limits::default() });
+    let request = |query: &str| Request::get(format!("/api/v1/query?query={query}")).body(Body::empty()).unwrap();
+    let (hung, waiting) = tokio::join!(send(app.clone(), request("hang")), send(app.clone(), request("up")));
+    assert_eq!((hung.0.as_u16(), waiting.0.as_u16()), (503, 503), "both run out of time, one while it waits");
+    assert_eq!(send(app, request("up")).await.0, 200, "the place is free again");
+}
