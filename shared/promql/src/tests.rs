@@ -100,3 +100,42 @@ fn anything_is_answered() {
     }
     assert!(parsed > 1000, "{parsed} parsed");
 }
+
+fn lowered(text: &str) -> plan::LogicalPlan {
+    let ms = model::TimestampMs;
+    let options = plan::EvalOptions::default();
+    let params = crate::EvalParams { start: ms(0), end: ms(600_000), step_ms: 60_000, lookback_ms: 300_000, options };
+    crate::lower(text, &parse(text, &Options::all()).unwrap(), &params).unwrap()
+}
+
+#[test]
+fn lowering_resolves_times() {
+    for (text, wanted) in [
+        ("x offset (step() * 2)", (120_000, None)),
+        ("x offset -1.5", (-1_500, None)),
+        ("x offset range()", (600_000, None)),
+        ("x @ end()", (0, Some(600_000))),
+        ("x @ 1.5 offset 1m", (60_000, Some(1_500))),
+    ] {
+        let plan = lowered(text);
+        let (plan::Node::Instant(select), fixed) = (match plan.root {
+            plan::Node::StepInvariant(node) => (*node, true),
+            node => (node, false),
+        }) else {
+            panic!("{text} is no selector")
+        };
+        assert_eq!((select.offset_ms, select.at.map(|at| at.0)), wanted, "{text}");
+        assert_eq!(fixed, wanted.1.is_some(), "{text}");
+    }
+}
+
+#[test]
+fn lowering_refuses_windows_of_no_length() {
+    let text = "rate(x[1m - 1m])";
+    let expr = parse(text, &Options::all()).unwrap();
+    let ms = model::TimestampMs;
+    let options = plan::EvalOptions::default();
+    let params = crate::EvalParams { start: ms(0), end: ms(0), step_ms: 0, lookback_ms: 300_000, options };
+    let error = crate::lower(text, &expr, &params).unwrap_err().to_string();
+    assert_eq!(error, "1:6: parse error: duration must be greater than 0");
+}
