@@ -51,6 +51,19 @@ pub struct SeriesEntry {
     pub range: TimeRangeMs,
 }
 
+/// Where a series is: what decoding needs of an entry.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) ordinal: u32,
+    pub(crate) rows: Range<u64>,
+}
+
+impl Place {
+    fn of(entry: &SeriesEntry) -> Place {
+        Place { ordinal: entry.ordinal, rows: entry.rows.clone() }
+    }
+}
+
 /// Which columns to read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Projection {
@@ -128,7 +141,7 @@ impl SeriesColumns {
 
 impl SeriesColumns {
     /// Copies some series out of the columns of all.
-    fn pick(&self, entries: &[SeriesEntry]) -> SeriesColumns {
+    fn pick(&self, entries: &[Place]) -> SeriesColumns {
         let mut picked = SeriesColumns::default();
         for entry in entries {
             let slices = self.series(entry.ordinal as usize);
@@ -236,7 +249,7 @@ impl Index {
         matches!(self.inner.data, Data::Block(_))
     }
 
-    pub(crate) fn entry(&self, ordinal: u32) -> SeriesEntry {
+    fn entry(&self, ordinal: u32) -> SeriesEntry {
         let table = &self.inner.table;
         let row = table.row(ordinal as usize);
         let labels = table.labels(ordinal as usize);
@@ -269,7 +282,10 @@ impl Index {
         }
         match &self.inner.data {
             Data::Block(frame) => vec![0..u64::from(frame.len)],
-            Data::Parquet(layout) => reader::plan(layout, &self.inner.table, entries, projection),
+            Data::Parquet(layout) => {
+                let places: Vec<Place> = entries.iter().map(Place::of).collect();
+                reader::plan(layout, &self.inner.table, &places, projection)
+            }
         }
     }
 
@@ -287,6 +303,15 @@ impl Index {
         fetched: &Fetched,
     ) -> Result<SeriesColumns, SegmentError> {
         assert!(entries.windows(2).all(|pair| pair[0].ordinal < pair[1].ordinal), "entries ascend by ordinal");
+        self.decode_places(&entries.iter().map(Place::of).collect::<Vec<_>>(), projection, fetched)
+    }
+
+    pub(crate) fn decode_places(
+        &self,
+        entries: &[Place],
+        projection: Projection,
+        fetched: &Fetched,
+    ) -> Result<SeriesColumns, SegmentError> {
         if entries.is_empty() {
             return Ok(SeriesColumns::default());
         }

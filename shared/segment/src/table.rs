@@ -79,19 +79,25 @@ pub(crate) struct TableBuilder {
     rows: Vec<Row>,
 }
 
+/// Byte strings numbered in the order of their first appearance.
 #[derive(Default)]
-struct Interned {
+pub(crate) struct Interned {
     bytes: Vec<u8>,
     ends: Vec<usize>,
     ids: HashTable<u32>,
 }
 
 impl Interned {
-    fn get(&self, id: u32) -> &[u8] {
+    pub(crate) fn get(&self, id: u32) -> &[u8] {
         slice_of(&self.bytes, &self.ends, id)
     }
 
-    fn intern(&mut self, item: &[u8]) -> (u32, bool) {
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Returns the number of the item, and whether it is new.
+    pub(crate) fn intern(&mut self, item: &[u8]) -> (u32, bool) {
         let hash = xxh3_64(item);
         let (bytes, ends) = (&self.bytes, &self.ends);
         if let Some(id) = self.ids.find(hash, |id| slice_of(bytes, ends, *id) == item) {
@@ -315,12 +321,16 @@ impl Table {
         start..self.row_ends[series]
     }
 
-    fn pairs(&self, series: usize) -> &[u32] {
+    pub(crate) fn pairs_len(&self) -> usize {
+        self.pair_names.len()
+    }
+
+    pub(crate) fn pairs(&self, series: usize) -> &[u32] {
         let start = if series == 0 { 0 } else { self.series_ends[series - 1] as usize };
         &self.series_pairs[start..self.series_ends[series] as usize]
     }
 
-    fn pair(&self, id: u32) -> (&str, &str) {
+    pub(crate) fn pair(&self, id: u32) -> (&str, &str) {
         let start = if id == 0 { 0 } else { self.value_ends[id as usize - 1] as usize };
         (&self.names[self.pair_names[id as usize] as usize], &self.values[start..self.value_ends[id as usize] as usize])
     }

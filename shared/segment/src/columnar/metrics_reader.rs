@@ -9,7 +9,7 @@ use super::Layout;
 use super::pages::read_error;
 use crate::fetched::coalesce;
 use crate::histogram::{hint_of, verify_spans};
-use crate::metrics::{HistogramSample, Projection, SeriesColumns, SeriesEntry};
+use crate::metrics::{HistogramSample, Place, Projection, SeriesColumns};
 use crate::scale::divisor;
 use crate::schema;
 use crate::table::{Table, columns};
@@ -19,7 +19,7 @@ use crate::{Fetched, SegmentError};
 type Runs = Vec<Range<u64>>;
 
 /// Returns, per row group, the joined rows of the entries that use one of the columns in `mask` (0: all).
-fn runs(layout: &Layout, table: &Table, entries: &[SeriesEntry], mask: u8) -> Vec<(usize, Runs)> {
+fn runs(layout: &Layout, table: &Table, entries: &[Place], mask: u8) -> Vec<(usize, Runs)> {
     let mut groups: Vec<(usize, Runs)> = Vec::new();
     for entry in entries {
         if mask != 0 && table.row(entry.ordinal as usize).columns & mask == 0 {
@@ -59,7 +59,7 @@ fn histogram_paths() -> impl Iterator<Item = String> {
     flat.chain(lists)
 }
 
-pub(crate) fn plan(layout: &Layout, table: &Table, entries: &[SeriesEntry], projection: Projection) -> Vec<Range<u64>> {
+pub(crate) fn plan(layout: &Layout, table: &Table, entries: &[Place], projection: Projection) -> Vec<Range<u64>> {
     let mut ranges = Vec::new();
     let mut add = |path: &str, mask: u8| {
         if let Some(column) = layout.column(path) {
@@ -76,7 +76,7 @@ pub(crate) fn plan(layout: &Layout, table: &Table, entries: &[SeriesEntry], proj
 pub(crate) fn decode(
     layout: &Layout,
     table: &Table,
-    entries: &[SeriesEntry],
+    entries: &[Place],
     projection: Projection,
     fetched: &Fetched,
 ) -> Result<SeriesColumns, SegmentError> {
@@ -107,7 +107,7 @@ pub(crate) fn decode(
 }
 
 /// Where each entry's rows start among all selected rows.
-fn starts_of(entries: &[SeriesEntry]) -> Vec<usize> {
+fn starts_of(entries: &[Place]) -> Vec<usize> {
     let mut start = 0;
     entries
         .iter()
@@ -129,7 +129,7 @@ struct Floats {
 struct Decoder<'a> {
     layout: &'a Layout,
     table: &'a Table,
-    entries: &'a [SeriesEntry],
+    entries: &'a [Place],
     fetched: &'a Fetched,
     starts: Vec<usize>,
 }
@@ -143,7 +143,7 @@ struct Portion {
 
 impl Decoder<'_> {
     fn portions(&self, mask: u8) -> impl Iterator<Item = (usize, Portion)> {
-        let used = move |entry: &SeriesEntry| mask == 0 || self.table.row(entry.ordinal as usize).columns & mask != 0;
+        let used = move |entry: &Place| mask == 0 || self.table.row(entry.ordinal as usize).columns & mask != 0;
         self.entries.iter().enumerate().filter(move |(_, entry)| used(entry)).flat_map(move |(index, entry)| {
             let mut at = self.starts[index];
             self.layout.cut(&entry.rows).map(move |(group, rows)| {

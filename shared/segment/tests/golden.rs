@@ -1,0 +1,114 @@
+//! S1: files written once stay readable. `GOLDEN_WRITE=1` adds a missing file and never changes one.
+#![allow(clippy::unwrap_used)]
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use model::batch::{ExemplarRow, HistogramRow};
+use model::{
+    Exemplar, Histogram, LabelSet, LogBatch, MetricBatch, MetricKind, MetricMetadata, Span, TenantId, TimestampMs, TimestampNs,
+};
+use segment::merge::{self, MergeOptions};
+use segment::{Fetched, l0, logs, metrics};
+
+fn metric_batch() -> MetricBatch {
+    let mut batch = MetricBatch::default();
+    for instance in 0..3i64 {
+        batch.start_series_of(&LabelSet::from_pairs([("__name__", "up"), ("instance", &format!("host-{instance}"))]));
+        for (step, value) in [1.0, 0.25, f64::NAN, model::STALE_NAN, 0.1 + 0.2, 8192.0].into_iter().enumerate() {
+            batch.push_sample(TimestampMs(1_000_000 + 15_000 * step as i64 + instance), value, TimestampMs(instance));
+        }
+    }
+    let histogram = Histogram {
+        schema: 1,
+        count: 3.0,
+        sum: 2.5,
+        positive_spans: vec![Span { offset: -1, length: 2 }],
+        positive_buckets: vec![1.0, 2.0],
+        ..Histogram::default()
+    };
+    batch.start_series_of(&LabelSet::from_pairs([("__name__", "latency")]));
+    batch.histograms.push(HistogramRow {
+        series: 3,
+        timestamp: TimestampMs(1_000_000),
+        start_timestamp: TimestampMs(5),
+        histogram,
+    });
+    let exemplar =
+        Exemplar { labels: LabelSet::from_pairs([("trace_id", "abc")]), value: 0.5, timestamp: TimestampMs(1_000_001) };
+    batch.exemplars.push(ExemplarRow { series: 3, exemplar });
+    batch.metadata.push(MetricMetadata { metric: "up".into(), kind: MetricKind::Gauge, help: "h".into(), unit: "u".into() });
+    batch
+}
+
+fn log_batch() -> LogBatch {
+    let mut batch = LogBatch::default();
+    for app in ["web", "db"] {
+        batch.start_stream(|out| out.extend_from_slice(LabelSet::from_pairs([("app", app)]).encoded()));
+        for line in 0..5i64 {
+            let metadata = LabelSet::from_pairs([("trace_id", &*format!("t{line}"))]);
+            batch.push_entry(
+                TimestampNs(1_000_000_000 + line / 2),
+                format!("line {line} of {app}").as_bytes(),
+                metadata.encoded(),
+            );
+        }
+    }
+    batch
+}
+
+/// What a file holds, as text.
+fn describe(bytes: &Bytes) -> String {
+    let fetched = Fetched::whole(bytes.clone());
+    let mut out = String::new();
+    if let Ok(index) = metrics::Index::open(bytes) {
+        let all = index.all();
+        let columns = index.decode(&all, metrics::Projection::ALL, &fetched).unwrap();
+        for (place, entry) in all.iter().enumerate() {
+            let samples = columns.series(place);
+            let bits: Vec<String> = samples.values.iter().map(|value| format!("{:x}", value.to_bits())).collect();
+            let (times, histograms) = (samples.timestamps, samples.histograms);
+            out += &format!("{} {:?} {bits:?} {:?} {histograms:?}\n", entry.labels, times, samples.start_timestamps);
+        }
+        let all_time = model::TimeRangeMs::new(TimestampMs(0), TimestampMs(i64::MAX));
+        return out + &format!("{:?} {:?}", index.exemplars(&[], all_time).unwrap(), index.metadata().unwrap());
+    }
+    let index = logs::Index::open(bytes).unwrap();
+    let all = index.all();
+    for chunk in index.chunks(&all, model::TimeRangeNs::new(TimestampNs(0), TimestampNs(i64::MAX)), &[]) {
+        let columns = index.decode(&chunk, logs::Projection::ALL, &fetched).unwrap();
+        for (stream, rows) in &columns.runs {
+            for row in rows.start as usize..rows.end as usize {
+                let (line, metadata) = (String::from_utf8_lossy(columns.lines.get(row)), columns.metadata.get(row));
+                out += &format!("{} {} {line} {metadata:?}\n", all[*stream as usize].labels, columns.timestamps[row]);
+            }
+        }
+    }
+    out
+}
+
+#[test]
+fn golden_files_stay_readable() {
+    let tenant = TenantId::anonymous();
+    let l0_metrics = l0::encode_metrics(&tenant, &metric_batch()).unwrap().bytes;
+    let l0_logs = l0::encode_logs(&tenant, &log_batch()).unwrap().bytes;
+    let mut merged = Vec::new();
+    merge::metrics(&tenant, std::slice::from_ref(&l0_metrics), &MergeOptions::default(), &mut |output| merged.push(output.bytes))
+        .unwrap();
+    merge::logs(&tenant, std::slice::from_ref(&l0_logs), &MergeOptions::default(), &mut |output| merged.push(output.bytes))
+        .unwrap();
+    let fresh = [
+        ("v1-metrics.l0", &l0_metrics),
+        ("v1-logs.l0", &l0_logs),
+        ("v1-metrics.parquet", &merged[0]),
+        ("v1-logs.parquet", &merged[1]),
+    ];
+    for (name, bytes) in fresh {
+        let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
+        if std::env::var_os("GOLDEN_WRITE").is_some() && !path.exists() {
+            std::fs::write(&path, bytes).unwrap();
+        }
+        let stored: Bytes = std::fs::read(&path).unwrap().into();
+        assert_eq!(describe(&stored), describe(bytes), "{name}");
+    }
+}
