@@ -4,7 +4,7 @@
 //! Does not own: reading and writing it (`heads`).
 
 use crate::codec::{Kind, Reader, Reason, Writer};
-use crate::limits::{DEAD_GRACE, REPLACED_KEPT};
+use crate::limits::{DEAD_GRACE, REPLACED_KEPT, ROLL_REST_MIN};
 use crate::part::{read_part, write_part};
 use crate::{DeadObject, Location, Part, Replacement};
 use bytes::Bytes;
@@ -33,6 +33,8 @@ pub struct Head {
     pub last_op: u128,
     /// Grows when ids are forgotten or outputs burnt; a plan made under another generation is void.
     pub generation: u64,
+    /// When parts were last published. They may roll [`ROLL_REST_MIN`] later.
+    pub published_at: TimestampMs,
     /// Merged parts of a sealed hour only roll into the day.
     pub sealed: bool,
     /// Owner and end of the lease. A hint.
@@ -63,6 +65,7 @@ impl Head {
         let head = Head {
             last_op: from.bits()?,
             generation: from.number()?,
+            published_at: from.time()?,
             sealed: from.flag()?,
             lease: if from.flag()? { Some((from.number()?, from.time()?)) } else { None },
             parts: from.list(read_part)?,
@@ -78,6 +81,7 @@ impl Head {
         let mut out = Writer::new(Kind::Head);
         out.bits(self.last_op);
         out.number(self.generation);
+        out.time(self.published_at);
         out.number(u64::from(self.sealed));
         out.number(u64::from(self.lease.is_some()));
         if let Some((owner, until)) = self.lease {
@@ -131,6 +135,7 @@ impl Head {
         self.replaced.extend(below.iter().map(|input| ReplacedId { id: input.id, at: now, gone_since: None }));
         self.dead.extend(replacement.inputs.iter().filter_map(|input| dead_object(input, now)));
         self.parts.extend(replacement.outputs.iter().cloned());
+        self.published_at = self.published_at.max(now);
         Change::Write
     }
 
@@ -147,6 +152,11 @@ impl Head {
             self.generation += 1;
         }
         if *self == before { Change::Already } else { Change::Write }
+    }
+
+    /// Returns the moment from which the head's parts may roll into the day.
+    pub fn rollable_from(&self) -> TimestampMs {
+        self.published_at.plus(ROLL_REST_MIN)
     }
 
     /// Returns the objects dead for longer than the grace (M3).

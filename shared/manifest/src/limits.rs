@@ -8,6 +8,11 @@ pub const ATTEMPT_AGE_MAX: Duration = Duration::from_secs(10 * 60);
 /// Time between the first and the last read of a snapshot: `replaced` entries outlive it by far.
 pub const SNAPSHOT_TIME_MAX: Duration = Duration::from_secs(60);
 
+/// How long an hour's head must have rested before its parts may roll into the day. A snapshot that read the hour's head
+/// before a part was published must not find that part's rows in the day's head: a minute for the snapshot, the rest for
+/// a publisher frozen between taking the time and its update, and for clocks that differ.
+pub const ROLL_REST_MIN: Duration = Duration::from_secs(30 * 60);
+
 /// How long a replaced id is remembered after its item was last seen: a frozen writer may put the item again for
 /// 10 min (its own deadline) + 15 min (validity of a signed request), and a snapshot may lie between its reads.
 pub const REPLACED_KEPT: Duration = Duration::from_secs(30 * 60);

@@ -30,6 +30,8 @@ pub struct HeadState {
     pub generation: u64,
     /// Whether the hour was sealed: its merged parts may only roll into the day.
     pub sealed: bool,
+    /// When its parts may first roll into the day: an hour's head must rest before.
+    pub rollable_from: TimestampMs,
     /// The lease on it, if any: owner and end.
     pub lease: Option<(u64, TimestampMs)>,
 }

@@ -34,6 +34,7 @@ fn head() -> Head {
     Head {
         last_op: 5,
         generation: 6,
+        published_at: TimestampMs(11),
         sealed: true,
         lease: Some((4, TimestampMs(8))),
         parts: vec![part],

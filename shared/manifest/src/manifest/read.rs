@@ -214,6 +214,7 @@ impl HeadState {
             resolution: *resolution,
             generation: head.generation,
             sealed: head.sealed,
+            rollable_from: head.rollable_from(),
             lease: head.lease,
         }
     }

@@ -14,7 +14,8 @@ use store::keys::{self, Window};
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Replacement {
     /// The window the outputs are listed under. `Hour`: inputs are L0 items or merged parts of that hour. `Day`: inputs
-    /// are merged parts of sealed hours of that day, or parts of the day.
+    /// are merged parts of sealed hours of that day that have rested ([`crate::HeadState::rollable_from`]), or
+    /// parts of the day.
     pub window: Window,
     /// The resolution of the outputs. Coarse heads take only coarse inputs; lineage goes into `Part::sources`.
     pub resolution: Resolution,
@@ -47,19 +48,19 @@ impl Manifest {
             return Ok(Replaced::Lost);
         }
         let key = keys::head(tenant, signal, replacement.window, replacement.resolution);
-        let now = self.now();
-        let change = self.update_head(&key, |head| head.publish(&replacement, now)).await?;
+        // The time is taken for each try: `published_at` must not lie long before the update.
+        let change = self.update_head(&key, |head| head.publish(&replacement, self.now())).await?;
         Ok(if change == Change::Refused { Replaced::Lost } else { Replaced::Replaced })
     }
 
-    /// Reports whether all inputs from hours below a day are listed by hours that are sealed. Sealing lasts, and only this
+    /// Reports whether all inputs from hours below a day are listed by hours that are sealed and have rested. Sealing lasts, and only this
     /// day takes parts out of a sealed hour, so that the answer stays true until the day's head is updated.
     async fn rollable(&self, tenant: &TenantId, signal: Signal, replacement: &Replacement) -> Result<bool> {
         for (hour, ids) in inputs_by_hour(replacement) {
             let key = keys::head(tenant, signal, Window::Hour(hour), Resolution::Raw);
             let Some(head) = self.head(&key).await? else { return Ok(false) };
             let listed: HashSet<SegmentId> = head.parts.iter().map(|part| part.id).collect();
-            if !head.sealed || !ids.is_subset(&listed) {
+            if !head.sealed || head.rollable_from() > self.now() || !ids.is_subset(&listed) {
                 return Ok(false);
             }
         }

@@ -26,7 +26,7 @@ async fn prepare(world: &World, manifest: &Manifest, call: Call) -> Result<(), E
     if merged {
         replace(world, manifest, Window::Hour(HOUR)).await?;
     }
-    if matches!(call, Call::Collect) {
+    if matches!(call, Call::Collect | Call::Roll) {
         world.clock.advance(Duration::from_secs(2 * 3600));
     }
     Ok(())
