@@ -30,7 +30,7 @@ struct Inner {
 #[derive(Debug)]
 enum Data {
     Block(DataFrame),
-    Parquet(Layout, TokenFilters),
+    Parquet(Box<Layout>, TokenFilters),
 }
 
 /// One stream of a segment.
@@ -118,7 +118,7 @@ impl Index {
                 let table = Table::decode(&mut cursor)?;
                 let filters = TokenFilters::decode(parts.extras)?;
                 let layout = Layout::open(tail, tail_offset, parts.sums, table.rows_sum())?;
-                (table, Data::Parquet(layout, filters))
+                (table, Data::Parquet(Box::new(layout), filters))
             }
             Kind::BlockMetrics | Kind::ParquetMetrics => {
                 return Err(SegmentError::corrupt("object holds metrics instead of logs"));
@@ -213,7 +213,7 @@ impl Index {
     /// Returns the byte ranges of the object that [`Index::decode`] will read for `chunk`, coalesced, ascending.
     pub fn plan_ranges(&self, chunk: &Chunk, projection: Projection) -> Vec<Range<u64>> {
         match &self.inner.data {
-            Data::Block(frame) => vec![0..u64::from(frame.len)],
+            Data::Block(frame) => std::iter::once(0..u64::from(frame.len)).collect(),
             Data::Parquet(layout, _) => reader::plan(layout, chunk, projection),
         }
     }

@@ -31,7 +31,7 @@ struct Inner {
 #[derive(Debug)]
 enum Data {
     Block(DataFrame),
-    Parquet(Layout),
+    Parquet(Box<Layout>),
 }
 
 /// One series of a segment.
@@ -189,7 +189,7 @@ impl Index {
             Kind::ParquetMetrics => {
                 let table = Table::decode(&mut cursor)?;
                 let layout = Layout::open(tail, tail_offset, parts.sums, table.rows_sum())?;
-                (table, Data::Parquet(layout))
+                (table, Data::Parquet(Box::new(layout)))
             }
             Kind::BlockLogs | Kind::ParquetLogs => return Err(SegmentError::corrupt("object holds logs instead of metrics")),
         };
@@ -281,7 +281,7 @@ impl Index {
             return Vec::new();
         }
         match &self.inner.data {
-            Data::Block(frame) => vec![0..u64::from(frame.len)],
+            Data::Block(frame) => std::iter::once(0..u64::from(frame.len)).collect(),
             Data::Parquet(layout) => {
                 let places: Vec<Place> = entries.iter().map(Place::of).collect();
                 reader::plan(layout, &self.inner.table, &places, projection)

@@ -159,8 +159,10 @@ fn one_series_reads_only_its_pages() {
     }
 }
 
-/// Everything a log segment holds, in order per stream.
-fn read_logs(bytes: &Bytes, into: &mut BTreeMap<String, Vec<(i64, Vec<u8>, Vec<u8>)>>) {
+/// Everything a log segment holds, in order per stream: time, line, metadata.
+type Entries = BTreeMap<String, Vec<(i64, Vec<u8>, Vec<u8>)>>;
+
+fn read_logs(bytes: &Bytes, into: &mut Entries) {
     let index = logs::Index::open(bytes).unwrap();
     let all = index.all();
     let mut chunks = index.chunks(&all, ALL_NS, &[]);
@@ -202,7 +204,7 @@ fn log_inputs(requests: u64) -> Vec<Bytes> {
 #[test]
 fn logs_survive_two_rewrites() {
     let inputs = log_inputs(9);
-    let mut expected = BTreeMap::new();
+    let mut expected = Entries::new();
     inputs.iter().for_each(|input| read_logs(input, &mut expected));
     expected.values_mut().for_each(|entries| entries.sort_by_key(|entry| entry.0));
     let (level1, report) = merge_logs(&inputs, &MergeOptions::default());
