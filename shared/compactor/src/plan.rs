@@ -109,7 +109,11 @@ fn plan_hour(hour: Hour, parts: HourParts, policy: &Policy, now: TimestampMs) ->
         return Vec::new();
     }
     let inputs = [parts.l0, parts.l1, small_l2].concat();
-    cut(inputs, policy.input_bytes_max, policy.inputs_max).into_iter().filter(worthwhile).map(|inputs| (2, inputs)).collect()
+    cut(inputs, policy.input_bytes_max, policy.inputs_max)
+        .into_iter()
+        .filter(|inputs| worthwhile(inputs))
+        .map(|inputs| (2, inputs))
+        .collect()
 }
 
 fn plan_open(l0: Vec<Part>, l1: Vec<Part>, policy: &Policy) -> Vec<Merge> {
@@ -118,7 +122,7 @@ fn plan_open(l0: Vec<Part>, l1: Vec<Part>, policy: &Policy) -> Vec<Merge> {
         merges.extend(merge_l0(l0, policy));
     }
     if l1.len() >= policy.l1_files {
-        let cuts = cut(l1, policy.input_bytes_max, policy.inputs_max).into_iter().filter(worthwhile);
+        let cuts = cut(l1, policy.input_bytes_max, policy.inputs_max).into_iter().filter(|inputs| worthwhile(inputs));
         merges.extend(cuts.map(|inputs| (2, inputs)));
     }
     merges
@@ -129,7 +133,7 @@ fn merge_l0(l0: Vec<Part>, policy: &Policy) -> Vec<Merge> {
 }
 
 /// A single merged part is not rewritten into itself.
-fn worthwhile(inputs: &Vec<Part>) -> bool {
+fn worthwhile(inputs: &[Part]) -> bool {
     inputs.len() > 1 || inputs.iter().any(|input| input.level == 0)
 }
 
@@ -199,7 +203,14 @@ mod tests {
         for (level, count, len) in levels {
             (0..*count).for_each(|_| parts.push(part(parts.len() as u128, *level, *len)));
         }
-        let head = HeadState { window: Window::Hour(Hour(100)), resolution: Resolution::Raw, generation: 7, sealed, lease: None };
+        let head = HeadState {
+            window: Window::Hour(Hour(100)),
+            resolution: Resolution::Raw,
+            generation: 7,
+            sealed,
+            rollable_from: TimestampMs(0),
+            lease: None,
+        };
         let now = Hour(100).start().plus(Duration::from_secs(60 * minutes));
         let snapshot = Snapshot { parts, coarse: Vec::new(), heads: vec![head], taken_at: now, requests: 0 };
         let jobs = plan(&snapshot, &Policy::default(), now);
