@@ -1,1 +1,72 @@
-//! To be filled in this session.
+//! fn-ingest: remote write and Loki push over HTTP.
+//!
+//! Owns: routes, bounded body reading, headers and status. Decides nothing: protocols are `wire`'s, durability `appender`'s.
+//! Knows nothing of queries, so that the function stays small and starts fast.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod body;
+mod loki;
+pub mod metrics;
+mod prometheus;
+mod refusal;
+
+use std::sync::Arc;
+
+use appender::{Direct, WriteBuffer, Writer};
+use axum::Router;
+use axum::routing::post;
+use boot::Host;
+use http::HeaderMap;
+use model::{Clock, Limits, TenantId};
+use wire::tenant::{TENANT_HEADER, tenant_of};
+
+use metrics::Metrics;
+
+/// What every handler needs; cloning is cheap.
+#[derive(Clone, Debug)]
+pub struct State {
+    buffer: Arc<dyn WriteBuffer>,
+    clock: Arc<dyn Clock>,
+    limits: Limits,
+    require_tenant: bool,
+    /// What was received, stored and refused.
+    pub metrics: Arc<Metrics>,
+}
+
+impl State {
+    /// Makes the state over a host and a write buffer of the caller's.
+    pub fn new(host: &Host, buffer: Arc<dyn WriteBuffer>) -> State {
+        let (clock, limits, require_tenant) = (host.clock.clone(), host.limits.clone(), host.config.require_tenant);
+        State { buffer, clock, limits, require_tenant, metrics: Arc::default() }
+    }
+
+    /// Makes the state of a function whose environment freezes after the answer: every request is written at once.
+    pub fn direct(host: &Host) -> State {
+        let writer = Writer::new(host.objects.clone(), host.manifest.clone(), host.clock.clone(), host.nonces.clone());
+        State::new(host, Arc::new(Direct::new(writer)))
+    }
+
+    fn tenant(&self, headers: &HeaderMap) -> Result<TenantId, wire::error::Error> {
+        tenant_of(text(headers, TENANT_HEADER), self.require_tenant)
+    }
+}
+
+/// Returns the routes.
+pub fn router(state: State) -> Router {
+    Router::new()
+        .route("/api/v1/write", post(prometheus::write))
+        .route("/api/v1/push", post(prometheus::write))
+        .route("/api/v1/receive", post(prometheus::write))
+        .route("/loki/api/v1/push", post(loki::push))
+        .route("/api/prom/push", post(loki::push))
+        .with_state(state)
+}
+
+/// Returns a header as text; one that is not text is as good as unknown.
+fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    headers.get(name).map(|value| value.to_str().unwrap_or("invalid"))
+}
+
+#[cfg(test)]
+mod tests;

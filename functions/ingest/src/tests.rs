@@ -1,0 +1,104 @@
+use std::sync::Mutex;
+
+use appender::{Batch, Receipt};
+use axum::body::Body;
+use http::{Request, StatusCode};
+use http_body_util::BodyExt;
+use model::ErrorKind;
+use tower::ServiceExt;
+
+use super::*;
+
+/// Remembers what it was given, or fails.
+#[derive(Debug, Default)]
+struct Buffer {
+    rows: Mutex<usize>,
+    closed: bool,
+}
+
+#[async_trait::async_trait]
+impl WriteBuffer for Buffer {
+    async fn append(&self, _: &TenantId, batch: Batch) -> appender::Result<Receipt> {
+        if self.closed {
+            return Err(appender::Error::Closed);
+        }
+        *self.rows.lock().unwrap() += batch.rows();
+        Ok(Receipt::default())
+    }
+
+    async fn close(&self) {}
+}
+
+#[derive(Debug)]
+struct Noon;
+
+impl Clock for Noon {
+    fn now(&self) -> model::TimestampMs {
+        model::TimestampMs(1_767_225_700_000)
+    }
+}
+
+fn state(buffer: &Arc<Buffer>) -> State {
+    let limits = Limits { body_bytes_max: 1000, ..Limits::default() };
+    State { buffer: buffer.clone(), clock: Arc::new(Noon), limits, require_tenant: false, metrics: Arc::default() }
+}
+
+async fn send(state: &State, request: Request<Body>) -> (u16, HeaderMap, String) {
+    let response = router(state.clone()).oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let text = String::from_utf8(body.collect().await.unwrap().to_bytes().to_vec()).unwrap();
+    (parts.status.as_u16(), parts.headers, text)
+}
+
+fn push(body: impl Into<Body>) -> Request<Body> {
+    Request::post("/loki/api/v1/push").header("content-type", "application/json").body(body.into()).unwrap()
+}
+
+const ONE: &str = r#"{"streams":[{"stream":{"app":"a"},"values":[["1767225601000000000","x"]]}]}"#;
+
+#[tokio::test]
+async fn entries_are_stored_then_answered() {
+    let buffer = Arc::default();
+    let state = state(&buffer);
+    let (status, _, text) = send(&state, push(ONE)).await;
+    assert_eq!((status, text.as_str()), (204, ""));
+    assert_eq!(*buffer.rows.lock().unwrap(), 1);
+    let (status, _, text) = send(&state, push(r#"{"streams":[]}"#)).await;
+    assert_eq!((status, text.as_str()), (422, "error at least one valid stream is required for ingestion\n"));
+    let mut page = String::new();
+    state.metrics.render(&mut page);
+    assert!(page.contains("lamella_ingest_rows_total{kind=\"entry\"} 1\n"), "{page}");
+    assert!(page.contains("lamella_ingest_requests_total{protocol=\"loki_push\",outcome=\"refused\"} 1\n"), "{page}");
+}
+
+#[tokio::test]
+async fn foreign_requests_are_refused() {
+    let buffer = Arc::default();
+    let state = state(&buffer);
+    assert_eq!(send(&state, push("x".repeat(1001))).await.0, StatusCode::PAYLOAD_TOO_LARGE.as_u16());
+    let get = Request::get("/api/v1/write").body(Body::empty()).unwrap();
+    assert_eq!(send(&state, get).await.0, 405);
+    let json = Request::post("/api/v1/write").header("content-type", "application/json").body(Body::from("{}")).unwrap();
+    assert_eq!(send(&state, json).await.0, 415);
+    let required = State { require_tenant: true, ..state };
+    assert_eq!(send(&required, push(ONE)).await.2, "no org id\n");
+}
+
+#[tokio::test]
+async fn what_is_not_durable_is_not_acknowledged() {
+    assert_eq!(appender::Error::Closed.kind(), ErrorKind::Unavailable);
+    let (status, headers, _) = send(&state(&Arc::new(Buffer { closed: true, ..Buffer::default() })), push(ONE)).await;
+    assert_eq!(status, 503);
+    assert!(headers.contains_key("retry-after"));
+}
+
+#[tokio::test]
+async fn remote_write_two_says_what_was_written() {
+    let empty = Request::post("/api/v1/write")
+        .header("content-type", "application/x-protobuf;proto=io.prometheus.write.v2.Request")
+        .body(Body::from(vec![0]))
+        .unwrap();
+    let (status, headers, _) = send(&state(&Arc::default()), empty).await;
+    assert_eq!(status, 204);
+    assert_eq!(headers["x-prometheus-remote-write-samples-written"], "0");
+}
