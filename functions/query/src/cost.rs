@@ -29,8 +29,9 @@ pub struct Spent {
 
 /// Writes the cost into a response's headers.
 pub fn stamped(mut response: Response, spent: &Spent) -> Response {
-    let Cost { requests, bytes, rows, segments, .. } = spent.cost;
-    set_header(&mut response, COST_HEADER, &format!("requests={requests}, bytes={bytes}, rows={rows}, segments={segments}"));
+    let Cost { requests, record_requests: records, bytes, rows, segments, .. } = spent.cost;
+    let cost = format!("requests={requests}, records={records}, bytes={bytes}, rows={rows}, segments={segments}");
+    set_header(&mut response, COST_HEADER, &cost);
     let ms = |time: Duration| time.as_secs_f64() * 1000.0;
     set_header(&mut response, TIMING_HEADER, &format!("queue;dur={:.3}, eval;dur={:.3}", ms(spent.queued), ms(spent.took)));
     response
@@ -61,12 +62,12 @@ pub fn prometheus_stats(parameter: &str, spent: &Spent) -> Option<String> {
     ))
 }
 
-/// Returns Loki's `stats`.
-pub fn loki_stats(spent: &Spent, entries_returned: u64) -> Stats {
+/// Returns Loki's `stats`. `lines_kept` is 0 where nobody counted.
+pub fn loki_stats(spent: &Spent, entries_returned: u64, lines_kept: u64) -> Stats {
     Stats {
         bytes_processed: spent.cost.row_bytes,
         lines_processed: spent.cost.rows,
-        lines_kept: spent.samples,
+        lines_kept,
         entries_returned,
         segments: spent.cost.segments,
         bytes_fetched: spent.cost.bytes,

@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod cost;
+pub mod engine_source;
 pub mod gate;
 pub mod limits;
 mod loki;
@@ -20,9 +21,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use boot::Host;
+use engine::{Engine, EngineConfig};
 use model::{Clock, Limits, TimeRangeMs, TimestampMs, TimestampNs};
 use plan::EvalOptions;
 
+use engine_source::EngineSource;
 use gate::{Gate, Refusal};
 use source::Source;
 
@@ -84,6 +88,13 @@ impl State {
     pub fn new(source: Arc<dyn Source>, limits: Limits, options: Options, clock: Arc<dyn Clock>) -> State {
         let gate = Gate::new(options.places);
         State(Arc::new(Shared { source, limits, options, clock, gate }))
+    }
+
+    /// Makes the state over a host, with an engine of its own.
+    pub fn over(host: &Host, options: Options) -> State {
+        let engine = Engine::new(EngineConfig::default(), host.objects.clone(), host.manifest.clone(), host.clock.clone());
+        let source = Arc::new(EngineSource::new(engine, host.limits.clone()));
+        State::new(source, host.limits.clone(), options, host.clock.clone())
     }
 
     fn now_ns(&self) -> TimestampNs {

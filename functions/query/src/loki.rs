@@ -83,6 +83,9 @@ impl From<ParameterError> for Failure {
 
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Failure {
+        if error.timed_out {
+            return Failure::from(Refusal::TimedOut);
+        }
         // Loki has no status of its own for what its engine finds out about vector matching.
         let matching = error.kind == ErrorKind::Invalid && is_matching(&error.message);
         let status = match error.kind {

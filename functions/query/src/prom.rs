@@ -62,7 +62,8 @@ impl From<ApiError> for Failure {
 
 impl From<SourceError> for Failure {
     fn from(error: SourceError) -> Failure {
-        Failure(ApiError::new(ErrorType::of_evaluation(error.kind), error.message))
+        let error_type = if error.timed_out { ErrorType::Timeout } else { ErrorType::of_evaluation(error.kind) };
+        Failure(ApiError::new(error_type, error.message))
     }
 }
 

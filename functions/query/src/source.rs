@@ -11,6 +11,8 @@ use plan::{Answer, LogicalPlan};
 pub struct Cost {
     /// Requests to the object store.
     pub requests: u64,
+    /// Records and record queries read.
+    pub record_requests: u64,
     /// Bytes fetched from it.
     pub bytes: u64,
     /// Rows (samples or entries) read.
@@ -47,6 +49,17 @@ pub struct SourceError {
     pub kind: ErrorKind,
     /// The text for the client.
     pub message: String,
+    /// Whether it is the time limit that was hit.
+    pub timed_out: bool,
+}
+
+/// What a look-up found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Found<T> {
+    /// The items, sorted and distinct.
+    pub items: Vec<T>,
+    /// Segments that could not be read.
+    pub warnings: Vec<String>,
 }
 
 /// Which series a look-up is about: those that match any of the sets; no set is every series.
@@ -70,13 +83,18 @@ pub trait Source: Send + Sync + 'static {
     /// Evaluates a plan. Dropping the future cancels it.
     async fn evaluate(&self, tenant: &TenantId, plan: LogicalPlan, labels: Labels) -> Result<Evaluated, SourceError>;
     /// Returns the label sets, sorted.
-    async fn series(&self, lookup: Lookup) -> Result<Vec<LabelSet>, SourceError>;
+    async fn series(&self, lookup: Lookup) -> Result<Found<LabelSet>, SourceError>;
     /// Returns the label names, sorted.
-    async fn label_names(&self, lookup: Lookup) -> Result<Vec<String>, SourceError>;
+    async fn label_names(&self, lookup: Lookup) -> Result<Found<String>, SourceError>;
     /// Returns the values of a label, sorted.
-    async fn label_values(&self, lookup: Lookup, name: String) -> Result<Vec<String>, SourceError>;
+    async fn label_values(&self, lookup: Lookup, name: String) -> Result<Found<String>, SourceError>;
     /// Returns metadata, ordered by metric; of one metric where it is named.
-    async fn metadata(&self, tenant: &TenantId, metric: Option<String>) -> Result<Vec<MetricMetadata>, SourceError>;
+    async fn metadata(
+        &self,
+        tenant: &TenantId,
+        metric: Option<String>,
+        range: TimeRangeMs,
+    ) -> Result<Found<MetricMetadata>, SourceError>;
     /// Returns the exemplars of the series.
-    async fn exemplars(&self, lookup: Lookup) -> Result<Vec<(LabelSet, Vec<Exemplar>)>, SourceError>;
+    async fn exemplars(&self, lookup: Lookup) -> Result<Found<(LabelSet, Vec<Exemplar>)>, SourceError>;
 }

@@ -36,7 +36,7 @@ fn names(names: &[String]) -> Response {
 pub async fn label_names(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
     let lookup = lookup(&state, &request, query(&request))?;
     let found = state.looked_up(|source| async move { source.label_names(lookup).await }).await??;
-    Ok(names(&found))
+    Ok(names(&found.items))
 }
 
 /// Lists the values of a label.
@@ -47,7 +47,7 @@ pub async fn label_values(
 ) -> Result<Response, Failure> {
     let lookup = lookup(&state, &request, query(&request))?;
     let found = state.looked_up(|source| async move { source.label_values(lookup, name).await }).await??;
-    Ok(names(&found))
+    Ok(names(&found.items))
 }
 
 /// Lists streams; without a selector, or with `{}`, all of them.
@@ -55,5 +55,5 @@ pub async fn series(Extract(state): Extract<State>, request: ApiRequest) -> Resu
     let selectors = request.form.all("match[]").chain(request.form.all("match")).collect();
     let lookup = lookup(&state, &request, selectors)?;
     let found = state.looked_up(|source| async move { source.series(lookup).await }).await??;
-    Ok(whole(StatusCode::OK, JSON, envelope::series(&found)))
+    Ok(whole(StatusCode::OK, JSON, envelope::series(&found.items)))
 }

@@ -48,7 +48,8 @@ pub async fn range(Extract(state): Extract<State>, request: ApiRequest) -> Resul
     let labels = if categorized { Labels::Categorized } else { Labels::Merged };
     let (answer, spent) = evaluate(&state, &request, plan, labels).await?;
     check_series(&state, &answer)?;
-    let stats = cost::loki_stats(&spent, render::entries_returned(&answer.value));
+    let returned = render::entries_returned(&answer.value);
+    let stats = cost::loki_stats(&spent, returned, if is_log { returned } else { 0 });
     let body = match is_log {
         true => render::streams(answer, categorized, stats),
         false => render::matrix(answer, grid, stats),
@@ -78,7 +79,7 @@ pub async fn instant(Extract(state): Extract<State>, request: ApiRequest) -> Res
     let plan = lower(&state, &expr, &lowering)?;
     let (answer, spent) = evaluate(&state, &request, plan, Labels::Merged).await?;
     check_series(&state, &answer)?;
-    let stats = cost::loki_stats(&spent, render::entries_returned(&answer.value));
+    let stats = cost::loki_stats(&spent, render::entries_returned(&answer.value), 0);
     let body = render::instant(answer, time.to_ms().0, stats);
     Ok(cost::stamped(pieces(&request.headers, JSON, body), &spent))
 }

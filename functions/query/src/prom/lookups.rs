@@ -3,7 +3,7 @@
 use axum::extract::{Path, State as Extract};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use model::{MetricMetadata, Signal};
+use model::{MetricMetadata, Signal, TimeRangeMs};
 use plan::Grid;
 use wire::json_text::strings;
 use wire::prom_api::params::{self, TIME_MAX, TIME_MIN, go_integer, unescape_label_name};
@@ -15,7 +15,7 @@ use crate::State;
 use crate::limits::LOOKUP_MAX;
 use crate::request::ApiRequest;
 use crate::respond::{JSON, whole};
-use crate::source::Lookup;
+use crate::source::{Found, Lookup};
 
 const TRUNCATED: &str = "results truncated due to limit";
 
@@ -28,18 +28,19 @@ fn lookup(state: &State, request: &ApiRequest) -> Result<(Lookup, usize), ApiErr
     Ok((Lookup { tenant: request.tenant.clone(), signal: Signal::Metrics, matcher_sets, range, limit: ask }, limit))
 }
 
-/// Cuts a result to the limit; returns the warning that says so.
-fn truncate<T>(items: &mut Vec<T>, limit: usize) -> Vec<String> {
-    if limit == 0 || items.len() <= limit {
-        return Vec::new();
+/// Cuts a result to the limit, with a warning that says so.
+fn truncate<T>(found: Found<T>, limit: usize) -> Found<T> {
+    let Found { mut items, mut warnings } = found;
+    if limit > 0 && items.len() > limit {
+        items.truncate(limit);
+        warnings.push(TRUNCATED.to_owned());
     }
-    items.truncate(limit);
-    vec![TRUNCATED.to_owned()]
+    Found { items, warnings }
 }
 
-fn names(mut names: Vec<String>, limit: usize) -> Response {
-    let warnings = truncate(&mut names, limit);
-    let body = envelope::noted_answer(|out| strings(out, names.iter().map(String::as_str)), &warnings, &[]);
+fn names(found: Found<String>, limit: usize) -> Response {
+    let Found { items, warnings } = truncate(found, limit);
+    let body = envelope::noted_answer(|out| strings(out, items.iter().map(String::as_str)), &warnings, &[]);
     whole(StatusCode::OK, JSON, body)
 }
 
@@ -49,9 +50,9 @@ pub async fn series(Extract(state): Extract<State>, request: ApiRequest) -> Resu
         return Err(ApiError::bad_data("no match[] parameter provided").into());
     }
     let (lookup, limit) = lookup(&state, &request)?;
-    let mut series = state.looked_up(|source| async move { source.series(lookup).await }).await??;
-    let warnings = truncate(&mut series, limit);
-    Ok(whole(StatusCode::OK, JSON, envelope::noted_answer(|out| envelope::series_list(out, &series), &warnings, &[])))
+    let found = state.looked_up(|source| async move { source.series(lookup).await }).await??;
+    let Found { items, warnings } = truncate(found, limit);
+    Ok(whole(StatusCode::OK, JSON, envelope::noted_answer(|out| envelope::series_list(out, &items), &warnings, &[])))
 }
 
 /// Lists label names.
@@ -88,10 +89,12 @@ pub async fn metadata(Extract(state): Extract<State>, request: ApiRequest) -> Re
     let (metrics, per_metric) = (metrics?, per_metric?);
     let metric = Some(request.form.get("metric").to_owned()).filter(|metric| !metric.is_empty());
     let tenant = request.tenant.clone();
-    let items = state.looked_up(|source| async move { source.metadata(&tenant, metric).await }).await??;
+    let range = state.bounded(TimeRangeMs::new(TIME_MIN, TIME_MAX));
+    let Found { items, warnings } =
+        state.looked_up(|source| async move { source.metadata(&tenant, metric, range).await }).await??;
     let kept = items.chunk_by(|a, b| a.metric == b.metric).take(metrics).flat_map(|family| family.iter().take(per_metric));
     let kept: Vec<MetricMetadata> = kept.cloned().collect();
-    Ok(whole(StatusCode::OK, JSON, envelope::answer(|out| envelope::metadata(out, &kept))))
+    Ok(whole(StatusCode::OK, JSON, envelope::noted_answer(|out| envelope::metadata(out, &kept), &warnings, &[])))
 }
 
 /// Lists the exemplars of the series a query selects. Grafana probes with milliseconds in `start` and `end`: no error.
@@ -109,6 +112,6 @@ pub async fn exemplars(Extract(state): Extract<State>, request: ApiRequest) -> R
     }
     let range = lookup_range(&request, &state)?;
     let lookup = Lookup { tenant: request.tenant.clone(), signal: Signal::Metrics, matcher_sets, range, limit: LOOKUP_MAX };
-    let series = state.looked_up(|source| async move { source.exemplars(lookup).await }).await??;
-    Ok(whole(StatusCode::OK, JSON, envelope::answer(|out| envelope::exemplars(out, &series))))
+    let found = state.looked_up(|source| async move { source.exemplars(lookup).await }).await??;
+    Ok(whole(StatusCode::OK, JSON, envelope::noted_answer(|out| envelope::exemplars(out, &found.items), &found.warnings, &[])))
 }

@@ -7,6 +7,7 @@ use axum::extract::State as Extract;
 use axum::response::Response;
 use http::StatusCode;
 use model::{TenantId, TimestampMs};
+use plan::logical::NodeKind;
 use plan::{EvalOptions, Grid, LogicalPlan};
 use wire::json_text::string;
 use wire::prom_api::{ApiError, RangeParams, envelope, params};
@@ -50,7 +51,7 @@ pub async fn range(Extract(state): Extract<State>, request: ApiRequest) -> Resul
 pub async fn format(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
     let text = query_text(&state, &request)?;
     let expr = promql::parse(text, &state.options.language).map_err(|error| ApiError::parameter("query", error))?;
-    let body = envelope::answer(|out| string(out, &format!("{expr:?}")));
+    let body = envelope::answer(|out| string(out, &promql::prettify(&expr)));
     Ok(whole(StatusCode::OK, JSON, body))
 }
 
@@ -73,7 +74,24 @@ pub(super) fn plan(state: &State, request: &ApiRequest, grid: Grid, instant: boo
     let params = promql::EvalParams { start: TimestampMs(grid.start), end: TimestampMs(grid.end), step_ms, lookback_ms, options };
     let invalid = |error: promql::ParseError| ApiError::parameter("query", error);
     let expr = promql::parse(text, &state.options.language).map_err(invalid)?;
-    promql::lower(text, &expr, &params).map_err(invalid)
+    let plan = promql::lower(text, &expr, &params).map_err(invalid)?;
+    let unfit = if instant { None } else { unfit_for_range(plan.root.kind()) };
+    match unfit {
+        None => Ok(plan),
+        Some(kind) => {
+            let reason = format!("invalid expression type \"{kind}\" for range query, must be Scalar or instant Vector");
+            Err(ApiError::parameter("query", reason))
+        }
+    }
+}
+
+/// Returns the documented name of a type that a range query cannot evaluate.
+fn unfit_for_range(kind: NodeKind) -> Option<&'static str> {
+    match kind {
+        NodeKind::Range => Some("range vector"),
+        NodeKind::Text => Some("string"),
+        NodeKind::Scalar | NodeKind::Vector | NodeKind::Streams => None,
+    }
 }
 
 async fn evaluate(

@@ -38,6 +38,19 @@ impl ErrorType {
         }
     }
 
+    /// Returns the HTTP status the API answers with.
+    pub fn http_status(self) -> u16 {
+        match self {
+            ErrorType::BadData => 400,
+            ErrorType::NotFound => 404,
+            ErrorType::NotAcceptable => 406,
+            ErrorType::Execution => 422,
+            ErrorType::Canceled => 499,
+            ErrorType::Internal | ErrorType::Unavailable => 500,
+            ErrorType::Timeout => 503,
+        }
+    }
+
     /// Returns the type a failure while a query runs has: what is wrong with it is `execution`, not `bad_data`.
     pub fn of_evaluation(kind: ErrorKind) -> ErrorType {
         match kind {

@@ -1,0 +1,137 @@
+//! One listener over both functions' routers, until a signal; then nothing acknowledged is lost.
+//!
+//! ```text
+//! listen ─▶ open stores ─▶ routes + timers ─▶ signal ─▶ no new connections, requests under way finish ─▶ write buffer closes
+//! ```
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use appender::{Group, GroupOptions, WriteBuffer, Writer};
+use axum::Router;
+use axum::routing::get;
+use boot::Host;
+use http::header;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::cli::Options;
+use crate::metrics::{self, Metrics};
+use crate::timers;
+
+/// Stack of each worker: nested queries are evaluated by recursion, within the languages' depth limits.
+pub const STACK_BYTES: usize = 8 << 20;
+/// How long requests under way may take once the process is told to stop.
+const DRAIN_MAX: Duration = Duration::from_secs(30);
+/// How long the write buffer may take to write out what it holds.
+const CLOSE_MAX: Duration = Duration::from_secs(60);
+
+/// Serves until SIGINT or SIGTERM.
+///
+/// # Errors
+/// Where the configuration, the address or the storage cannot be used.
+pub async fn run(options: &Options) -> Result<()> {
+    let config = options.config()?;
+    boot::init_logging(&config);
+    let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listen on {}", config.listen))?;
+    let address = listener.local_addr().context("read the listener's address")?;
+    let host = Host::open(config).await?;
+    let buffer = buffer(&host, options);
+    let metrics = Arc::new(Metrics::new(host.object_counters.clone()));
+    let (stop, stopped) = watch::channel(false);
+    let timer = start_compaction(&host, options, &metrics, &stopped);
+    let app = routes(&host, options, &buffer, &metrics);
+    announce(address, &host);
+
+    let server = axum::serve(listener, app).with_graceful_shutdown(until(stopped.clone()));
+    let mut server = tokio::spawn(server.into_future());
+    let outcome = tokio::select! {
+        () = signal() => Ok(()),
+        ended = &mut server => ended.context("the listener's task failed").and_then(|served| served.context("serve requests")),
+    };
+    tracing::info!("stopping: requests under way finish, buffered writes are written out");
+    stop.send_replace(true);
+    drain(server, buffer, timer).await;
+    tracing::info!("stopped");
+    outcome
+}
+
+fn buffer(host: &Host, options: &Options) -> Arc<dyn WriteBuffer> {
+    let writer = Writer::new(host.objects.clone(), host.manifest.clone(), host.clock.clone(), host.nonces.clone());
+    let linger = Duration::from_millis(options.linger_ms);
+    Arc::new(Group::new(writer, GroupOptions { linger, ..GroupOptions::default() }))
+}
+
+fn start_compaction(
+    host: &Host,
+    options: &Options,
+    metrics: &Arc<Metrics>,
+    stopped: &watch::Receiver<bool>,
+) -> Option<JoinHandle<()>> {
+    let every = options.compact_interval()?;
+    let state = fn_compact::State::new(host);
+    Some(tokio::spawn(timers::compact(state, every, host.clock.clone(), Arc::clone(metrics), stopped.clone())))
+}
+
+fn routes(host: &Host, options: &Options, buffer: &Arc<dyn WriteBuffer>, metrics: &Arc<Metrics>) -> Router {
+    let ingest = fn_ingest::State::new(host, Arc::clone(buffer));
+    let query = fn_query::router(fn_query::State::over(host, options.query()));
+    let (page, ingested) = (Arc::clone(metrics), Arc::clone(&ingest.metrics));
+    let text = move || {
+        let mut text = page.text();
+        ingested.render(&mut text);
+        ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+    };
+    let own = Router::new().route("/metrics", get(async move || text()));
+    let routes = own.merge(fn_ingest::router(ingest)).merge(query).fallback(fn_query::respond::not_found);
+    routes.layer(axum::middleware::from_fn_with_state(Arc::clone(metrics), metrics::count))
+}
+
+/// Says where to point Prometheus, Promtail and Grafana.
+fn announce(address: SocketAddr, host: &Host) {
+    tracing::info!(%address, storage = %host.config.storage, tenant_required = host.config.require_tenant, "lamella {}", env!("CARGO_PKG_VERSION"));
+    let url = format!("http://{address}");
+    eprintln!("  Prometheus, prometheus.yml   remote_write: [{{url: \"{url}/api/v1/write\"}}]");
+    eprintln!("  OpenTelemetry, OTLP/HTTP     {url}/api/v1/otlp/v1/metrics");
+    eprintln!("  Promtail, Alloy, Fluent Bit  {url}/loki/api/v1/push");
+    eprintln!("  Grafana, Prometheus source   {url}");
+    eprintln!("  Grafana, Loki source         {url}");
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // An error means that the sender is gone, and so is the process's reason to run.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+async fn drain(server: JoinHandle<std::io::Result<()>>, buffer: Arc<dyn WriteBuffer>, timer: Option<JoinHandle<()>>) {
+    if !server.is_finished() && tokio::time::timeout(DRAIN_MAX, server).await.is_err() {
+        tracing::warn!("requests were still under way after {} s", DRAIN_MAX.as_secs());
+    }
+    if tokio::time::timeout(CLOSE_MAX, buffer.close()).await.is_err() {
+        tracing::error!("buffered writes were not written out after {} s; none of them was acknowledged", CLOSE_MAX.as_secs());
+    }
+    if let Some(timer) = timer {
+        let _ = timer.await;
+    }
+}
+
+/// Waits for SIGINT or SIGTERM.
+async fn signal() {
+    let interrupted = tokio::signal::ctrl_c();
+    #[cfg(unix)]
+    let terminated = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => signal.recv().await.unwrap_or_default(),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    #[cfg(not(unix))]
+    let terminated = std::future::pending::<()>();
+    tokio::select! {
+        _ = interrupted => {}
+        () = terminated => {}
+    }
+}

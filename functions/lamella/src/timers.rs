@@ -1,0 +1,42 @@
+//! What happens without a request: compaction, every so often.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::Clock;
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::metrics::Metrics;
+
+/// How long a run may go on beginning jobs.
+const RUN_MAX: Duration = Duration::from_secs(600);
+
+/// Compacts until told to stop. A run under way when that happens is dropped: nothing it did is lost or doubled (C1).
+pub async fn compact(
+    state: fn_compact::State,
+    every: Duration,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    loop {
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            _ = ticks.tick() => {}
+        }
+        let deadline = clock.now().plus(RUN_MAX);
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => return,
+            run = fn_compact::run_once(&state, deadline) => {
+                if let Err(error) = &run {
+                    tracing::error!(%error, "compaction run failed");
+                }
+                metrics.compacted(run.as_ref().ok());
+            }
+        }
+    }
+}

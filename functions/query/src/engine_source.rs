@@ -1,0 +1,148 @@
+//! The engine as the handlers' source.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+
+use async_trait::async_trait;
+use engine::{Engine, EngineError, QueryStats};
+use model::{Exemplar, LabelSet, Limits, MetricMetadata, TenantId, TimeRangeMs};
+use plan::value::{Entry, StreamEntries};
+use plan::{LogicalPlan, Node, Value};
+
+use crate::source::{Cost, Evaluated, Found, Labels, Lookup, Source, SourceError};
+
+/// Evaluates on the engine of this process.
+pub struct EngineSource {
+    engine: Engine,
+    limits: Limits,
+}
+
+impl EngineSource {
+    /// Makes the source over an engine; `limits` bound every query.
+    pub fn new(engine: Engine, limits: Limits) -> EngineSource {
+        EngineSource { engine, limits }
+    }
+}
+
+#[async_trait]
+impl Source for EngineSource {
+    async fn evaluate(&self, tenant: &TenantId, plan: LogicalPlan, labels: Labels) -> Result<Evaluated, SourceError> {
+        let newest_first = matches!(&plan.root, Node::Logs(query) if query.newest_first);
+        let evaluated = self.engine.query(tenant, plan, &self.limits).await;
+        let (mut answer, stats) = evaluated.map_err(|error| failed(tenant, &error))?;
+        if let (Labels::Categorized, Value::Streams(streams)) = (labels, &mut answer.value) {
+            *streams = categorized(std::mem::take(streams), newest_first);
+        }
+        Ok(Evaluated { answer, cost: cost(&stats) })
+    }
+
+    async fn series(&self, lookup: Lookup) -> Result<Found<LabelSet>, SourceError> {
+        let Lookup { tenant, signal, matcher_sets, range, limit } = lookup;
+        let found = self.engine.series(&tenant, signal, &matcher_sets, range, Some(limit), &self.limits).await;
+        found.map(Found::from).map_err(|error| failed(&tenant, &error))
+    }
+
+    async fn label_names(&self, lookup: Lookup) -> Result<Found<String>, SourceError> {
+        let Lookup { tenant, signal, matcher_sets, range, limit } = lookup;
+        let found = self.engine.label_names(&tenant, signal, &matcher_sets, range, Some(limit), &self.limits).await;
+        found.map(Found::from).map_err(|error| failed(&tenant, &error))
+    }
+
+    async fn label_values(&self, lookup: Lookup, name: String) -> Result<Found<String>, SourceError> {
+        let Lookup { tenant, signal, matcher_sets, range, limit } = lookup;
+        let found = self.engine.label_values(&tenant, signal, &name, &matcher_sets, range, Some(limit), &self.limits).await;
+        found.map(Found::from).map_err(|error| failed(&tenant, &error))
+    }
+
+    async fn metadata(
+        &self,
+        tenant: &TenantId,
+        metric: Option<String>,
+        range: TimeRangeMs,
+    ) -> Result<Found<MetricMetadata>, SourceError> {
+        let found = self.engine.metadata(tenant, metric.as_deref(), range, None, &self.limits).await;
+        found.map(Found::from).map_err(|error| failed(tenant, &error))
+    }
+
+    async fn exemplars(&self, lookup: Lookup) -> Result<Found<(LabelSet, Vec<Exemplar>)>, SourceError> {
+        let found = self.engine.exemplars(&lookup.tenant, &lookup.matcher_sets, lookup.range, &self.limits).await;
+        let found = found.map_err(|error| failed(&lookup.tenant, &error))?;
+        let by_series = found.items.chunk_by(|a, b| a.0 == b.0);
+        let items = by_series.map(|one| (one[0].0.clone(), one.iter().map(|(_, exemplar)| exemplar.clone()).collect()));
+        Ok(Found { items: items.collect(), warnings: found.warnings })
+    }
+}
+
+impl<T> From<engine::Lookup<T>> for Found<T> {
+    fn from(lookup: engine::Lookup<T>) -> Found<T> {
+        Found { items: lookup.items, warnings: lookup.warnings }
+    }
+}
+
+fn cost(stats: &QueryStats) -> Cost {
+    Cost {
+        requests: stats.requests,
+        record_requests: stats.record_requests,
+        bytes: stats.bytes_read,
+        rows: stats.samples.max(stats.entries),
+        row_bytes: stats.line_bytes,
+        segments: stats.segments_total - stats.segments_pruned.min(stats.segments_total),
+    }
+}
+
+/// Logs what is not the client's doing, once, and tells the client.
+fn failed(tenant: &TenantId, error: &EngineError) -> SourceError {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        message.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    let kind = error.kind();
+    if !matches!(kind, model::ErrorKind::Invalid | model::ErrorKind::Limit) {
+        tracing::warn!(%tenant, error = message, "query failed");
+    }
+    SourceError { kind, message, timed_out: matches!(error, EngineError::Timeout { .. }) }
+}
+
+/// Groups entries by the labels of their stream alone; their metadata and parsed labels stay with each entry.
+fn categorized(streams: Vec<StreamEntries>, newest_first: bool) -> Vec<StreamEntries> {
+    let mut by_stream: BTreeMap<String, StreamEntries> = BTreeMap::new();
+    for StreamEntries { labels, entries } in streams {
+        for entry in entries {
+            let stream = labels.retain(|name| entry.metadata.get(name).is_none() && entry.parsed.get(name).is_none());
+            let group = by_stream.entry(stream.to_string());
+            group.or_insert_with(|| StreamEntries { labels: stream, entries: Vec::new() }).entries.push(entry);
+        }
+    }
+    let sorted = |mut stream: StreamEntries| {
+        let at = |entry: &Entry| if newest_first { -i128::from(entry.timestamp) } else { i128::from(entry.timestamp) };
+        stream.entries.sort_by_key(at);
+        stream
+    };
+    by_stream.into_values().map(sorted).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn categorized_entries_of_a_stream_meet_again() {
+        let entry = |timestamp, metadata: &str| Entry {
+            timestamp,
+            line: Vec::new(),
+            metadata: LabelSet::from_pairs([("t", metadata)]),
+            parsed: LabelSet::empty(),
+        };
+        let labels = |t: &str| LabelSet::from_pairs([("app", "a"), ("t", t)]);
+        let streams = vec![
+            StreamEntries { labels: labels("1"), entries: vec![entry(1, "1"), entry(3, "1")] },
+            StreamEntries { labels: labels("2"), entries: vec![entry(2, "2")] },
+        ];
+        let streams = categorized(streams, false);
+        assert_eq!(streams.len(), 1);
+        assert_eq!(streams[0].labels.to_string(), r#"{app="a"}"#);
+        assert_eq!(streams[0].entries.iter().map(|entry| entry.timestamp).collect::<Vec<_>>(), [1, 2, 3]);
+    }
+}
