@@ -6,10 +6,15 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod annotations;
+pub mod error;
 pub mod functions;
 pub mod logical;
 pub mod pipeline;
+pub mod reference;
 pub mod value;
 
+pub use annotations::Annotations;
+pub use error::EvalError;
 pub use logical::{Dialect, EvalOptions, Grid, LogicalPlan, Node, TimeUnit};
 pub use value::{Answer, Series, StepSeries, StepValues, StreamEntries, Value};

@@ -1,0 +1,380 @@
+//! The reference evaluator: slow, obvious, and what every other evaluation must agree with.
+//!
+//! Owns: evaluation of a whole plan over a [`Source`]; [`apply`], everything above the leaves, for evaluators that bring
+//! their own leaves; [`windows`], the leaves one series at a time.
+//! Does not own: IO, concurrency, text.
+
+mod aggregate;
+mod binary;
+mod call;
+mod collect;
+mod histogram_functions;
+mod info;
+mod logs;
+pub mod windows;
+
+use model::{Matcher, TimeRangeMs, TimeRangeNs, TimestampMs};
+
+use crate::annotations::Annotations;
+use crate::error::EvalError;
+use crate::logical::{Call, EvalOptions, Function, Grid, LogicalPlan, Node, NodeKind, RangeInput, Select};
+use crate::value::{Answer, HistogramSample, Series, StepSeries, StepValues, StreamEntries, Value};
+
+pub use collect::finish;
+
+/// Where the reference evaluator reads from.
+pub trait Source {
+    /// Returns the series with a sample in range, ordered by labels.
+    fn series(&self, matchers: &[Matcher], range: TimeRangeMs) -> Result<Vec<Series>, EvalError>;
+    /// Returns the streams with an entry in range, entries in ascending order.
+    fn streams(&self, matchers: &[Matcher], range: TimeRangeNs) -> Result<Vec<StreamEntries>, EvalError>;
+}
+
+/// Samples held at once, against `samples_max`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Budget {
+    /// Samples held now.
+    pub held: usize,
+    /// Samples loaded so far.
+    pub loaded: u64,
+    /// The bound.
+    pub max: usize,
+}
+
+impl Budget {
+    /// Counts samples as held.
+    pub fn hold(&mut self, samples: usize) -> Result<(), EvalError> {
+        self.held += samples;
+        self.check(0)
+    }
+
+    /// Fails where `more` samples on top of those held are too many.
+    pub fn check(&self, more: usize) -> Result<(), EvalError> {
+        if self.held + more > self.max { Err(EvalError::TooManySamples) } else { Ok(()) }
+    }
+}
+
+/// What evaluation of one node needs besides its children.
+pub struct Context<'a> {
+    /// Steps of this node.
+    pub grid: Grid,
+    /// Steps of the whole query: what `start()`, `end()`, `step()` and `range()` speak of.
+    pub query: Grid,
+    /// Settings.
+    pub options: &'a EvalOptions,
+    /// Warnings and infos so far.
+    pub annotations: &'a mut Annotations,
+    /// Samples so far.
+    pub budget: &'a mut Budget,
+}
+
+impl Context<'_> {
+    /// Returns this context for another grid.
+    fn over(&mut self, grid: Grid) -> Context<'_> {
+        Context { grid, query: self.query, options: self.options, annotations: self.annotations, budget: self.budget }
+    }
+
+    /// Reports whether `grid` is one step: results are then a vector whose order counts.
+    fn single(&self) -> bool {
+        self.grid.len() == 1
+    }
+}
+
+/// Evaluates a plan.
+pub fn evaluate(plan: &LogicalPlan, source: &dyn Source) -> Result<Answer, EvalError> {
+    let mut annotations = Annotations::default();
+    let mut budget = Budget { max: plan.options.samples_max, ..Budget::default() };
+    let mut context =
+        Context { grid: plan.grid, query: plan.grid, options: &plan.options, annotations: &mut annotations, budget: &mut budget };
+    let value = match &plan.root {
+        Node::Range(input) => Value::Ranges(ranges(input, source, &mut context)?),
+        Node::StepInvariant(inner) if matches!(**inner, Node::Range(_)) => {
+            let Node::Range(input) = &**inner else { unreachable!("matched above") };
+            Value::Ranges(ranges(input, source, &mut context)?)
+        }
+        Node::Text(text) => Value::Text(text.clone()),
+        root => {
+            let value = node(root, source, &mut context)?;
+            finish(value, root, &mut context)?
+        }
+    };
+    let (warnings, infos) = annotations.render(&plan.text);
+    Ok(Answer { value, warnings, infos, samples_loaded: budget.loaded })
+}
+
+/// Evaluates a node over the context's grid: first its children, then [`apply`].
+fn node(node_: &Node, source: &dyn Source, context: &mut Context<'_>) -> Result<Value, EvalError> {
+    match node_ {
+        Node::Instant(select) => instant(select, source, context),
+        Node::Call(call) => call_(call, node_, source, context),
+        Node::StepInvariant(inner) => {
+            let grid = Grid { end: context.grid.start, ..context.grid };
+            let value = node(inner, source, &mut context.over(grid))?;
+            apply(node_, vec![value], context)
+        }
+        Node::Aggregate(aggregate) => {
+            let mut children = Vec::new();
+            if let Some(param) = &aggregate.param {
+                children.push(node(param, source, context)?);
+            }
+            children.push(node(&aggregate.input, source, context)?);
+            apply(node_, children, context)
+        }
+        Node::Binary(binary) => {
+            let left = node(&binary.left, source, context)?;
+            let right = node(&binary.right, source, context)?;
+            apply(node_, vec![left, right], context)
+        }
+        Node::Negate(inner, _) => {
+            let value = node(inner, source, context)?;
+            apply(node_, vec![value], context)
+        }
+        Node::LogWindow(window) => logs::window(window, source, context),
+        Node::Logs(query) => logs::query(query, source, context),
+        Node::Literal(_) | Node::Text(_) => apply(node_, Vec::new(), context),
+        Node::Range(_) => Err(EvalError::Unsupported("range vector outside of a function".to_owned())),
+    }
+}
+
+/// Evaluates a node whose children are evaluated already, in the order of its fields (aggregation: parameter, input).
+/// Leaves (selectors, range functions, `info`, log nodes) are not taken; a step-invariant child has one step.
+pub fn apply(node: &Node, children: Vec<Value>, context: &mut Context<'_>) -> Result<Value, EvalError> {
+    let mut children = children.into_iter();
+    let mut next = || children.next().ok_or_else(|| EvalError::Unsupported("a node without its child".to_owned()));
+    match node {
+        Node::Literal(value) => Ok(Value::Scalar(vec![*value; context.grid.len()])),
+        Node::Text(text) => Ok(Value::Text(text.clone())),
+        Node::StepInvariant(_) => repeat(next()?, context),
+        Node::Negate(..) => negate(next()?, context),
+        Node::Binary(binary) => binary::apply(binary, next()?, next()?, context),
+        Node::Aggregate(aggregate) => {
+            let param = if aggregate.param.is_some() { Some(next()?) } else { None };
+            aggregate::apply(aggregate, param, next()?, context)
+        }
+        Node::Call(call) => call::apply(call, children.collect(), context),
+        Node::Instant(_) | Node::Range(_) | Node::LogWindow(_) | Node::Logs(_) => {
+            Err(EvalError::Unsupported("apply of a leaf".to_owned()))
+        }
+    }
+}
+
+fn repeat(value: Value, context: &mut Context<'_>) -> Result<Value, EvalError> {
+    let steps = context.grid.len();
+    Ok(match value {
+        Value::Scalar(values) => Value::Scalar(vec![values.first().copied().unwrap_or(f64::NAN); steps]),
+        Value::Vector(series) => {
+            context.budget.hold(series.len() * steps.saturating_sub(1))?;
+            Value::Vector(
+                series
+                    .into_iter()
+                    .map(|s| {
+                        let histograms = s.values.histograms.first().map_or(Vec::new(), |h| vec![h.clone(); steps]);
+                        StepSeries { values: StepValues { floats: vec![s.values.floats[0]; steps], histograms }, ..s }
+                    })
+                    .collect(),
+            )
+        }
+        other => other,
+    })
+}
+
+fn negate(value: Value, context: &mut Context<'_>) -> Result<Value, EvalError> {
+    match value {
+        Value::Scalar(values) => Ok(Value::Scalar(values.into_iter().map(|v| -v).collect())),
+        Value::Vector(series) => {
+            let negated = series.into_iter().map(|mut s| {
+                s.values.floats.iter_mut().filter(|v| !model::is_stale(**v)).for_each(|v| *v = -*v);
+                s.values.histograms.iter_mut().flatten().for_each(|h| {
+                    crate::functions::histogram::scale(std::sync::Arc::make_mut(h), -1.0);
+                });
+                s
+            });
+            let series = negated.map(|s| collect::drop_name(s, context.options)).collect();
+            let merge = !context.options.delayed_name_removal;
+            Ok(Value::Vector(if merge { collect::merge(series)? } else { series }))
+        }
+        _ => Err(EvalError::Unsupported("negation of this type".to_owned())),
+    }
+}
+
+/// Returns the samples a selector needs over a grid, as `[first, last]` in milliseconds.
+pub fn selected_range(select: &Select, range_ms: Option<i64>, grid: &Grid) -> (i64, i64) {
+    let (first, last) = match select.at {
+        Some(at) => (at.0, at.0),
+        None => (grid.start, grid.at(grid.len().saturating_sub(1))),
+    };
+    let before = windows::look_before(select, range_ms);
+    (first.saturating_sub(select.offset_ms).saturating_sub(before), last.saturating_sub(select.offset_ms).saturating_add(windows::look_after(select)))
+}
+
+fn fetch(select: &Select, range_ms: Option<i64>, source: &dyn Source, grid: &Grid) -> Result<Vec<Series>, EvalError> {
+    if grid.is_empty() {
+        return Ok(Vec::new());
+    }
+    let (first, last) = selected_range(select, range_ms, grid);
+    source.series(&select.matchers, TimeRangeMs::new(TimestampMs(first), TimestampMs(last.saturating_add(1))))
+}
+
+fn instant(select: &Select, source: &dyn Source, context: &mut Context<'_>) -> Result<Value, EvalError> {
+    let mut out = Vec::new();
+    for series in fetch(select, None, source, &context.grid)? {
+        let values = windows::instant(&series, select, &context.grid, context.annotations)?;
+        if values.is_absent() {
+            continue;
+        }
+        context.budget.loaded += collect::size(&values) as u64;
+        context.budget.hold(collect::size(&values))?;
+        out.push(StepSeries { labels: series.labels, drop_name: false, values });
+    }
+    Ok(Value::Vector(out))
+}
+
+fn call_(call: &Call, node_: &Node, source: &dyn Source, context: &mut Context<'_>) -> Result<Value, EvalError> {
+    if matches!(call.function, Function::Timestamp | Function::StartTimestamp)
+        && let Some(select) = selector_of(call.args.first())
+    {
+        let mut out = Vec::new();
+        for series in fetch(select, None, source, &context.grid)? {
+            let values = windows::timestamps(&series, select, &context.grid, call.function, context.options);
+            if !values.is_absent() {
+                context.budget.hold(collect::size(&values))?;
+                out.push(collect::drop_name(StepSeries { labels: series.labels, drop_name: false, values }, context.options));
+            }
+        }
+        return collect::unique(out, context);
+    }
+    if call.function == Function::Info {
+        return info::evaluate(call, source, context);
+    }
+    let is_range = |node: &&Node| node.kind() == NodeKind::Range;
+    let Some(range) = call.args.iter().find(is_range) else {
+        let children = call.args.iter().map(|arg| node(arg, source, context)).collect::<Result<Vec<_>, _>>()?;
+        return apply(node_, children, context);
+    };
+    let input = match range {
+        Node::Range(input) => input,
+        Node::StepInvariant(inner) => match &**inner {
+            Node::Range(input) => input,
+            _ => return Err(EvalError::Unsupported("range vector of this form".to_owned())),
+        },
+        _ => return Err(EvalError::Unsupported("range vector of this form".to_owned())),
+    };
+    windows::check(call.function, input)?;
+    let (series, names_dropped) = input_series(input, source, context)?;
+    let mut args = Vec::new();
+    for arg in call.args.iter().filter(|arg| !is_range(arg)) {
+        match node(arg, source, context)? {
+            Value::Scalar(values) => args.push(values),
+            _ => return Err(EvalError::Unsupported(format!("argument of {}", call.function.as_str()))),
+        }
+    }
+    let held = context.budget.held;
+    let mut out = Vec::new();
+    for (series, dropped) in series.iter().zip(names_dropped) {
+        let grid = context.grid;
+        let values = windows::range(call, series, input, &args, &grid, context.options, context.annotations, context.budget)?;
+        if values.is_absent() {
+            continue;
+        }
+        context.budget.hold(collect::size(&values))?;
+        let keeps = matches!(call.function, Function::LastOverTime | Function::FirstOverTime) && !dropped;
+        let series = StepSeries { labels: series.labels.clone(), drop_name: false, values };
+        out.push(if keeps { series } else { collect::drop_name(series, context.options) });
+    }
+    context.budget.held = held + out.iter().map(|s| collect::size(&s.values)).sum::<usize>();
+    if call.function == Function::AbsentOverTime {
+        return Ok(call::absent_over_time(input, &out, context));
+    }
+    collect::unique(out, context)
+}
+
+fn selector_of(arg: Option<&Node>) -> Option<&Select> {
+    match arg? {
+        Node::Instant(select) => Some(select),
+        Node::StepInvariant(inner) => selector_of(Some(inner)),
+        _ => None,
+    }
+}
+
+/// Series a range input reads, and which of them have lost their name (subqueries).
+fn input_series(input: &RangeInput, source: &dyn Source, context: &mut Context<'_>) -> Result<(Vec<Series>, Vec<bool>), EvalError> {
+    match input {
+        RangeInput::Select { select, range_ms, .. } => {
+            let series = fetch(select, Some(*range_ms), source, &context.grid)?;
+            context.budget.loaded += series.iter().map(|s| (s.values.len() + s.histograms.len()) as u64).sum::<u64>();
+            let dropped = vec![false; series.len()];
+            Ok((series, dropped))
+        }
+        RangeInput::Subquery { node: inner, .. } => {
+            let grid = subquery_grid(input, &context.grid);
+            if grid.is_empty() {
+                return Ok((Vec::new(), Vec::new()));
+            }
+            let value = node(inner, source, &mut context.over(grid))?;
+            let steps = match value {
+                Value::Vector(series) => series,
+                Value::Scalar(floats) => vec![StepSeries {
+                    labels: model::LabelSet::empty(),
+                    drop_name: false,
+                    values: StepValues { floats, histograms: Vec::new() },
+                }],
+                _ => return Err(EvalError::Unsupported("subquery of this type".to_owned())),
+            };
+            let dropped = steps.iter().map(|s| s.drop_name).collect();
+            Ok((steps.into_iter().map(|s| as_samples(s, &grid)).collect(), dropped))
+        }
+    }
+}
+
+/// Returns the steps of a subquery under an outer grid: multiples of its step in `(start - offset - range, end - offset]`.
+pub fn subquery_grid(input: &RangeInput, outer: &Grid) -> Grid {
+    let RangeInput::Subquery { range_ms, step_ms, offset_ms, at, .. } = input else { return *outer };
+    let (first, last) = match at {
+        Some(at) => (at.0, at.0),
+        None => (outer.start, outer.at(outer.len().saturating_sub(1))),
+    };
+    let step = (*step_ms).max(1);
+    let after = first.saturating_sub(*offset_ms).saturating_sub(*range_ms);
+    let start = step.saturating_mul(after.div_euclid(step).saturating_add(1));
+    Grid { start, end: last.saturating_sub(*offset_ms), step, unit: outer.unit }
+}
+
+/// Turns values over a grid into samples, hints of resets forgotten (upstream `evalSubquery`).
+fn as_samples(series: StepSeries, grid: &Grid) -> Series {
+    use model::CounterResetHint::{NotReset, Reset, Unknown};
+    let mut out = Series { labels: series.labels, timestamps: Vec::new(), values: Vec::new(), start_timestamps: Vec::new(), histograms: Vec::new() };
+    for (step, t) in grid.iter().enumerate() {
+        if let Some(Some(h)) = series.values.histograms.get(step) {
+            let mut histogram = std::sync::Arc::clone(h);
+            if matches!(h.counter_reset_hint, Reset | NotReset) {
+                std::sync::Arc::make_mut(&mut histogram).counter_reset_hint = Unknown;
+            }
+            out.histograms.push(HistogramSample { timestamp: t, start_timestamp: 0, histogram });
+        } else if !model::is_stale(series.values.floats[step]) {
+            out.timestamps.push(t);
+            out.values.push(series.values.floats[step]);
+        }
+    }
+    out
+}
+
+/// Root range vectors: raw samples of one window.
+fn ranges(input: &RangeInput, source: &dyn Source, context: &mut Context<'_>) -> Result<Vec<Series>, EvalError> {
+    let (series, dropped) = input_series(input, source, context)?;
+    let mut out = Vec::new();
+    for (series, dropped) in series.into_iter().zip(dropped) {
+        let mut window = windows::raw(&series, input, context.grid.start)?;
+        context.budget.hold(window.values.len() + window.histograms.len())?;
+        if dropped {
+            window.labels = collect::without_name(&window.labels);
+        }
+        if !window.values.is_empty() || !window.histograms.is_empty() {
+            out.push(window);
+        }
+    }
+    out.sort_by(|a, b| a.labels.cmp(&b.labels));
+    if out.windows(2).any(|pair| pair[0].labels == pair[1].labels) {
+        return Err(EvalError::same_labelset());
+    }
+    Ok(out)
+}

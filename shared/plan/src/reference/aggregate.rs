@@ -1,0 +1,328 @@
+//! Aggregations over the series of one step.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use model::{Histogram, LabelSet};
+
+use super::collect::{self, Collector};
+use super::Context;
+use crate::annotations::{invalid_quantile, mismatched_buckets, mixed_schemas, reset_collision};
+use crate::error::EvalError;
+use crate::functions::float::{self, Kahan, Mean};
+use crate::functions::{format, histogram as native, window};
+use crate::logical::{Aggregate, AggregateOp};
+use crate::value::{StepSeries, StepValue, StepValues, Value};
+
+type Groups = Vec<(LabelSet, Vec<usize>)>;
+
+fn groups(aggregate: &Aggregate, input: &[StepSeries]) -> Groups {
+    let mut index: HashMap<LabelSet, usize> = HashMap::new();
+    let mut out: Groups = Vec::new();
+    for (position, series) in input.iter().enumerate() {
+        let labels = aggregate.grouping.labels_of(&series.labels);
+        let at = *index.entry(labels.clone()).or_insert_with(|| {
+            out.push((labels, Vec::new()));
+            out.len() - 1
+        });
+        out[at].1.push(position);
+    }
+    out
+}
+
+pub(super) fn apply(aggregate: &Aggregate, param: Option<Value>, input: Value, context: &mut Context<'_>) -> Result<Value, EvalError> {
+    let Value::Vector(input) = input else {
+        return Err(EvalError::Unsupported(format!("input of {}", aggregate.op.as_str())));
+    };
+    use AggregateOp::*;
+    match aggregate.op {
+        CountValues => return count_values(aggregate, param, &input, context),
+        TopK | BottomK | LimitK | LimitRatio | ApproxTopK => return choose(aggregate, param, input, context),
+        Sort | SortDesc => return Ok(Value::Vector(sorted(aggregate.op, input))),
+        _ => {}
+    }
+    let phi = match param {
+        Some(Value::Scalar(values)) => values,
+        _ => vec![0.0; context.grid.len()],
+    };
+    if aggregate.op == Quantile {
+        check_quantiles(&phi, aggregate, context);
+    }
+    let mut out = Vec::new();
+    for (labels, members) in groups(aggregate, &input) {
+        let mut values = StepValues::absent(context.grid.len());
+        let mut drop_name = false;
+        for (step, phi) in phi.iter().enumerate() {
+            let present: Vec<(usize, StepValue)> = members.iter().filter_map(|i| Some((*i, input[*i].values.get(step)?))).collect();
+            if present.is_empty() {
+                continue;
+            }
+            if let Some(value) = one(aggregate, *phi, &present, &input, context) {
+                drop_name = present.iter().any(|(i, _)| input[*i].drop_name);
+                values.set(step, value);
+            }
+        }
+        if !values.is_absent() {
+            out.push(StepSeries { labels, drop_name, values });
+        }
+    }
+    context.budget.check(out.iter().map(|s| collect::size(&s.values)).sum())?;
+    Ok(Value::Vector(out))
+}
+
+fn check_quantiles(phi: &[f64], aggregate: &Aggregate, context: &mut Context<'_>) {
+    let max = phi.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let min = phi.iter().copied().fold(f64::INFINITY, f64::min);
+    let nan = phi.iter().any(|v| v.is_nan()).then_some(f64::NAN);
+    for q in nan.into_iter().chain((max > 1.0).then_some(max)).chain((min < 0.0).then_some(min)) {
+        context.annotations.warn(invalid_quantile(q), aggregate.param_span);
+    }
+}
+
+fn one(
+    aggregate: &Aggregate,
+    phi: f64,
+    present: &[(usize, StepValue)],
+    input: &[StepSeries],
+    context: &mut Context<'_>,
+) -> Option<StepValue> {
+    use AggregateOp::*;
+    let mut floats: Vec<f64> = Vec::with_capacity(present.len());
+    let mut histograms: Vec<(usize, &Histogram)> = Vec::new();
+    for (index, value) in present {
+        match value {
+            StepValue::Float(v) => floats.push(*v),
+            StepValue::Histogram(h) => histograms.push((*index, h)),
+        }
+    }
+    match aggregate.op {
+        Count => return Some(StepValue::Float(present.len() as f64)),
+        Group => return Some(StepValue::Float(1.0)),
+        Sum | Avg => {
+            if !floats.is_empty() && !histograms.is_empty() {
+                context.annotations.warn("encountered a mix of histograms and floats for aggregation", aggregate.input_span);
+                return None;
+            }
+            if !histograms.is_empty() {
+                return combine(aggregate, &histograms, input, context);
+            }
+        }
+        _ if !histograms.is_empty() => {
+            let text = format!("ignored histogram in {} aggregation", aggregate.op.as_str());
+            context.annotations.info(text, aggregate.input_span);
+            if floats.is_empty() {
+                return None;
+            }
+        }
+        _ => {}
+    }
+    Some(StepValue::Float(match aggregate.op {
+        Sum => {
+            let mut acc = Kahan { sum: floats[0], c: 0.0 };
+            floats[1..].iter().for_each(|v| acc.add(*v));
+            acc.total()
+        }
+        Avg => {
+            let mut mean = Mean::new(floats[0]);
+            floats[1..].iter().for_each(|v| mean.add(*v));
+            mean.value()
+        }
+        Min => floats.iter().copied().reduce(|a, b| if a > b || a.is_nan() { b } else { a })?,
+        Max => floats.iter().copied().reduce(|a, b| if a < b || a.is_nan() { b } else { a })?,
+        Quantile => float::quantile(phi, &mut floats),
+        Stdvar => variance(&floats),
+        Stddev => variance(&floats).sqrt(),
+        _ => return None,
+    }))
+}
+
+fn variance(floats: &[f64]) -> f64 {
+    let mut sum = if floats[0].is_finite() { 0.0 } else { f64::NAN };
+    let (mut mean, mut count) = (floats[0], 1.0);
+    for v in &floats[1..] {
+        count += 1.0;
+        let delta = v - mean;
+        mean += delta / count;
+        sum += delta * (v - mean);
+    }
+    sum / count
+}
+
+fn combine(aggregate: &Aggregate, histograms: &[(usize, &Histogram)], input: &[StepSeries], context: &mut Context<'_>) -> Option<StepValue> {
+    let plain: Vec<&Histogram> = histograms.iter().map(|(_, h)| *h).collect();
+    match window::combine(&plain, aggregate.op == AggregateOp::Avg) {
+        Ok((histogram, collision, reconciled)) => {
+            if reconciled {
+                context.annotations.info(mismatched_buckets("aggregation"), aggregate.input_span);
+            }
+            if collision {
+                context.annotations.warn(reset_collision("aggregation"), aggregate.input_span);
+            }
+            Some(StepValue::Histogram(Arc::new(histogram)))
+        }
+        Err(native::IncompatibleSchema) => {
+            let custom = plain[0].uses_custom_buckets();
+            let odd = histograms.iter().find(|(_, h)| h.uses_custom_buckets() != custom)?;
+            let name = input[odd.0].labels.metric_name().unwrap_or("");
+            context.annotations.warn(mixed_schemas(name), aggregate.input_span);
+            None
+        }
+    }
+}
+
+fn sorted(op: AggregateOp, mut input: Vec<StepSeries>) -> Vec<StepSeries> {
+    input.sort_by(|a, b| {
+        let (x, y) = (a.values.floats.first().copied().unwrap_or(0.0), b.values.floats.first().copied().unwrap_or(0.0));
+        let order = x.is_nan().cmp(&y.is_nan());
+        let by_value = x.partial_cmp(&y).unwrap_or(std::cmp::Ordering::Equal);
+        order.then(if op == AggregateOp::SortDesc { by_value.reverse() } else { by_value })
+    });
+    input
+}
+
+fn count_values(aggregate: &Aggregate, param: Option<Value>, input: &[StepSeries], context: &mut Context<'_>) -> Result<Value, EvalError> {
+    let Some(Value::Text(label)) = param else { return Err(EvalError::Unsupported("parameter of count_values".to_owned())) };
+    if label.is_empty() {
+        return Err(EvalError::Execution("invalid label name \"\"".to_owned()));
+    }
+    let mut grouping = aggregate.grouping.clone();
+    if !grouping.without {
+        grouping.labels.push(label.clone());
+    }
+    let mut out = Collector::new(context);
+    for step in 0..context.grid.len() {
+        let mut index: HashMap<LabelSet, usize> = HashMap::new();
+        let mut counts: Vec<(LabelSet, f64)> = Vec::new();
+        for series in input {
+            let text = match series.values.get(step) {
+                Some(StepValue::Float(v)) => format::plain(v),
+                Some(StepValue::Histogram(h)) => native::text(&h),
+                None => continue,
+            };
+            let mut builder = series.labels.to_builder();
+            builder.set(&label, &text);
+            let labels = grouping.labels_of(&builder.build());
+            let at = *index.entry(labels.clone()).or_insert_with(|| {
+                counts.push((labels, 0.0));
+                counts.len() - 1
+            });
+            counts[at].1 += 1.0;
+        }
+        for (labels, count) in counts {
+            out.push(step, labels, false, StepValue::Float(count))?;
+        }
+    }
+    out.done(context)
+}
+
+/// `topk`, `bottomk`, `limitk`, `limit_ratio`: some of the input series per group and step.
+fn choose(aggregate: &Aggregate, param: Option<Value>, input: Vec<StepSeries>, context: &mut Context<'_>) -> Result<Value, EvalError> {
+    use AggregateOp::*;
+    let Some(Value::Scalar(params)) = param else {
+        return Err(EvalError::Unsupported(format!("parameter of {}", aggregate.op.as_str())));
+    };
+    if !check_params(aggregate, &params, context)? {
+        return Ok(Value::Vector(Vec::new()));
+    }
+    let mut chosen: Vec<StepSeries> = input
+        .iter()
+        .map(|s| StepSeries { labels: s.labels.clone(), drop_name: s.drop_name, values: StepValues::absent(s.values.len()) })
+        .collect();
+    let mut order = Vec::new();
+    for (_, members) in groups(aggregate, &input) {
+        for (step, param) in params.iter().enumerate() {
+            let mut present: Vec<usize> = members.iter().copied().filter(|i| input[*i].values.get(step).is_some()).collect();
+            if matches!(aggregate.op, TopK | BottomK | ApproxTopK) && *param >= 1.0 {
+                let before = present.len();
+                present.retain(|i| matches!(input[*i].values.get(step), Some(StepValue::Float(_))));
+                if present.len() < before {
+                    let text = format!("ignored histogram in {} aggregation", aggregate.op.as_str());
+                    context.annotations.info(text, aggregate.span);
+                }
+            }
+            for index in picked(aggregate.op, *param, present, &input, step) {
+                if let Some(value) = input[index].values.get(step) {
+                    chosen[index].values.set(step, value);
+                }
+                if step == 0 {
+                    order.push(index);
+                }
+            }
+        }
+    }
+    let mut out: Vec<StepSeries> = Vec::new();
+    if context.single() {
+        let mut slots: Vec<Option<StepSeries>> = chosen.into_iter().map(Some).collect();
+        out.extend(order.into_iter().filter_map(|i| slots[i].take()));
+    } else {
+        out.extend(chosen.into_iter().filter(|s| !s.values.is_absent()));
+    }
+    Ok(Value::Vector(out))
+}
+
+fn check_params(aggregate: &Aggregate, params: &[f64], context: &mut Context<'_>) -> Result<bool, EvalError> {
+    use crate::functions::format::general;
+    let max = params.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let min = params.iter().copied().fold(f64::INFINITY, f64::min);
+    let nan = params.iter().any(|v| v.is_nan());
+    let fail = |text: String| Err(EvalError::Execution(text));
+    if aggregate.op == AggregateOp::LimitRatio {
+        if max == 0.0 && min == 0.0 {
+            return Ok(false);
+        }
+        if nan {
+            return fail("Ratio value is NaN".to_owned());
+        }
+        let cap = |v: f64, to: f64| format!("ratio value should be between -1 and 1, got {}, capping to {to}", general(v));
+        if max > 1.0 {
+            context.annotations.warn(cap(max, 1.0), aggregate.param_span);
+        }
+        if min < -1.0 {
+            context.annotations.warn(cap(min, -1.0), aggregate.param_span);
+        }
+        return Ok(true);
+    }
+    if max < 1.0 && !(nan && max == f64::NEG_INFINITY) {
+        return Ok(false);
+    }
+    if nan {
+        return fail("Parameter value is NaN".to_owned());
+    }
+    if min <= i64::MIN as f64 {
+        return fail(format!("Scalar value {} underflows int64", general(min)));
+    }
+    if max >= i64::MAX as f64 {
+        return fail(format!("Scalar value {} overflows int64", general(max)));
+    }
+    Ok(true)
+}
+
+fn picked(op: AggregateOp, param: f64, mut present: Vec<usize>, input: &[StepSeries], step: usize) -> Vec<usize> {
+    if op == AggregateOp::LimitRatio {
+        let ratio = param.clamp(-1.0, 1.0);
+        present.retain(|i| {
+            let offset = sample_offset(&input[*i].labels);
+            (ratio > 0.0 && offset < ratio) || (ratio < 0.0 && offset >= 1.0 + ratio)
+        });
+        return present;
+    }
+    let k = if param < 1.0 { 0 } else { param as usize };
+    if op != AggregateOp::LimitK {
+        let value = |i: usize| input[i].values.floats[step];
+        present.sort_by(|a, b| {
+            let (a, b) = (value(*a), value(*b));
+            let by_value = if op == AggregateOp::BottomK { a.partial_cmp(&b) } else { b.partial_cmp(&a) };
+            a.is_nan().cmp(&b.is_nan()).then(by_value.unwrap_or(std::cmp::Ordering::Equal))
+        });
+    }
+    present.truncate(k);
+    present
+}
+
+/// A fixed number in `[0, 1)` per label set. Prometheus's own depends on its build; ours is FNV-1a with a final mix.
+fn sample_offset(labels: &LabelSet) -> f64 {
+    let mut hash = labels.encoded().iter().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    ((hash ^ (hash >> 33)) >> 11) as f64 / (1u64 << 53) as f64
+}

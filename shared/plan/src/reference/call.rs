@@ -1,0 +1,406 @@
+//! Functions of instant vectors and scalars.
+
+use model::{LabelSet, Matcher};
+
+use super::collect::{self, Collector};
+use super::{Context, histogram_functions, selector_of};
+use crate::error::EvalError;
+use crate::functions::{float, histogram as native, time};
+use crate::logical::{Call, Function, Grid, RangeInput, TimeUnit};
+use crate::value::{StepSeries, StepValue, StepValues, Value};
+
+fn scalar(value: Option<&Value>, call: &Call) -> Result<Vec<f64>, EvalError> {
+    match value {
+        Some(Value::Scalar(values)) => Ok(values.clone()),
+        _ => Err(EvalError::Unsupported(format!("argument of {}", call.function.as_str()))),
+    }
+}
+
+fn vector(value: Option<&mut Value>, call: &Call) -> Result<Vec<StepSeries>, EvalError> {
+    match value {
+        Some(Value::Vector(series)) => Ok(std::mem::take(series)),
+        _ => Err(EvalError::Unsupported(format!("argument of {}", call.function.as_str()))),
+    }
+}
+
+fn text(value: Option<&Value>, call: &Call) -> Result<String, EvalError> {
+    match value {
+        Some(Value::Text(text)) => Ok(text.clone()),
+        _ => Err(EvalError::Unsupported(format!("argument of {}", call.function.as_str()))),
+    }
+}
+
+fn seconds(grid: &Grid, t: i64) -> f64 {
+    match grid.unit {
+        TimeUnit::Milliseconds => t as f64 / 1000.0,
+        TimeUnit::Nanoseconds => t as f64 / 1e9,
+    }
+}
+
+pub(super) fn apply(call: &Call, mut args: Vec<Value>, context: &mut Context<'_>) -> Result<Value, EvalError> {
+    use Function::*;
+    let grid = context.grid;
+    let query = context.query;
+    let constant = |value: f64| Ok(Value::Scalar(vec![value; grid.len()]));
+    match call.function {
+        Time => Ok(Value::Scalar(grid.iter().map(|t| seconds(&grid, t)).collect())),
+        Pi => constant(std::f64::consts::PI),
+        Start => constant(seconds(&query, query.start)),
+        End => constant(seconds(&query, query.end)),
+        Range => constant(seconds(&query, query.end - query.start)),
+        Step => constant(if context.options.instant || query.start == query.end { 0.0 } else { seconds(&query, query.step) }),
+        MaxOf | MinOf => {
+            let (a, b) = (scalar(args.first(), call)?, scalar(args.get(1), call)?);
+            let f = if call.function == MaxOf { float::go_max } else { float::go_min };
+            Ok(Value::Scalar(a.into_iter().zip(b).map(|(a, b)| f(a, b)).collect()))
+        }
+        Scalar => {
+            let input = vector(args.first_mut(), call)?;
+            Ok(Value::Scalar((0..grid.len()).map(|step| only(&input, step)).collect()))
+        }
+        Vector => {
+            let floats = scalar(args.first(), call)?;
+            let values = StepValues { floats, histograms: Vec::new() };
+            Ok(Value::Vector(vec![StepSeries { labels: LabelSet::empty(), drop_name: false, values }]))
+        }
+        Absent => {
+            let input = vector(args.first_mut(), call)?;
+            let matchers = selector_of(call.args.first()).map_or(&[][..], |select| &select.matchers);
+            Ok(absent(matchers, &input, false, context))
+        }
+        HistogramQuantile | HistogramQuantiles | HistogramFraction => histogram_functions::apply(call, args, context),
+        LabelReplace | LabelJoin => relabel(call, args),
+        Sort | SortDesc | SortByLabel | SortByLabelDesc => sort(call, args, context),
+        Clamp | ClampMin | ClampMax => clamp(call, args, context),
+        Round => {
+            let nearest = if args.len() > 1 { scalar(args.get(1), call)? } else { vec![1.0; grid.len()] };
+            let input = vector(args.first_mut(), call)?;
+            floats(input, context, |step, v| {
+                let inverse = 1.0 / nearest[step];
+                (v * inverse + 0.5).floor() / inverse
+            })
+        }
+        HistogramCount | HistogramSum | HistogramAvg | HistogramStddev | HistogramStdvar => {
+            let input = vector(args.first_mut(), call)?;
+            histograms(input, call.function, context)
+        }
+        Timestamp => {
+            let input = vector(args.first_mut(), call)?;
+            let mapped = input.into_iter().map(|mut s| {
+                for (step, t) in grid.iter().enumerate() {
+                    if s.values.get(step).is_some() {
+                        s.values.floats[step] = seconds(&grid, t);
+                    }
+                }
+                s.values.histograms = Vec::new();
+                s
+            });
+            finish(mapped.collect(), context)
+        }
+        StartTimestamp => Ok(Value::Vector(Vec::new())),
+        Year | Month | DayOfMonth | DayOfWeek | DayOfYear | DaysInMonth | Hour | Minute => {
+            if args.is_empty() {
+                let floats = grid.iter().map(|t| time::date(call.function, (seconds(&grid, t)).trunc() as i64).unwrap_or(f64::NAN));
+                let values = StepValues { floats: floats.collect(), histograms: Vec::new() };
+                return Ok(Value::Vector(vec![StepSeries { labels: LabelSet::empty(), drop_name: false, values }]));
+            }
+            let input = vector(args.first_mut(), call)?;
+            // Go converts NaN and what does not fit to the least integer.
+            let whole = |v: f64| if v.is_nan() || v.abs() >= 9.3e18 { i64::MIN } else { v as i64 };
+            floats(input, context, |_, v| time::date(call.function, whole(v)).unwrap_or(f64::NAN))
+        }
+        _ => {
+            let Some(f) = math(call.function) else {
+                return Err(EvalError::Unsupported(format!("function {}", call.function.as_str())));
+            };
+            let input = vector(args.first_mut(), call)?;
+            floats(input, context, |_, v| f(v))
+        }
+    }
+}
+
+fn math(function: Function) -> Option<fn(f64) -> f64> {
+    use Function::*;
+    Some(match function {
+        Abs => f64::abs,
+        Ceil => f64::ceil,
+        Floor => f64::floor,
+        Exp => f64::exp,
+        Sqrt => f64::sqrt,
+        Ln => f64::ln,
+        Log2 => f64::log2,
+        Log10 => f64::log10,
+        Sin => f64::sin,
+        Cos => f64::cos,
+        Tan => f64::tan,
+        Asin => f64::asin,
+        Acos => f64::acos,
+        Atan => f64::atan,
+        Sinh => f64::sinh,
+        Cosh => f64::cosh,
+        Tanh => f64::tanh,
+        Asinh => f64::asinh,
+        Acosh => f64::acosh,
+        Atanh => f64::atanh,
+        Rad => |v| v * std::f64::consts::PI / 180.0,
+        Deg => |v| v * 180.0 / std::f64::consts::PI,
+        Sgn => |v| {
+            if v < 0.0 {
+                -1.0
+            } else if v > 0.0 {
+                1.0
+            } else {
+                v
+            }
+        },
+        _ => return None,
+    })
+}
+
+fn only(input: &[StepSeries], step: usize) -> f64 {
+    let mut found = input.iter().filter_map(|s| match s.values.get(step) {
+        Some(StepValue::Float(v)) => Some(v),
+        _ => None,
+    });
+    match (found.next(), found.next()) {
+        (Some(value), None) => value,
+        _ => f64::NAN,
+    }
+}
+
+fn finish(series: Vec<StepSeries>, context: &mut Context<'_>) -> Result<Value, EvalError> {
+    let series = series.into_iter().filter(|s| !s.values.is_absent()).map(|s| collect::drop_name(s, context.options)).collect();
+    if context.options.delayed_name_removal {
+        return Ok(Value::Vector(series));
+    }
+    if context.single() { collect::unique(series, context) } else { Ok(Value::Vector(collect::merge(series)?)) }
+}
+
+/// Maps floats; histograms go.
+fn floats(input: Vec<StepSeries>, context: &mut Context<'_>, f: impl Fn(usize, f64) -> f64) -> Result<Value, EvalError> {
+    let mapped = input.into_iter().map(|mut s| {
+        let histograms = std::mem::take(&mut s.values.histograms);
+        for (step, v) in s.values.floats.iter_mut().enumerate() {
+            if !model::is_stale(*v) && !matches!(histograms.get(step), Some(Some(_))) {
+                *v = f(step, *v);
+            }
+        }
+        s
+    });
+    finish(mapped.collect(), context)
+}
+
+fn histograms(input: Vec<StepSeries>, function: Function, context: &mut Context<'_>) -> Result<Value, EvalError> {
+    let mapped = input.into_iter().map(|mut s| {
+        let histograms = std::mem::take(&mut s.values.histograms);
+        s.values = StepValues::absent(s.values.len());
+        for (step, h) in histograms.into_iter().enumerate() {
+            let Some(h) = h else { continue };
+            s.values.floats[step] = match function {
+                Function::HistogramCount => h.count,
+                Function::HistogramSum => h.sum,
+                Function::HistogramAvg => h.sum / h.count,
+                Function::HistogramStdvar => native::variance(&h),
+                _ => native::variance(&h).sqrt(),
+            };
+        }
+        s
+    });
+    finish(mapped.collect(), context)
+}
+
+fn clamp(call: &Call, mut args: Vec<Value>, context: &mut Context<'_>) -> Result<Value, EvalError> {
+    let steps = context.grid.len();
+    let (low, high) = match call.function {
+        Function::Clamp => (scalar(args.get(1), call)?, scalar(args.get(2), call)?),
+        Function::ClampMax => (vec![f64::NEG_INFINITY; steps], scalar(args.get(1), call)?),
+        _ => (scalar(args.get(1), call)?, vec![f64::INFINITY; steps]),
+    };
+    let input = vector(args.first_mut(), call)?;
+    floats(input, context, |step, v| {
+        if high[step] < low[step] { model::STALE_NAN } else { float::go_max(low[step], float::go_min(high[step], v)) }
+    })
+}
+
+/// Labels that equality matchers determine, none where a label is matched twice.
+fn absent_labels(matchers: &[Matcher]) -> LabelSet {
+    let mut builder = LabelSet::empty().to_builder();
+    let mut seen = std::collections::HashSet::new();
+    for matcher in matchers.iter().filter(|m| m.name() != "__name__") {
+        if matcher.op() == model::MatchOp::Equal && seen.insert(matcher.name()) {
+            builder.set(matcher.name(), matcher.value());
+        } else {
+            builder.remove(matcher.name());
+        }
+    }
+    builder.build()
+}
+
+fn absent(matchers: &[Matcher], input: &[StepSeries], drop_name: bool, context: &Context<'_>) -> Value {
+    let mut values = StepValues::absent(context.grid.len());
+    for step in 0..context.grid.len() {
+        if !input.iter().any(|s| s.values.get(step).is_some()) {
+            values.floats[step] = 1.0;
+        }
+    }
+    let labels = absent_labels(matchers);
+    Value::Vector(if values.is_absent() { Vec::new() } else { vec![StepSeries { labels, drop_name, values }] })
+}
+
+/// Turns "is there something in the window" of every series into `absent_over_time`.
+pub(super) fn absent_over_time(input: &RangeInput, present: &[StepSeries], context: &Context<'_>) -> Value {
+    let matchers = match input {
+        RangeInput::Select { select, .. } => &select.matchers[..],
+        RangeInput::Subquery { .. } => &[],
+    };
+    absent(matchers, present, true, context)
+}
+
+fn relabel(call: &Call, mut args: Vec<Value>) -> Result<Value, EvalError> {
+    let name = call.function.as_str();
+    let invalid = |what: &str, value: &str| EvalError::Execution(format!("invalid {what} in {name}(): {value}"));
+    let dst = text(args.get(1), call)?;
+    let replaced: Vec<Option<LabelSet>>;
+    let series = vector(args.first_mut(), call)?;
+    if call.function == Function::LabelReplace {
+        let (replacement, src, pattern) = (text(args.get(2), call)?, text(args.get(3), call)?, text(args.get(4), call)?);
+        let regex = model::re2::compile_anchored(&pattern).map_err(|_| invalid("regular expression", &pattern))?;
+        if dst.is_empty() {
+            return Err(invalid("destination label name", &dst));
+        }
+        replaced = series
+            .iter()
+            .map(|s| {
+                let captures = regex.captures(s.labels.get(&src).unwrap_or(""))?;
+                let mut builder = s.labels.to_builder();
+                builder.set(&dst, &expand(&replacement, &captures));
+                Some(builder.build())
+            })
+            .collect();
+    } else {
+        let separator = text(args.get(2), call)?;
+        let sources = (3..args.len()).map(|i| text(args.get(i), call)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(empty) = sources.iter().find(|s| s.is_empty()) {
+            return Err(invalid("source label name", empty));
+        }
+        if dst.is_empty() {
+            return Err(invalid("destination label name", &dst));
+        }
+        replaced = series
+            .iter()
+            .map(|s| {
+                let values: Vec<&str> = sources.iter().map(|src| s.labels.get(src).unwrap_or("")).collect();
+                let mut builder = s.labels.to_builder();
+                builder.set(&dst, &values.join(&separator));
+                Some(builder.build())
+            })
+            .collect();
+    }
+    let out = series.into_iter().zip(replaced).map(|(s, labels)| match labels {
+        Some(labels) => StepSeries { labels, drop_name: s.drop_name && dst != "__name__", values: s.values },
+        None => s,
+    });
+    Ok(Value::Vector(collect::merge(out.collect())?))
+}
+
+/// Go's `Regexp.Expand`: `$name`, `${name}`, `$1`, `$$`; unknown groups are empty.
+fn expand(template: &str, captures: &regex::Captures<'_>) -> String {
+    let mut out = String::new();
+    let mut rest = template;
+    while let Some(at) = rest.find('$') {
+        out.push_str(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(after) = rest.strip_prefix('$') {
+            out.push('$');
+            rest = after;
+            continue;
+        }
+        let braced = rest.strip_prefix('{').and_then(|inner| inner.split_once('}'));
+        let (name, after) = match braced {
+            Some((name, after)) if !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_') => (name, after),
+            _ => {
+                let end = rest.find(|c: char| !(c.is_alphanumeric() || c == '_')).unwrap_or(rest.len());
+                rest.split_at(end)
+            }
+        };
+        if name.is_empty() {
+            out.push('$');
+            continue;
+        }
+        let group = if name.bytes().all(|b| b.is_ascii_digit()) && (name.len() == 1 || !name.starts_with('0')) {
+            name.parse().ok().and_then(|index: usize| captures.get(index))
+        } else {
+            captures.name(name)
+        };
+        out.push_str(group.map_or("", |m| m.as_str()));
+        rest = after;
+    }
+    out.push_str(rest);
+    out
+}
+
+fn sort(call: &Call, mut args: Vec<Value>, context: &mut Context<'_>) -> Result<Value, EvalError> {
+    use std::cmp::Ordering;
+    let mut series = vector(args.first_mut(), call)?;
+    if !context.single() {
+        context.annotations.warn("sort is ineffective for range queries since results are always ordered by labels", call.span);
+    }
+    let labels: Vec<String> = (1..args.len()).map(|i| text(args.get(i), call)).collect::<Result<_, _>>()?;
+    let descending = matches!(call.function, Function::SortDesc | Function::SortByLabelDesc);
+    if matches!(call.function, Function::Sort | Function::SortDesc) {
+        series.iter_mut().for_each(|s| s.values.histograms = Vec::new());
+        series.retain(|s| !s.values.is_absent());
+        if context.single() {
+            series.sort_by(|a, b| {
+                let (a, b) = (a.values.floats[0], b.values.floats[0]);
+                match (a.is_nan(), b.is_nan()) {
+                    (true, true) => Ordering::Equal,
+                    (true, false) => Ordering::Greater,
+                    (false, true) => Ordering::Less,
+                    _ if descending => b.partial_cmp(&a).unwrap_or(Ordering::Equal),
+                    _ => a.partial_cmp(&b).unwrap_or(Ordering::Equal),
+                }
+            });
+        }
+    } else {
+        series.sort_by(|a, b| {
+            let by_label = |label: &String| natural(a.labels.get(label).unwrap_or(""), b.labels.get(label).unwrap_or(""));
+            let order = labels.iter().map(by_label).find(|o| o.is_ne()).unwrap_or_else(|| a.labels.cmp(&b.labels));
+            if descending { order.reverse() } else { order }
+        });
+    }
+    Ok(Value::Vector(series))
+}
+
+/// Natural order: runs of digits compare as numbers.
+pub(super) fn natural(a: &str, b: &str) -> std::cmp::Ordering {
+    let chunks = |text: &str| {
+        let mut out: Vec<(bool, String)> = Vec::new();
+        for c in text.chars() {
+            let digit = c.is_ascii_digit();
+            match out.last_mut() {
+                Some((d, chunk)) if *d == digit => chunk.push(c),
+                _ => out.push((digit, c.to_string())),
+            }
+        }
+        out
+    };
+    let (a_chunks, b_chunks) = (chunks(a), chunks(b));
+    for (x, y) in a_chunks.iter().zip(&b_chunks) {
+        let order = if x.0 && y.0 {
+            let (p, q) = (x.1.trim_start_matches('0'), y.1.trim_start_matches('0'));
+            p.len().cmp(&q.len()).then_with(|| p.cmp(q)).then_with(|| x.1.len().cmp(&y.1.len()))
+        } else {
+            x.1.cmp(&y.1)
+        };
+        if order.is_ne() {
+            return order;
+        }
+    }
+    a_chunks.len().cmp(&b_chunks.len()).then_with(|| a.cmp(b))
+}
+
+#[allow(dead_code)]
+fn collector(context: &Context<'_>) -> Collector {
+    Collector::new(context)
+}

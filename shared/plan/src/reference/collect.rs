@@ -1,0 +1,145 @@
+//! Gathers step values into series, and what happens to label sets that meet.
+
+use std::collections::HashMap;
+
+use model::{LabelSet, is_stale};
+
+use super::Context;
+use crate::error::EvalError;
+use crate::functions::histogram::sample_size;
+use crate::logical::{AggregateOp, EvalOptions, Function, Node};
+use crate::value::{StepSeries, StepValue, StepValues, Value};
+
+/// Output of a node that works step by step.
+pub(super) struct Collector {
+    steps: usize,
+    strict: bool,
+    index: HashMap<LabelSet, usize>,
+    series: Vec<StepSeries>,
+}
+
+impl Collector {
+    pub(super) fn new(context: &Context<'_>) -> Collector {
+        let strict = !(context.single() && context.options.delayed_name_removal);
+        Collector { steps: context.grid.len(), strict, index: HashMap::new(), series: Vec::new() }
+    }
+
+    /// Adds a value; a label set that has one at this step already is an error, or another series where names go later.
+    pub(super) fn push(&mut self, step: usize, labels: LabelSet, drop_name: bool, value: StepValue) -> Result<(), EvalError> {
+        let index = match self.index.get(&labels) {
+            Some(index) if self.series[*index].values.get(step).is_some() => {
+                if self.strict {
+                    return Err(EvalError::same_labelset());
+                }
+                self.add(labels, drop_name)
+            }
+            Some(index) => *index,
+            None => {
+                let index = self.add(labels.clone(), drop_name);
+                self.index.insert(labels, index);
+                index
+            }
+        };
+        self.series[index].values.set(step, value);
+        Ok(())
+    }
+
+    fn add(&mut self, labels: LabelSet, drop_name: bool) -> usize {
+        self.series.push(StepSeries { labels, drop_name, values: StepValues::absent(self.steps) });
+        self.series.len() - 1
+    }
+
+    pub(super) fn done(self, context: &mut Context<'_>) -> Result<Value, EvalError> {
+        context.budget.check(self.series.iter().map(|s| size(&s.values)).sum())?;
+        Ok(Value::Vector(self.series))
+    }
+}
+
+/// Samples in values, as `samples_max` counts.
+pub(super) fn size(values: &StepValues) -> usize {
+    values.floats.iter().filter(|v| !is_stale(**v)).count()
+        + values.histograms.iter().flatten().map(|h| sample_size(h)).sum::<usize>()
+}
+
+/// Labels without `__name__`, `__type__`, `__unit__`.
+pub(super) fn without_name(labels: &LabelSet) -> LabelSet {
+    labels.retain(|name| !matches!(name, "__name__" | "__type__" | "__unit__"))
+}
+
+/// Drops the name, or notes that it goes at the end.
+pub(super) fn drop_name(series: StepSeries, options: &EvalOptions) -> StepSeries {
+    let labels = if options.delayed_name_removal { series.labels } else { without_name(&series.labels) };
+    StepSeries { labels, drop_name: true, values: series.values }
+}
+
+/// Merges series with equal labels that have no step in common.
+pub(super) fn merge(series: Vec<StepSeries>) -> Result<Vec<StepSeries>, EvalError> {
+    let mut index: HashMap<LabelSet, usize> = HashMap::new();
+    let mut out: Vec<StepSeries> = Vec::with_capacity(series.len());
+    for next in series {
+        let Some(at) = index.get(&next.labels) else {
+            index.insert(next.labels.clone(), out.len());
+            out.push(next);
+            continue;
+        };
+        let into = &mut out[*at];
+        for step in 0..next.values.len() {
+            let Some(value) = next.values.get(step) else { continue };
+            let held = into.values.get(step);
+            // Upstream compares floats with floats and histograms with histograms.
+            if held.is_some() {
+                return Err(EvalError::same_labelset());
+            }
+            into.values.set(step, value);
+        }
+    }
+    Ok(out)
+}
+
+/// Fails where labels occur twice, unless names are dropped later.
+pub(super) fn unique(series: Vec<StepSeries>, context: &Context<'_>) -> Result<Value, EvalError> {
+    if !context.options.delayed_name_removal {
+        let mut seen = std::collections::HashSet::new();
+        if !series.iter().all(|s| seen.insert(&s.labels)) {
+            return Err(EvalError::same_labelset());
+        }
+    }
+    Ok(Value::Vector(series))
+}
+
+/// Finishes a root value: names go, equal label sets merge or fail, series are sorted by labels unless their order is the answer.
+pub fn finish(value: Value, root: &Node, context: &mut Context<'_>) -> Result<Value, EvalError> {
+    let Value::Vector(mut series) = value else { return Ok(value) };
+    if context.options.delayed_name_removal {
+        series.iter_mut().filter(|s| s.drop_name).for_each(|s| s.labels = without_name(&s.labels));
+        series = merge(series)?;
+    }
+    series.retain(|s| !s.values.is_absent());
+    if !context.options.instant || !ordered(root) {
+        series.sort_by(|a, b| a.labels.cmp(&b.labels));
+    }
+    if series.windows(2).any(|pair| pair[0].labels == pair[1].labels) {
+        return Err(EvalError::same_labelset());
+    }
+    Ok(Value::Vector(series))
+}
+
+fn ordered(node: &Node) -> bool {
+    match node {
+        Node::StepInvariant(inner) | Node::Negate(inner, _) => ordered(inner),
+        Node::Call(call) => {
+            use Function::{LabelJoin, LabelReplace, Sort, SortByLabel, SortByLabelDesc, SortDesc};
+            match call.function {
+                Sort | SortDesc | SortByLabel | SortByLabelDesc => true,
+                LabelReplace | LabelJoin => call.args.first().is_some_and(ordered),
+                _ => call.args.iter().any(ordered),
+            }
+        }
+        Node::Binary(binary) => ordered(&binary.left) || ordered(&binary.right),
+        Node::Aggregate(aggregate) => {
+            matches!(aggregate.op, AggregateOp::TopK | AggregateOp::BottomK | AggregateOp::Sort | AggregateOp::SortDesc | AggregateOp::ApproxTopK)
+                || (matches!(aggregate.op, AggregateOp::LimitK | AggregateOp::LimitRatio) && ordered(&aggregate.input))
+        }
+        _ => false,
+    }
+}
