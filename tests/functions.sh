@@ -3,12 +3,12 @@
 # remote-writes to fn-ingest, the same queries are answered by fn-query and by Prometheus, logs are pushed and read back,
 # fn-compact runs in between.
 #
-#   eval "$(localstack/servers.sh start)"; tests/functions.sh [SECONDS=30]
+#   eval "$(localstack/servers.sh start)"; tests/functions.sh [SECONDS=100]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${LAMELLA_TEST_S3_ENDPOINT:?start the servers first: eval \"\$(localstack/servers.sh start)\"}"
 : "${LAMELLA_TEST_DYNAMODB_ENDPOINT:?start the servers first: eval \"\$(localstack/servers.sh start)\"}"
-seconds=${1:-30}
+seconds=${1:-100}
 port=19120
 emulator=http://127.0.0.1:$port
 name=functions-$(date +%s)

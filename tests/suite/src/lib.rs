@@ -1,1 +1,5 @@
-//! To be filled in this session.
+//! Golden scripts: Prometheus's and Loki's own cases, run against our evaluators.
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+pub mod promqltest;
