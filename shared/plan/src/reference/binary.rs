@@ -279,9 +279,8 @@ fn vectors(binary: &Binary, left: &[StepSeries], right: &[StepSeries], context: 
             }
             Ok(())
         };
-        // Fill values speak of the text's sides; upstream's are of "many" and "one".
-        let (fill_many, fill_one) =
-            if swapped { (matching.fill_right, matching.fill_left) } else { (matching.fill_left, matching.fill_right) };
+        // Upstream swaps the sides of group_right but not the fill values: fill_left is for the many side, always.
+        let (fill_many, fill_one) = (matching.fill_left, matching.fill_right);
         let mut unmatched: Vec<bool> = vec![true; count];
         for (index, value) in &many_now {
             let sig = many.sigs[*index];
