@@ -1,1 +1,37 @@
-//! To be filled in this session.
+//! Plan → physical operators → answer.
+//!
+//! Owns: the physical operators over segments (DataFusion's execution plans, one file each), what is fetched for a query,
+//! the cache of segment tails, the bounds of a query (Q3), lookups of labels. Foreign dependency at home here: DataFusion.
+//! Does not own: query texts (`promql`, `logql`), which segments are live (`manifest`), file formats (`segment`).
+//!
+//! ```text
+//! LogicalPlan ─ ranges ─▶ one snapshot ─ fetch ─▶ tails ─ planner ─▶ scan ─▶ window ─▶ aggregate ─▶ apply ─▶ Answer
+//! ```
+//!
+//! # Invariants
+//! A query reads one snapshot. Sums fold per slot, then over slots in slot order, so no partitioning changes a bit (Q2).
+
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod annotations;
+mod apply;
+mod batch;
+mod cache;
+mod context;
+mod engine;
+pub mod error;
+mod exec;
+mod fetch;
+mod kernels;
+mod limits;
+mod logs;
+mod lookup;
+mod merge;
+mod planner;
+mod ranges;
+mod stats;
+
+pub use engine::{Engine, EngineConfig};
+pub use error::EngineError;
+pub use lookup::{Lookup, TenantExemplar};
+pub use stats::{QueryStats, StageTimes};

@@ -1,0 +1,169 @@
+//! What is read from objects for a query: tails first, then byte ranges.
+//!
+//! Owns: which parts are opened, how many requests that takes, and what a corrupt segment means (S2: named, and left out).
+//! Does not own: the formats (`segment`).
+
+use std::ops::Range;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use manifest::{Location, Part};
+use model::{Matcher, Signal, TimeRangeMs};
+use segment::stats::LabelFilter;
+use segment::{Fetched, SegmentError, SegmentStats, fetched, logs, metrics};
+use store::objects::{ObjectPath, ObjectStoreExt};
+
+use crate::EngineError;
+use crate::cache::TailCache;
+use crate::context::QueryContext;
+use crate::limits::{GAP_BYTES_MAX, WHOLE_OBJECT_BYTES_MAX};
+
+/// An index that lies in the tail of a segment.
+pub(crate) trait Tail: Clone + Send + Sync {
+    fn open(tail: &Bytes, tail_offset: u64) -> Result<Self, SegmentError>;
+    fn memory_bytes(&self) -> usize;
+}
+
+impl Tail for metrics::Index {
+    fn open(tail: &Bytes, tail_offset: u64) -> Result<Self, SegmentError> {
+        metrics::Index::open_tail(tail, tail_offset)
+    }
+    fn memory_bytes(&self) -> usize {
+        metrics::Index::memory_bytes(self)
+    }
+}
+
+impl Tail for logs::Index {
+    fn open(tail: &Bytes, tail_offset: u64) -> Result<Self, SegmentError> {
+        logs::Index::open_tail(tail, tail_offset)
+    }
+    fn memory_bytes(&self) -> usize {
+        logs::Index::memory_bytes(self)
+    }
+}
+
+/// A segment with its index open.
+#[derive(Clone, Debug)]
+pub(crate) struct OpenPart<T> {
+    pub(crate) location: Location,
+    pub(crate) index: T,
+    /// The whole object, where it is inline or was small enough to be read at once.
+    pub(crate) whole: Option<Bytes>,
+}
+
+/// Returns the parts that may hold something the matchers accept inside `range`.
+pub(crate) fn prune<'p>(signal: Signal, parts: &'p [Part], matchers: &[Matcher], range: TimeRangeMs) -> Vec<&'p Part> {
+    parts.iter().filter(|part| may_match(signal, part, matchers, range)).collect()
+}
+
+fn may_match(signal: Signal, part: &Part, matchers: &[Matcher], range: TimeRangeMs) -> bool {
+    let Ok(filter) = LabelFilter::from_bytes(part.stats.names.to_vec()) else { return true };
+    let stats = SegmentStats {
+        signal,
+        rows: part.stats.rows,
+        series: u64::from(part.stats.series),
+        range: part.stats.time_range,
+        slots: part.stats.slots,
+        filter,
+    };
+    stats.may_match(matchers, range)
+}
+
+/// Opens the tails of the parts, in order. A corrupt one is named in a warning and left out.
+pub(crate) async fn open_parts<T: Tail>(
+    context: &QueryContext,
+    cache: &TailCache<T>,
+    parts: Vec<&Part>,
+) -> Result<Vec<OpenPart<T>>, EngineError> {
+    // Futures first, then the stream: a closure inside a stream is not general enough over lifetimes.
+    let opens: Vec<_> = parts.into_iter().map(|part| open_part(context, cache, part)).collect();
+    let opened: Vec<Option<OpenPart<T>>> = stream::iter(opens).buffered(context.fetches_in_flight.max(1)).try_collect().await?;
+    Ok(opened.into_iter().flatten().collect())
+}
+
+async fn open_part<T: Tail>(
+    context: &QueryContext,
+    cache: &TailCache<T>,
+    part: &Part,
+) -> Result<Option<OpenPart<T>>, EngineError> {
+    let name = part_name(&part.location, part);
+    if let Some(index) = cache.get(&name) {
+        context.counters.tails_cached.fetch_add(1, Ordering::Relaxed);
+        let whole = inline_bytes(&part.location);
+        return Ok(Some(OpenPart { location: part.location.clone(), index, whole }));
+    }
+    let (tail, offset, whole) = match &part.location {
+        Location::Inline(bytes) => (bytes.clone(), 0, Some(bytes.clone())),
+        Location::Object { key, len } if *len <= WHOLE_OBJECT_BYTES_MAX => {
+            let bytes = get(context, key, 0..*len).await?;
+            (bytes.clone(), 0, Some(bytes))
+        }
+        Location::Object { key, len } => (get(context, key, part.tail_offset.min(*len)..*len).await?, part.tail_offset, None),
+    };
+    match T::open(&tail, offset) {
+        Ok(index) => {
+            cache.insert(&name, index.clone(), index.memory_bytes() + name.len());
+            Ok(Some(OpenPart { location: part.location.clone(), index, whole }))
+        }
+        Err(error) => {
+            warn_corrupt(context, &part.location, &error);
+            Ok(None)
+        }
+    }
+}
+
+fn inline_bytes(location: &Location) -> Option<Bytes> {
+    match location {
+        Location::Inline(bytes) => Some(bytes.clone()),
+        Location::Object { .. } => None,
+    }
+}
+
+fn part_name(location: &Location, part: &Part) -> String {
+    match location {
+        Location::Object { key, .. } => key.clone(),
+        Location::Inline(_) => format!("inline {}", part.id),
+    }
+}
+
+/// Names a segment that could not be read; the rest of the answer stands (S2).
+pub(crate) fn warn_corrupt(context: &QueryContext, location: &Location, error: &SegmentError) {
+    let name = match location {
+        Location::Object { key, .. } => key.as_str(),
+        Location::Inline(_) => "inline",
+    };
+    tracing::error!(tenant = %context.tenant, segment = name, %error, "segment is left out of an answer");
+    context.annotations.warn(format!("segment {name} is left out: {error}"));
+}
+
+/// Reads the byte ranges of a part, coalesced.
+pub(crate) async fn read_ranges<T>(
+    context: &QueryContext,
+    part: &OpenPart<T>,
+    ranges: Vec<Range<u64>>,
+) -> Result<Fetched, EngineError> {
+    if let Some(whole) = &part.whole {
+        return Ok(Fetched::whole(whole.clone()));
+    }
+    let Location::Object { key, .. } = &part.location else {
+        return Err(EngineError::Internal("an inline part has no bytes".into()));
+    };
+    let reads: Vec<_> = fetched::coalesce(ranges, GAP_BYTES_MAX).into_iter().map(|range| get_at(context, key, range)).collect();
+    let reads = stream::iter(reads).buffer_unordered(context.fetches_in_flight.max(1));
+    let parts: Vec<(u64, Bytes)> = reads.try_collect().await?;
+    Ok(Fetched::parts(parts))
+}
+
+async fn get_at(context: &QueryContext, key: &str, range: Range<u64>) -> Result<(u64, Bytes), EngineError> {
+    let start = range.start;
+    get(context, key, range).await.map(|bytes| (start, bytes))
+}
+
+async fn get(context: &QueryContext, key: &str, range: Range<u64>) -> Result<Bytes, EngineError> {
+    context.count_request()?;
+    let bytes = context.objects.get_range(&ObjectPath::from(key), range).await;
+    let bytes = bytes.map_err(|source| EngineError::Object { key: key.to_owned(), source })?;
+    context.counters.bytes_read.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+    Ok(bytes)
+}

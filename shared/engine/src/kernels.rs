@@ -1,0 +1,277 @@
+//! Sliding windows over the float samples of one series, without an allocation per window.
+//!
+//! Owns: the window functions the engine executes itself, with Prometheus's arithmetic in Prometheus's order.
+//! Does not own: windows that hold native histograms.
+
+use model::is_stale;
+use plan::logical::Function;
+
+/// The window functions over floats.
+pub(crate) fn is_supported(function: Function) -> bool {
+    use Function::*;
+    matches!(
+        function,
+        Rate | Increase
+            | Delta
+            | Irate
+            | Idelta
+            | SumOverTime
+            | AvgOverTime
+            | CountOverTime
+            | MinOverTime
+            | MaxOverTime
+            | LastOverTime
+            | FirstOverTime
+            | PresentOverTime
+            | StddevOverTime
+            | StdvarOverTime
+            | Changes
+            | Resets
+    )
+}
+
+/// Windows `(end - range, end]`, one per step, ends ascending.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Windows {
+    /// End of the first window, milliseconds.
+    pub(crate) first_end: i64,
+    /// Distance of ends; 0 where all windows are the same.
+    pub(crate) step: i64,
+    /// Length, milliseconds.
+    pub(crate) range: i64,
+}
+
+/// Computes `function` per window into `out`; a window without a result is left as it is. Samples hold no staleness marker.
+pub(crate) fn slide(function: Function, windows: Windows, timestamps: &[i64], values: &[f64], out: &mut [f64]) {
+    let resets = if matches!(function, Function::Rate | Function::Increase) { reset_positions(values) } else { Vec::new() };
+    let (mut from, mut to, mut reset_from, mut reset_to) = (0, 0, 0, 0);
+    for (step, result) in out.iter_mut().enumerate() {
+        let end = windows.first_end + windows.step * step as i64;
+        let start = end - windows.range;
+        while from < timestamps.len() && timestamps[from] <= start {
+            from += 1;
+        }
+        to = to.max(from);
+        while to < timestamps.len() && timestamps[to] <= end {
+            to += 1;
+        }
+        if from == to {
+            continue;
+        }
+        while reset_from < resets.len() && resets[reset_from] <= from {
+            reset_from += 1;
+        }
+        reset_to = reset_to.max(reset_from);
+        while reset_to < resets.len() && resets[reset_to] < to {
+            reset_to += 1;
+        }
+        let window = Window {
+            timestamps: &timestamps[from..to],
+            values: &values[from..to],
+            lost: &resets[reset_from..reset_to],
+            all: values,
+            start,
+            end,
+        };
+        if let Some(value) = window.apply(function) {
+            *result = value;
+        }
+    }
+}
+
+/// Positions whose value is below the one before.
+fn reset_positions(values: &[f64]) -> Vec<usize> {
+    (1..values.len()).filter(|index| values[*index] < values[*index - 1]).collect()
+}
+
+struct Window<'a> {
+    timestamps: &'a [i64],
+    values: &'a [f64],
+    /// Resets inside the window, as positions in `all`.
+    lost: &'a [usize],
+    all: &'a [f64],
+    start: i64,
+    end: i64,
+}
+
+impl Window<'_> {
+    fn apply(&self, function: Function) -> Option<f64> {
+        let values = self.values;
+        match function {
+            Function::Rate => self.extrapolated(true, true),
+            Function::Increase => self.extrapolated(true, false),
+            Function::Delta => self.extrapolated(false, false),
+            Function::Irate => self.instant(true),
+            Function::Idelta => self.instant(false),
+            Function::SumOverTime => Some(sum(values)),
+            Function::AvgOverTime => Some(average(values)),
+            Function::CountOverTime => Some(values.len() as f64),
+            Function::MinOverTime => Some(extreme(values, |value, best| value < best)),
+            Function::MaxOverTime => Some(extreme(values, |value, best| value > best)),
+            Function::LastOverTime => values.last().copied(),
+            Function::FirstOverTime => values.first().copied(),
+            Function::PresentOverTime => Some(1.0),
+            Function::StdvarOverTime => Some(variance(values)),
+            Function::StddevOverTime => Some(variance(values).sqrt()),
+            Function::Changes => {
+                Some(values.windows(2).filter(|pair| pair[0] != pair[1] && !(pair[0].is_nan() && pair[1].is_nan())).count() as f64)
+            }
+            Function::Resets => Some(values.windows(2).filter(|pair| pair[1] < pair[0]).count() as f64),
+            _ => None,
+        }
+    }
+
+    /// Prometheus's `extrapolatedRate`.
+    fn extrapolated(&self, is_counter: bool, is_rate: bool) -> Option<f64> {
+        let (timestamps, values) = (self.timestamps, self.values);
+        if values.len() < 2 {
+            return None;
+        }
+        let (first, last) = (values[0], values[values.len() - 1]);
+        let mut result = last - first;
+        for position in self.lost {
+            result += self.all[*position - 1];
+        }
+        let seconds = |ms: i64| ms as f64 / 1000.0;
+        let mut to_start = seconds(timestamps[0] - self.start);
+        let mut to_end = seconds(self.end - timestamps[timestamps.len() - 1]);
+        let sampled = seconds(timestamps[timestamps.len() - 1] - timestamps[0]);
+        let average = sampled / (values.len() - 1) as f64;
+        let threshold = average * 1.1;
+        if to_start >= threshold {
+            to_start = average / 2.0;
+        }
+        if is_counter && result > 0.0 && first >= 0.0 {
+            to_start = to_start.min(sampled * (first / result));
+        }
+        if to_end >= threshold {
+            to_end = average / 2.0;
+        }
+        let mut factor = (sampled + to_start + to_end) / sampled;
+        if is_rate {
+            factor /= seconds(self.end - self.start);
+        }
+        Some(result * factor)
+    }
+
+    fn instant(&self, is_rate: bool) -> Option<f64> {
+        let count = self.values.len();
+        let (earlier, later) = (count.checked_sub(2)?, count - 1);
+        let (before, last) = (self.values[earlier], self.values[later]);
+        let reset = is_rate && last < before;
+        let difference = if reset { last } else { last - before };
+        let interval = self.timestamps[later] - self.timestamps[earlier];
+        Some(if is_rate { difference / (interval as f64 / 1000.0) } else { difference })
+    }
+}
+
+/// Adds with Neumaier's compensation, as Prometheus's `kahansum.Inc`.
+#[inline]
+pub(crate) fn add(value: f64, sum: f64, compensation: f64) -> (f64, f64) {
+    let total = sum + value;
+    let compensation = if total.is_infinite() {
+        0.0
+    } else if sum.abs() >= value.abs() {
+        compensation + ((sum - total) + value)
+    } else {
+        compensation + ((value - total) + sum)
+    };
+    (total, compensation)
+}
+
+fn sum(values: &[f64]) -> f64 {
+    let (sum, compensation) = values.iter().fold((0.0, 0.0), |(sum, c), value| add(*value, sum, c));
+    if sum.is_infinite() { sum } else { sum + compensation }
+}
+
+/// Mean as sum over count; incremental once the sum overflows.
+fn average(values: &[f64]) -> f64 {
+    let (mut sum, mut compensation, mut mean, mut incremental) = (values[0], 0.0, 0.0, false);
+    for (index, value) in values.iter().enumerate().skip(1) {
+        let count = (index + 1) as f64;
+        if !incremental {
+            let (next, c) = add(*value, sum, compensation);
+            if !next.is_infinite() {
+                (sum, compensation) = (next, c);
+                continue;
+            }
+            incremental = true;
+            mean = sum / (count - 1.0);
+            compensation /= count - 1.0;
+        }
+        let q = (count - 1.0) / count;
+        (mean, compensation) = add(value / count, q * mean, q * compensation);
+    }
+    if incremental { mean + compensation } else { (sum + compensation) / values.len() as f64 }
+}
+
+fn extreme(values: &[f64], better: impl Fn(f64, f64) -> bool) -> f64 {
+    values[1..].iter().fold(values[0], |best, value| if better(*value, best) || best.is_nan() { *value } else { best })
+}
+
+fn variance(values: &[f64]) -> f64 {
+    let (mut count, mut mean, mut mean_c, mut aux, mut aux_c) = (0.0, 0.0, 0.0, 0.0, 0.0);
+    for value in values {
+        count += 1.0;
+        let delta = value - (mean + mean_c);
+        (mean, mean_c) = add(delta / count, mean, mean_c);
+        (aux, aux_c) = add(delta * (value - (mean + mean_c)), aux, aux_c);
+    }
+    (aux + aux_c) / count
+}
+
+/// Calls `found` with each of `steps` steps that has a sample in its window, and the position of the newest.
+pub(crate) fn newest(windows: Windows, steps: usize, timestamps: &[i64], mut found: impl FnMut(usize, usize)) {
+    let mut to = 0;
+    for step in 0..steps {
+        let end = windows.first_end + windows.step * step as i64;
+        while to < timestamps.len() && timestamps[to] <= end {
+            to += 1;
+        }
+        if to > 0 && timestamps[to - 1] > end - windows.range {
+            found(step, to - 1);
+        }
+    }
+}
+
+/// Copies the samples without staleness markers, where there are any.
+pub(crate) fn without_stale(timestamps: &[i64], values: &[f64]) -> Option<(Vec<i64>, Vec<f64>)> {
+    if !values.iter().any(|value| is_stale(*value)) {
+        return None;
+    }
+    Some(timestamps.iter().zip(values).filter(|(_, value)| !is_stale(**value)).unzip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::STALE_NAN;
+
+    fn run(function: Function, values: &[f64]) -> f64 {
+        let timestamps: Vec<i64> = (1..=values.len() as i64).map(|i| i * 15_000).collect();
+        let mut out = [STALE_NAN];
+        slide(function, Windows { first_end: 60_000, step: 1, range: 60_000 }, &timestamps, values, &mut out);
+        out[0]
+    }
+
+    #[test]
+    fn windows_are_open_at_the_start() {
+        assert_eq!(run(Function::CountOverTime, &[1.0; 8]), 4.0);
+        let mut out = [STALE_NAN; 3];
+        slide(Function::CountOverTime, Windows { first_end: 10, step: 10, range: 10 }, &[10, 20, 30], &[1.0; 3], &mut out);
+        assert_eq!(out, [1.0, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn functions_follow_prometheus() {
+        assert_eq!(run(Function::Increase, &[0.0, 15.0, 30.0, 45.0]), 45.0);
+        assert_eq!(run(Function::Increase, &[10.0, 20.0, 5.0, 10.0]), 20.0 * (45.0 + 15.0) / 45.0);
+        assert_eq!(run(Function::Irate, &[1.0, 2.0, 3.0, 6.0]), 0.2);
+        assert_eq!(run(Function::SumOverTime, &[1e100, 1.0, -1e100, 0.0]), 1.0);
+        assert_eq!(run(Function::AvgOverTime, &[f64::MAX, f64::MAX, f64::MAX, f64::MAX]), f64::MAX);
+        assert_eq!(run(Function::MaxOverTime, &[f64::NAN, 1.0, 3.0, 2.0]), 3.0);
+        assert_eq!(run(Function::StdvarOverTime, &[1.0, 2.0, 3.0, 4.0]), 1.25);
+        assert_eq!(run(Function::Resets, &[3.0, 1.0, 2.0, 0.0]), 2.0);
+        assert!(is_stale(run(Function::Rate, &[1.0])));
+    }
+}

@@ -1,0 +1,14 @@
+//! Bounds of execution, each with its reason.
+
+/// Bytes between two ranges of one object that are rather read than paid for as a second request.
+pub const GAP_BYTES_MAX: u64 = 256 << 10;
+/// Objects up to this size are read whole: one request costs more time than the bytes.
+pub const WHOLE_OBJECT_BYTES_MAX: u64 = 1 << 20;
+/// Samples decoded at a time by one partition: about 16 MB.
+pub const SAMPLES_PER_CHUNK: u64 = 1 << 20;
+/// Fewer samples than this are not worth a second partition.
+pub const SAMPLES_PER_PARTITION_MIN: u64 = 1 << 17;
+/// Series of one batch between operators.
+pub const SERIES_PER_BATCH: usize = 1024;
+/// Distinct warnings kept, beside which more say nothing new.
+pub const ANNOTATIONS_MAX: usize = 1000;

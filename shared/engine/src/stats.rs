@@ -1,0 +1,41 @@
+//! What a query cost.
+
+use std::time::Duration;
+
+/// Counts and times of one query or lookup.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct QueryStats {
+    /// Object requests made.
+    pub requests: u64,
+    /// Records and record queries read for the snapshot.
+    pub record_requests: u64,
+    /// Bytes read from objects.
+    pub bytes_read: u64,
+    /// Segments of the snapshot.
+    pub segments_total: u64,
+    /// Segments that the manifest's statistics ruled out.
+    pub segments_pruned: u64,
+    /// Tails that were in memory already.
+    pub tails_cached: u64,
+    /// Series or streams selected, per leaf.
+    pub series: u64,
+    /// Samples loaded.
+    pub samples: u64,
+    /// Log entries looked at.
+    pub entries: u64,
+    /// Bytes of log lines looked at.
+    pub line_bytes: u64,
+    /// Where the time went.
+    pub times: StageTimes,
+}
+
+/// Elapsed time per stage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StageTimes {
+    /// Reading the manifest.
+    pub snapshot: Duration,
+    /// Opening tails and planning.
+    pub plan: Duration,
+    /// Reading samples and evaluating.
+    pub execute: Duration,
+}
