@@ -10,7 +10,7 @@
 //! | `LAMELLA_S3_PATH_STYLE` | bucket in the path; true where an endpoint is given |
 //! | `LAMELLA_CREATE` | aws: create bucket and table if absent, for local servers; false |
 //! | `LAMELLA_REQUIRE_TENANT` | refuse requests without `X-Scope-OrgID` instead of using `anonymous`; false |
-//! | `LAMELLA_LISTEN` | `lamella`: address to listen on; `127.0.0.1:9090` |
+//! | `LAMELLA_LISTEN` | `lamella`: address to listen on; `127.0.0.1:9009` |
 //! | `LAMELLA_LOG`, `LAMELLA_LOG_FORMAT` | filter such as `info,store=debug`; `text` or `json` |
 //! | `LAMELLA_LIMIT_*` | [`crate::limits`] |
 
@@ -118,8 +118,8 @@ impl Config {
     }
 }
 
-/// Only this machine by default: nothing here authenticates. The port is Prometheus's.
-const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9090);
+/// Only this machine by default: nothing here authenticates. The port is Mimir's.
+const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9009);
 
 fn storage(lookup: Lookup<'_>) -> Result<Storage> {
     let named = lookup("LAMELLA_STORAGE");
