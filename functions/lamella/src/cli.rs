@@ -20,7 +20,7 @@ pub struct Cli {
 /// What the binary can do.
 #[derive(Subcommand)]
 pub enum Command {
-    /// Takes remote write, OTLP and Loki pushes, answers PromQL and LogQL, compacts in the background.
+    /// Takes remote write and Loki pushes, answers PromQL and LogQL, compacts in the background.
     Serve(Options),
 }
 

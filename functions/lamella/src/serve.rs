@@ -95,7 +95,6 @@ fn announce(address: SocketAddr, host: &Host) {
     tracing::info!(%address, storage = %host.config.storage, tenant_required = host.config.require_tenant, "lamella {}", env!("CARGO_PKG_VERSION"));
     let url = format!("http://{address}");
     eprintln!("  Prometheus, prometheus.yml   remote_write: [{{url: \"{url}/api/v1/write\"}}]");
-    eprintln!("  OpenTelemetry, OTLP/HTTP     {url}/api/v1/otlp/v1/metrics");
     eprintln!("  Promtail, Alloy, Fluent Bit  {url}/loki/api/v1/push");
     eprintln!("  Grafana, Prometheus source   {url}");
     eprintln!("  Grafana, Loki source         {url}");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::extract::State as Extract;
 use axum::response::Response;
 use http::StatusCode;
+use model::ErrorKind;
 use plan::{Answer, LogicalPlan, Value};
 use wire::loki_api::envelope::{self, CATEGORIZE_LABELS, ENCODING_FLAGS_HEADER};
 use wire::loki_api::params::{InstantParams, check_lines, check_range};
@@ -105,7 +106,12 @@ fn parse(state: &State, request: &ApiRequest) -> Result<logql::Expr, Failure> {
 }
 
 fn lower(state: &State, expr: &logql::Expr, params: &logql::Params) -> Result<LogicalPlan, Failure> {
-    let mut plan = logql::lower(expr, params).map_err(Failure::bad)?;
+    let refused = |error: logql::Error| match error.kind() {
+        // Loki answers what its server does not have switched on with 500.
+        ErrorKind::Internal => Failure { status: StatusCode::INTERNAL_SERVER_ERROR, message: error.to_string() },
+        _ => Failure::bad(error),
+    };
+    let mut plan = logql::lower(expr, params).map_err(refused)?;
     plan.options.samples_max = state.limits.query_samples_max;
     Ok(plan)
 }
