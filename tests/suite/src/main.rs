@@ -1,10 +1,10 @@
 //! `suite`: runs conformance scripts and reports counts per file.
 
 use std::path::PathBuf;
+use std::process::ExitCode;
 
-use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
-use suite::promqltest::{ReferenceEvaluator, run};
+use suite::promqltest::Engine;
 
 #[derive(Parser)]
 struct Cli {
@@ -14,10 +14,24 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Runs promqltest scripts.
+    /// Runs promqltest scripts, or the cases of PromQL's parser.
     Promql {
-        /// A `.test` file or a folder of them.
+        /// A `.test` file, a folder of them, or the folder of the parser's cases.
         path: PathBuf,
+        /// What evaluates.
+        #[arg(long, value_enum, default_value_t)]
+        engine: Engine,
+        /// Lists failed cases.
+        #[arg(long)]
+        failures: bool,
+        /// Exits with 1 where a case failed.
+        #[arg(long)]
+        strict: bool,
+    },
+    /// Runs recorded answers of Loki: parse, stage, metric, level and HTTP cases.
+    Logql {
+        /// The folder of the data files.
+        folder: PathBuf,
         /// Lists failed cases.
         #[arg(long)]
         failures: bool,
@@ -27,34 +41,16 @@ enum Command {
     },
 }
 
-fn main() -> anyhow::Result<()> {
-    let Command::Promql { path, failures, strict } = Cli::parse().command;
-    if !path.exists() {
-        bail!("{} does not exist", path.display());
-    }
-    let mut files = if path.is_dir() {
-        let entries = std::fs::read_dir(&path).with_context(|| format!("read {}", path.display()))?;
-        entries.map(|entry| Ok(entry?.path())).collect::<anyhow::Result<Vec<_>>>()?
-    } else {
-        vec![path]
+fn main() -> ExitCode {
+    let (counts, strict) = match Cli::parse().command {
+        Command::Promql { path, engine, failures, strict } => (suite::promqltest::run(&path, engine, failures), strict),
+        Command::Logql { folder, failures, strict } => (suite::logql::run(&folder, failures), strict),
     };
-    files.retain(|file| file.extension().is_some_and(|ext| ext == "test"));
-    files.sort();
-    let (mut passed, mut failed) = (0, 0);
-    for file in &files {
-        let report = run(file, &mut ReferenceEvaluator::default())?;
-        println!("{} {} passed {} failed", report.name, report.passed, report.failed.len());
-        if failures {
-            for failure in &report.failed {
-                println!("  line {}: {}\n    {}", failure.line, failure.query, failure.reason.replace('\n', "\n    "));
-            }
+    match counts {
+        Ok((_, failed)) => ExitCode::from(u8::from(strict && failed > 0)),
+        Err(error) => {
+            eprintln!("{error:#}");
+            ExitCode::from(2)
         }
-        passed += report.passed;
-        failed += report.failed.len();
     }
-    println!("{passed} passed, {failed} failed");
-    if strict && failed > 0 {
-        std::process::exit(1);
-    }
-    Ok(())
 }

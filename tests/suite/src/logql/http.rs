@@ -37,7 +37,7 @@ pub(super) fn run(data: &Value, tally: &mut Tally) -> anyhow::Result<()> {
 
 /// Opens a server and pushes the fixtures.
 async fn opened(data: &Value) -> Result<Router, String> {
-    let server = server::open(NOW)?;
+    let server = server::open(NOW);
     for (tenant, streams) in data["fixtures_by_tenant"].as_object().into_iter().flatten() {
         let body = json!({ "streams": streams }).to_string();
         let case = json!({"method": "POST", "path": "/loki/api/v1/push", "params": {}, "tenant": tenant, "body": body,

@@ -1,6 +1,8 @@
 //! `level_cases.json`: the level that the push path detects, seen through the push path.
 
+use model::{LabelSet, Limits, TimestampNs};
 use serde_json::{Value, json};
+use wire::loki_push;
 
 use super::{Tally, Verdict, cases, equal, text};
 
@@ -21,7 +23,14 @@ fn check(case: &Value) -> Verdict {
     equal("detected level", &case["detected_level"].as_str().map(str::to_owned), &detected(&body)?)
 }
 
-/// The seam to the push path: returns the level attached to the only entry of a pushed body.
-fn detected(_body: &str) -> Result<Option<String>, String> {
-    Err("not run: wire decodes no pushes".to_owned())
+/// Decodes a push and returns the level attached to its only entry.
+fn detected(body: &str) -> Result<Option<String>, String> {
+    let now = TimestampNs(1_767_225_600_000_000_000);
+    let decoded = loki_push::decode(body.as_bytes(), Some("application/json"), None, &Limits::default(), now);
+    let batch = decoded.map_err(|error| error.to_string())?.batch;
+    if batch.entries_len() != 1 {
+        return Err(format!("{} entries were taken, want 1", batch.entries_len()));
+    }
+    let metadata = LabelSet::from_encoded(batch.metadata.get(0)).map_err(|error| error.to_string())?;
+    Ok(metadata.get("detected_level").map(str::to_owned))
 }

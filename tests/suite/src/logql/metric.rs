@@ -2,8 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use model::{Matcher, TimeRangeMs, TimeRangeNs};
+use plan::reference::Source;
 use plan::value::{Entry, StepValue, StepValues};
-use plan::{LogicalPlan, StreamEntries, Value as Answered};
+use plan::{EvalError, LogicalPlan, Series, StreamEntries, Value as Answered};
 use serde_json::Value;
 
 use super::{Pairs, Tally, Verdict, cases, equal, integer, label_set, number, pairs, pairs_of, same_error, same_number, text};
@@ -62,9 +64,29 @@ fn evaluate(case: &Value, streams: &[StreamEntries]) -> Result<Answer, String> {
     Answer::of(&plan, reference(&plan, streams)?)
 }
 
-/// The seam to the reference evaluator.
-fn reference(_plan: &LogicalPlan, _streams: &[StreamEntries]) -> Result<Answered, String> {
-    Err("not run: plan has no reference evaluator".to_owned())
+/// Evaluates with the evaluator that is the specification.
+fn reference(plan: &LogicalPlan, streams: &[StreamEntries]) -> Result<Answered, String> {
+    plan::reference::evaluate(plan, &Streams(streams)).map(|answer| answer.value).map_err(|error| error.to_string())
+}
+
+/// A data set as a source.
+struct Streams<'a>(&'a [StreamEntries]);
+
+impl Source for Streams<'_> {
+    fn series(&self, _: &[Matcher], _: TimeRangeMs) -> Result<Vec<Series>, EvalError> {
+        Ok(Vec::new())
+    }
+
+    fn streams(&self, matchers: &[Matcher], range: TimeRangeNs) -> Result<Vec<StreamEntries>, EvalError> {
+        let selected = self.0.iter().filter(|stream| matchers.iter().all(|matcher| matcher.matches_labels(&stream.labels)));
+        let cut = |stream: &StreamEntries| {
+            let inside = |entry: &&Entry| range.start.0 <= entry.timestamp && entry.timestamp < range.end.0;
+            let mut entries: Vec<Entry> = stream.entries.iter().filter(inside).cloned().collect();
+            entries.sort_by_key(|entry| entry.timestamp);
+            StreamEntries { labels: stream.labels.clone(), entries }
+        };
+        Ok(selected.map(cut).filter(|stream| !stream.entries.is_empty()).collect())
+    }
 }
 
 /// An answer as the data writes it: series with points by milliseconds, in order.

@@ -21,7 +21,7 @@ pub(super) struct Answered {
 /// Sends a request as the data describes it.
 pub(super) async fn send(server: &Router, case: &Value, now: TimestampMs) -> Result<Answered, String> {
     let request = build(case, now)?;
-    let response = server.clone().oneshot(request).await.map_err(|never| match never {})?;
+    let response = server.clone().oneshot(request).await.map_err(|error| format!("no answer: {error}"))?;
     let (parts, body) = response.into_parts();
     let body = body.collect().await.map_err(|error| format!("the answer broke off: {error}"))?.to_bytes().to_vec();
     let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -1,9 +1,19 @@
 //! The seam to the functions: one router with the ingest and the query API over stores in memory.
 
-use axum::Router;
-use model::TimestampMs;
+use std::sync::Arc;
 
-/// Opens a server whose clock shows `now`.
-pub(super) fn open(_now: TimestampMs) -> Result<Router, String> {
-    Err("the ingest function has no router".to_owned())
+use axum::Router;
+use boot::{Config, Host};
+use model::TimestampMs;
+use store::{objects, records};
+use testkit::SimulatedClock;
+
+/// Opens a server whose clock shows `now`. Every request must name its tenant, as in the recordings.
+pub(super) fn open(now: TimestampMs) -> Router {
+    let config = Config { require_tenant: true, ..Config::memory() };
+    let host = Host::over(config, objects::memory(), records::memory(), Arc::new(SimulatedClock::at(now)), 1);
+    let options = fn_query::Options { require_tenant: true, ..fn_query::Options::default() };
+    let ingest = fn_ingest::router(fn_ingest::State::direct(&host));
+    let query = fn_query::router(fn_query::State::over(&host, options));
+    ingest.merge(query).fallback(fn_query::respond::not_found)
 }
