@@ -22,6 +22,8 @@ pub struct Cli {
 pub enum Command {
     /// Takes remote write and Loki pushes, answers PromQL and LogQL, compacts in the background.
     Serve(Options),
+    /// Lists what is live in a data directory or a bucket, by tenant, signal and level. The server must not run on the same directory.
+    Segments(Options),
 }
 
 /// Where data lies.

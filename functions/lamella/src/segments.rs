@@ -19,7 +19,10 @@ struct Line {
 
 /// Prints a line per tenant, signal and level, and the sum.
 pub async fn list(host: &Host) -> Result<()> {
-    println!("{:<20} {:<8} {:>5} {:>9} {:>14} {:>14} {:>10}", "tenant", "signal", "level", "segments", "rows", "bytes", "bytes/row");
+    println!(
+        "{:<20} {:<8} {:>5} {:>9} {:>14} {:>14} {:>10}",
+        "tenant", "signal", "level", "segments", "rows", "bytes", "bytes/row"
+    );
     let mut total = Line::default();
     for (tenant, signal) in host.manifest.tenants().await.context("list tenants")? {
         let mut levels: BTreeMap<u8, Line> = BTreeMap::new();
@@ -36,7 +39,8 @@ pub async fn list(host: &Host) -> Result<()> {
         }
         for (level, line) in levels {
             print(tenant.as_str(), signal.as_str(), &level.to_string(), line);
-            total = Line { segments: total.segments + line.segments, rows: total.rows + line.rows, bytes: total.bytes + line.bytes };
+            total =
+                Line { segments: total.segments + line.segments, rows: total.rows + line.rows, bytes: total.bytes + line.bytes };
         }
     }
     print("", "all", "", total);

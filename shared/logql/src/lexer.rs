@@ -135,12 +135,10 @@ impl<'a> Lexer<'a> {
 
     fn minus(&mut self) -> (Kind, bool) {
         let rest = self.rest();
-        if let Some(tail) = rest.strip_prefix('-').filter(|tail| tail.starts_with('-')) {
-            let len = 1 + tail.find(|c: char| c != '-' && !c.is_alphabetic()).unwrap_or(tail.len());
-            if let Some(flag) = ["--strict", "--keep-empty"].iter().find(|flag| **flag == &rest[..len]) {
-                self.skip(len);
-                return (Kind::Flag(flag), true);
-            }
+        let ends = |tail: &str| !tail.starts_with(|c: char| c == '-' || c.is_alphabetic());
+        if let Some(flag) = ["--strict", "--keep-empty"].iter().find(|flag| rest.strip_prefix(**flag).is_some_and(ends)) {
+            self.skip(flag.len());
+            return (Kind::Flag(flag), true);
         }
         match self.duration(1) {
             Some(kind) => (kind, true),
