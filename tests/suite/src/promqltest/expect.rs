@@ -72,8 +72,11 @@ pub struct Expectation {
     pub series: Vec<(LabelSet, Vec<Item>)>,
 }
 
+/// Points of a series by time, milliseconds.
+type Samples = Vec<(i64, StepValue)>;
+
 /// One series with its points.
-type Points = (LabelSet, Vec<(i64, StepValue)>);
+type Points = (LabelSet, Samples);
 
 impl Expectation {
     /// Compares with the answer to an instant query.
@@ -133,9 +136,7 @@ impl Expectation {
         if self.scalar.is_some() || self.string.is_some() || self.range_vector.is_some() {
             return Err(format!("expected {}\ncame a vector of {}", self.summary(), vector.len()));
         }
-        let rows: Vec<_> = vector.iter().map(|(labels, value)| (labels, vec![(0, value.clone())])).collect();
-        let rows: Vec<Points> = rows.into_iter().map(|(labels, points)| (labels.clone(), points)).collect();
-        let places = self.check_labels(&rows)?;
+        let places = self.check_labels(vector, value_text)?;
         for (position, (place, (labels, value))) in places.iter().zip(vector).enumerate() {
             if ordered && *place != position {
                 return Err(format!("expected {labels} at position {place}\ncame at position {position}"));
@@ -153,14 +154,14 @@ impl Expectation {
             return Err(format!("expected {}\ncame a matrix of {}", self.summary(), matrix.len()));
         }
         check_sorted(matrix)?;
-        let places = self.check_labels(matrix)?;
+        let places = self.check_labels(matrix, points_text)?;
         let Some(When::Range { start, end, step }) = when else {
             return if matrix.is_empty() { Ok(()) } else { Err("came a range vector".to_owned()) };
         };
         for (place, (labels, points)) in places.into_iter().zip(matrix) {
             let items = &self.series[place].1;
             let times = (0..items.len()).map(|index| start.saturating_add(step.saturating_mul(index as i64)));
-            if times.clone().last().is_some_and(|last| last > end) {
+            if times.clone().next_back().is_some_and(|last| last > end) {
                 return Err(format!("expected {} points of {labels}, more than the range has", items.len()));
             }
             let want: Vec<_> = times.zip(items).filter(|(_, item)| **item != Item::Gap).collect();
@@ -168,24 +169,20 @@ impl Expectation {
                 && want.iter().zip(points).all(|((at, item), (time, value))| at == time && same_value(item, Some(value)));
             if !same {
                 let want: Vec<String> = want.iter().map(|(at, item)| format!("{}@{at}", item_text(item))).collect();
-                let got: Vec<String> = points.iter().map(|(at, value)| format!("{}@{at}", value_text(value))).collect();
-                return Err(format!("expected {labels} {}\ncame {}", want.join(" "), got.join(" ")));
+                return Err(format!("expected {labels} {}\ncame {}", want.join(" "), points_text(points)));
             }
         }
         Ok(())
     }
 
     /// Checks that the series expected came and no other, and returns the place of each in the expectation.
-    fn check_labels(&self, came: &[Points]) -> Result<Vec<usize>, String> {
+    fn check_labels<T>(&self, came: &[(LabelSet, T)], text: fn(&T) -> String) -> Result<Vec<usize>, String> {
         let mut places = Vec::new();
-        for (labels, points) in came {
+        for (labels, values) in came {
             match self.series.iter().position(|(expected, _)| expected == labels) {
                 Some(place) if places.contains(&place) => return Err(format!("came {labels} twice")),
                 Some(place) => places.push(place),
-                None => {
-                    let values: Vec<String> = points.iter().map(|(_, value)| value_text(value)).collect();
-                    return Err(format!("expected {}\ncame {labels} {}", self.summary(), values.join(" ")));
-                }
+                None => return Err(format!("expected {}\ncame {labels} {}", self.summary(), text(values))),
             }
         }
         match self.series.iter().enumerate().find(|(place, _)| !places.contains(place)) {
@@ -255,7 +252,8 @@ fn matrix(value: &Value, when: When) -> Result<Vec<Points>, String> {
 /// Lists the raw samples of a series by time.
 fn points(series: &Series) -> Points {
     let floats = series.timestamps.iter().zip(&series.values).map(|(at, value)| (*at, StepValue::Float(*value)));
-    let histograms = series.histograms.iter().map(|sample| (sample.timestamp, StepValue::Histogram(Arc::clone(&sample.histogram))));
+    let histograms =
+        series.histograms.iter().map(|sample| (sample.timestamp, StepValue::Histogram(Arc::clone(&sample.histogram))));
     let mut points: Vec<_> = floats.chain(histograms).collect();
     points.sort_by_key(|(at, _)| *at);
     (series.labels.clone(), points)
@@ -309,6 +307,10 @@ fn item_text(item: &Item) -> String {
         Item::Float(value) => value.to_string(),
         Item::Histogram(histogram, _) => histogram_text(histogram),
     }
+}
+
+fn points_text(points: &Samples) -> String {
+    points.iter().map(|(at, value)| format!("{}@{at}", value_text(value))).collect::<Vec<_>>().join(" ")
 }
 
 fn value_text(value: &StepValue) -> String {

@@ -44,7 +44,8 @@ impl Hints {
 
 fn appendable(chunk: &Chunk, next: &Histogram) -> bool {
     let last = chunk.last.as_ref();
-    let layout = next.schema == last.schema && next.zero_threshold == last.zero_threshold && next.custom_values == last.custom_values;
+    let layout =
+        next.schema == last.schema && next.zero_threshold == last.zero_threshold && next.custom_values == last.custom_values;
     match (next.counter_reset_hint, chunk.gauge) {
         (CounterResetHint::Gauge, true) => next.is_stale() || (!last.is_stale() && layout),
         (CounterResetHint::Gauge, false) | (_, true) | (CounterResetHint::Reset, _) => false,

@@ -43,7 +43,8 @@ pub fn convert(series: &[LoadSeries]) -> Vec<LoadSeries> {
             }
         }
     }
-    let native = |classic: Option<Classic>| classic.and_then(Classic::native).map_or(Item::Gap, |h| Item::Histogram(Arc::new(h), false));
+    let native =
+        |classic: Option<Classic>| classic.and_then(Classic::native).map_or(Item::Gap, |h| Item::Histogram(Arc::new(h), false));
     let load = |(labels, steps): (LabelSet, Vec<Option<Classic>>)| LoadSeries {
         labels,
         items: steps.into_iter().map(native).collect(),

@@ -4,7 +4,7 @@ use model::{LabelSet, Matcher, TimeRangeMs, TimeRangeNs};
 use plan::reference::{self, Source};
 use plan::{Answer, EvalError, LogicalPlan, Series, StreamEntries};
 
-use super::evaluator::Evaluator;
+use super::engine::Evaluator;
 
 /// The reference evaluator and what is loaded into it.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use plan::Value;
 use plan::logical::Function;
 use promql::ast::{At, Expr, ExprKind, Modifiers};
 
-use super::evaluator::{Evaluator, PANICKED, evaluate};
+use super::engine::{Evaluator, PANICKED, evaluate};
 use super::script::{Eval, When};
 
 /// Distance of the steps around an instant, milliseconds.
@@ -40,7 +40,8 @@ fn instant(eval: &Eval, query: &str, at: i64, engine: &dyn Evaluator) -> Result<
     }
     let around = When::Range { start: at.saturating_sub(AROUND_MS), end: at.saturating_add(AROUND_MS), step: AROUND_MS };
     let in_range = |why: String| format!("{why}\nin range mode");
-    let answer = evaluate(engine, query, around).map_err(|error| in_range(format!("expected {}\ncame {error:?}", expectation.summary())))?;
+    let answer = evaluate(engine, query, around)
+        .map_err(|error| in_range(format!("expected {}\ncame {error:?}", expectation.summary())))?;
     expectation.check_step(&answer, 1, around).map_err(in_range)
 }
 
@@ -121,7 +122,7 @@ mod tests {
             ("a + b @ 5", Some("a @ 60.000 + b @ 5.000")),
             ("sum(rate(a[5m]))", Some("sum(rate(a[5m] @ 60.000))")),
             ("sum_over_time(a[5m:1m])", Some("sum_over_time(a[5m:1m] @ 60.000)")),
-            ("sum_over_time(time()[5m:1m])", Some("sum_over_time(time()[5m:1m] @ 60.000)")),
+            ("sum_over_time(vector(time())[5m:1m])", Some("sum_over_time(vector(time())[5m:1m] @ 60.000)")),
             ("timestamp(a)", None),
             ("a + time()", None),
             ("1", Some("1")),

@@ -301,8 +301,14 @@ mod tests {
         let script = "load 1m\n  m 1\n# between\n\neval instant at 1m 1\n  1\neval_fail range from 0 to 1m step 30s m\n expected_fail_message x y\n\
                       clear\nnonsense\neval instant at m\n";
         let commands = parse(script);
-        let [Command::Load(load), Command::Eval(first), Command::Eval(second), Command::Clear, Command::Broken(_), Command::Broken(_)] =
-            commands.as_slice()
+        let [
+            Command::Load(load),
+            Command::Eval(first),
+            Command::Eval(second),
+            Command::Clear,
+            Command::Broken(_),
+            Command::Broken(_),
+        ] = commands.as_slice()
         else {
             panic!("{commands:?}")
         };

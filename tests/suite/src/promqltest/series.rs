@@ -139,7 +139,9 @@ fn combine(left: &Histogram, right: &Histogram, subtract: bool) -> Result<Histog
         return Err(format!("cannot merge from schema {} to {}", right.schema, left.schema));
     }
     let combined = if subtract { histogram::sub(left, right) } else { histogram::add(left, right) };
-    combined.map(|(combined, _)| combined).map_err(|_| "histograms with exponential and custom buckets cannot be combined".to_owned())
+    combined
+        .map(|(combined, _)| combined)
+        .map_err(|_| "histograms with exponential and custom buckets cannot be combined".to_owned())
 }
 
 /// Counts the values of an item whose end is `rest`: `xN` are N + 1 of them.
@@ -195,7 +197,8 @@ mod tests {
 
     #[test]
     fn histograms_add_up() {
-        let line = parse("m {{schema:0 count:4 sum:4 buckets:[1 2 1]}}+{{count:1 sum:2 buckets:[1] offset:1}}x2").expect("well formed");
+        let line =
+            parse("m {{schema:0 count:4 sum:4 buckets:[1 2 1]}}+{{count:1 sum:2 buckets:[1] offset:1}}x2").expect("well formed");
         let Some(Item::Histogram(last, false)) = line.items.last() else { panic!("{line:?}") };
         assert_eq!((last.count, last.sum, last.positive_buckets.as_slice()), (6.0, 8.0, [1.0, 4.0, 1.0].as_slice()));
     }

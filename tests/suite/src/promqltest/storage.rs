@@ -56,7 +56,9 @@ fn stored(labels: &LabelSet, samples: &BTreeMap<i64, Sample>) -> Series {
         let histogram = match item {
             Item::Gap => continue,
             // A series of histograms ends with a stale histogram.
-            Item::Float(value) if is_stale(*value) && after_histogram => &Arc::new(Histogram { sum: STALE_NAN, ..Histogram::default() }),
+            Item::Float(value) if is_stale(*value) && after_histogram => {
+                &Arc::new(Histogram { sum: STALE_NAN, ..Histogram::default() })
+            }
             Item::Float(value) => {
                 hints.float();
                 after_histogram = false;
@@ -85,7 +87,8 @@ mod tests {
     #[test]
     fn loads_add_up() {
         let mut storage = Storage::default();
-        for command in script::parse("load 1m\n m 1 _ 3\n\nload 30s\n m@st _ -10s _\n m 7 8 {{count:1}}\n h {{count:1}} stale\n") {
+        for command in script::parse("load 1m\n m 1 _ 3\n\nload 30s\n m@st _ -10s _\n m 7 8 {{count:1}}\n h {{count:1}} stale\n")
+        {
             if let Command::Load(load) = command {
                 storage.load(&load);
             }
@@ -93,7 +96,10 @@ mod tests {
         let series = storage.series();
         assert_eq!(series.len(), 2);
         assert!(series[0].histograms[1].histogram.is_stale() && series[0].values.is_empty());
-        assert_eq!((series[1].timestamps.as_slice(), series[1].values.as_slice()), ([0, 30_000, 120_000].as_slice(), [1.0, 8.0, 3.0].as_slice()));
+        assert_eq!(
+            (series[1].timestamps.as_slice(), series[1].values.as_slice()),
+            ([0, 30_000, 120_000].as_slice(), [1.0, 8.0, 3.0].as_slice())
+        );
         assert_eq!(series[1].start_timestamps, [0, 20_000, 0]);
         assert_eq!(series[1].histograms[0].timestamp, 60_000);
     }
