@@ -149,7 +149,10 @@ pub fn mixed_floats_histograms(metric: &str) -> String {
 
 /// `vector contains a mix of histograms with exponential and custom buckets schemas for metric name "…"`
 pub fn mixed_schemas(metric: &str) -> String {
-    format!("vector contains a mix of histograms with exponential and custom buckets schemas for metric name {}", go_quote(metric))
+    format!(
+        "vector contains a mix of histograms with exponential and custom buckets schemas for metric name {}",
+        go_quote(metric)
+    )
 }
 
 /// `this native histogram metric is not a counter: "…"`

@@ -17,7 +17,7 @@ use model::{Matcher, TimeRangeMs, TimeRangeNs, TimestampMs};
 
 use crate::annotations::Annotations;
 use crate::error::EvalError;
-use crate::logical::{Call, EvalOptions, Function, Grid, LogicalPlan, Node, NodeKind, RangeInput, Select};
+use crate::logical::{BinaryOp, Call, EvalOptions, Function, Grid, LogicalPlan, Node, NodeKind, RangeInput, Select};
 use crate::value::{Answer, HistogramSample, Series, StepSeries, StepValues, StreamEntries, Value};
 
 pub use collect::finish;
@@ -66,12 +66,21 @@ pub struct Context<'a> {
     pub annotations: &'a mut Annotations,
     /// Samples so far.
     pub budget: &'a mut Budget,
+    /// Whether only count and sum of histograms are asked for: storage then states counter resets from sample to sample.
+    pub histogram_stats: bool,
 }
 
 impl Context<'_> {
     /// Returns this context for another grid.
     fn over(&mut self, grid: Grid) -> Context<'_> {
-        Context { grid, query: self.query, options: self.options, annotations: self.annotations, budget: self.budget }
+        Context {
+            grid,
+            query: self.query,
+            options: self.options,
+            annotations: self.annotations,
+            budget: self.budget,
+            histogram_stats: self.histogram_stats,
+        }
     }
 
     /// Reports whether `grid` is one step: results are then a vector whose order counts.
@@ -84,8 +93,14 @@ impl Context<'_> {
 pub fn evaluate(plan: &LogicalPlan, source: &dyn Source) -> Result<Answer, EvalError> {
     let mut annotations = Annotations::default();
     let mut budget = Budget { max: plan.options.samples_max, ..Budget::default() };
-    let mut context =
-        Context { grid: plan.grid, query: plan.grid, options: &plan.options, annotations: &mut annotations, budget: &mut budget };
+    let mut context = Context {
+        grid: plan.grid,
+        query: plan.grid,
+        options: &plan.options,
+        annotations: &mut annotations,
+        budget: &mut budget,
+        histogram_stats: false,
+    };
     let value = match &plan.root {
         Node::Range(input) => Value::Ranges(ranges(input, source, &mut context)?),
         Node::StepInvariant(inner) if matches!(**inner, Node::Range(_)) => {
@@ -121,8 +136,13 @@ fn node(node_: &Node, source: &dyn Source, context: &mut Context<'_>) -> Result<
             apply(node_, children, context)
         }
         Node::Binary(binary) => {
-            let left = node(&binary.left, source, context)?;
-            let right = node(&binary.right, source, context)?;
+            let trims = matches!(binary.op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
+            let stats = context.histogram_stats && !trims;
+            let outer = std::mem::replace(&mut context.histogram_stats, stats);
+            let left = node(&binary.left, source, context);
+            let right = if left.is_ok() { node(&binary.right, source, context) } else { Ok(Value::Scalar(Vec::new())) };
+            context.histogram_stats = outer;
+            let (left, right) = (left?, right?);
             apply(node_, vec![left, right], context)
         }
         Node::Negate(inner, _) => {
@@ -204,7 +224,10 @@ pub fn selected_range(select: &Select, range_ms: Option<i64>, grid: &Grid) -> (i
         None => (grid.start, grid.at(grid.len().saturating_sub(1))),
     };
     let before = windows::look_before(select, range_ms);
-    (first.saturating_sub(select.offset_ms).saturating_sub(before), last.saturating_sub(select.offset_ms).saturating_add(windows::look_after(select)))
+    (
+        first.saturating_sub(select.offset_ms).saturating_sub(before),
+        last.saturating_sub(select.offset_ms).saturating_add(windows::look_after(select)),
+    )
 }
 
 fn fetch(select: &Select, range_ms: Option<i64>, source: &dyn Source, grid: &Grid) -> Result<Vec<Series>, EvalError> {
@@ -217,7 +240,10 @@ fn fetch(select: &Select, range_ms: Option<i64>, source: &dyn Source, grid: &Gri
 
 fn instant(select: &Select, source: &dyn Source, context: &mut Context<'_>) -> Result<Value, EvalError> {
     let mut out = Vec::new();
-    for series in fetch(select, None, source, &context.grid)? {
+    for mut series in fetch(select, None, source, &context.grid)? {
+        if context.histogram_stats {
+            windows::state_resets(&mut series, selected_range(select, None, &context.grid).0);
+        }
         let values = windows::instant(&series, select, &context.grid, context.annotations)?;
         if values.is_absent() {
             continue;
@@ -248,8 +274,16 @@ fn call_(call: &Call, node_: &Node, source: &dyn Source, context: &mut Context<'
     }
     let is_range = |node: &&Node| node.kind() == NodeKind::Range;
     let Some(range) = call.args.iter().find(is_range) else {
-        let children = call.args.iter().map(|arg| node(arg, source, context)).collect::<Result<Vec<_>, _>>()?;
-        return apply(node_, children, context);
+        use Function::{HistogramAvg, HistogramCount, HistogramFraction, HistogramQuantile, HistogramQuantiles, HistogramSum};
+        let outer = context.histogram_stats;
+        match call.function {
+            HistogramCount | HistogramSum | HistogramAvg => context.histogram_stats = true,
+            HistogramQuantile | HistogramQuantiles | HistogramFraction => context.histogram_stats = false,
+            _ => {}
+        }
+        let children = call.args.iter().map(|arg| node(arg, source, context)).collect::<Result<Vec<_>, _>>();
+        context.histogram_stats = outer;
+        return apply(node_, children?, context);
     };
     let input = match range {
         Node::Range(input) => input,
@@ -297,10 +331,18 @@ fn selector_of(arg: Option<&Node>) -> Option<&Select> {
 }
 
 /// Series a range input reads, and which of them have lost their name (subqueries).
-fn input_series(input: &RangeInput, source: &dyn Source, context: &mut Context<'_>) -> Result<(Vec<Series>, Vec<bool>), EvalError> {
+fn input_series(
+    input: &RangeInput,
+    source: &dyn Source,
+    context: &mut Context<'_>,
+) -> Result<(Vec<Series>, Vec<bool>), EvalError> {
     match input {
         RangeInput::Select { select, range_ms, .. } => {
-            let series = fetch(select, Some(*range_ms), source, &context.grid)?;
+            let mut series = fetch(select, Some(*range_ms), source, &context.grid)?;
+            if context.histogram_stats {
+                let after = selected_range(select, Some(*range_ms), &context.grid).0;
+                series.iter_mut().for_each(|s| windows::state_resets(s, after));
+            }
             context.budget.loaded += series.iter().map(|s| (s.values.len() + s.histograms.len()) as u64).sum::<u64>();
             let dropped = vec![false; series.len()];
             Ok((series, dropped))
@@ -310,7 +352,8 @@ fn input_series(input: &RangeInput, source: &dyn Source, context: &mut Context<'
             if grid.is_empty() {
                 return Ok((Vec::new(), Vec::new()));
             }
-            let value = node(inner, source, &mut context.over(grid))?;
+            // Resets between the samples of a subquery are told by buckets.
+            let value = node(inner, source, &mut Context { histogram_stats: false, ..context.over(grid) })?;
             let steps = match value {
                 Value::Vector(series) => series,
                 Value::Scalar(floats) => vec![StepSeries {
@@ -342,7 +385,13 @@ pub fn subquery_grid(input: &RangeInput, outer: &Grid) -> Grid {
 /// Turns values over a grid into samples, hints of resets forgotten (upstream `evalSubquery`).
 fn as_samples(series: StepSeries, grid: &Grid) -> Series {
     use model::CounterResetHint::{NotReset, Reset, Unknown};
-    let mut out = Series { labels: series.labels, timestamps: Vec::new(), values: Vec::new(), start_timestamps: Vec::new(), histograms: Vec::new() };
+    let mut out = Series {
+        labels: series.labels,
+        timestamps: Vec::new(),
+        values: Vec::new(),
+        start_timestamps: Vec::new(),
+        histograms: Vec::new(),
+    };
     for (step, t) in grid.iter().enumerate() {
         if let Some(Some(h)) = series.values.histograms.get(step) {
             let mut histogram = std::sync::Arc::clone(h);

@@ -447,7 +447,8 @@ pub fn detect_reset(h: &Histogram, previous: &Histogram) -> bool {
             out
         };
         let (now, then) = (cells(h, h.schema, h.schema), cells(previous, previous.schema, h.schema));
-        let inside = |index: i64| !h.uses_custom_buckets() && h.zero_threshold > 0.0 && bound(index, h.schema, &[]) <= h.zero_threshold;
+        let inside =
+            |index: i64| !h.uses_custom_buckets() && h.zero_threshold > 0.0 && bound(index, h.schema, &[]) <= h.zero_threshold;
         then.into_iter().filter(|(index, _)| !inside(*index)).any(|(index, count)| match now.get(&index) {
             Some(current) => *current < count,
             None => count != 0.0,
@@ -456,7 +457,8 @@ pub fn detect_reset(h: &Histogram, previous: &Histogram) -> bool {
 }
 
 fn reset_of_reconciled(h: &Histogram, previous: &Histogram) -> bool {
-    let bounds: Vec<f64> = h.custom_values.iter().copied().filter(|b| previous.custom_values.contains(b)).chain([f64::INFINITY]).collect();
+    let bounds: Vec<f64> =
+        h.custom_values.iter().copied().filter(|b| previous.custom_values.contains(b)).chain([f64::INFINITY]).collect();
     let rolled = |h: &Histogram| {
         let mut out = vec![0.0; bounds.len()];
         for (index, count) in entries(&h.positive_spans, &h.positive_buckets) {
@@ -649,7 +651,11 @@ pub fn fraction(lower: f64, upper: f64, h: &Histogram) -> (f64, NanNote) {
             }
             if b.upper > value {
                 let linear = h.uses_custom_buckets() || zero;
-                let inside = if linear && b.lower == f64::NEG_INFINITY { b.count } else { rank + b.count * b.fraction_below(value, linear) };
+                let inside = if linear && b.lower == f64::NEG_INFINITY {
+                    b.count
+                } else {
+                    rank + b.count * b.fraction_below(value, linear)
+                };
                 return Some(inside);
             }
             rank += b.count;
@@ -774,7 +780,11 @@ fn trim_bucket(b: &Bucket, at: f64, upper: bool, positive: bool, custom: bool) -
     } else {
         b.count * b.fraction_below(at, custom)
     };
-    if upper { (under, midpoint(b.lower, at, positive, custom)) } else { (b.count - under, midpoint(at, b.upper, positive, custom)) }
+    if upper {
+        (under, midpoint(b.lower, at, positive, custom))
+    } else {
+        (b.count - under, midpoint(at, b.upper, positive, custom))
+    }
 }
 
 fn midpoint(lower: f64, upper: f64, positive: bool, linear: bool) -> f64 {

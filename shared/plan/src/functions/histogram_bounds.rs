@@ -1,6 +1,7 @@
 //! Fractions in `[0.5, 1)` that native histogram bucket bounds are made of (schema 8; coarser schemas take every 2^n-th).
 
 /// Bucket bounds of schema 8 as in the exposition format, bit for bit.
+#[rustfmt::skip]
 pub const FRACTIONS: [f64; 256] = [
     0.5, 0.5013556375251013, 0.5027149505564014, 0.5040779490592088, 0.5054446430258502, 0.5068150424757447,
     0.5081891574554764, 0.509566998038869, 0.5109485743270583, 0.5123338964485679, 0.5137229745593818, 0.5151158188430205,

@@ -107,7 +107,11 @@ pub fn fraction(lower: f64, upper: f64, mut buckets: Vec<Bucket>) -> f64 {
                 return rank;
             }
             if bucket.upper > value {
-                return if low == f64::NEG_INFINITY { bucket.count } else { rank + (bucket.count - rank) * (value - low) / (bucket.upper - low) };
+                return if low == f64::NEG_INFINITY {
+                    bucket.count
+                } else {
+                    rank + (bucket.count - rank) * (value - low) / (bucket.upper - low)
+                };
             }
             rank = bucket.count;
             low = bucket.upper;

@@ -226,7 +226,8 @@ fn rate(o: &Outcome<'_>, w: Window<'_>, annos: &mut Annotations) -> Answer {
         annos.warn(texts::mixed_floats_histograms(o.name), o.span);
         return Ok(None);
     }
-    let times: Vec<i64> = if w.values.is_empty() { w.histograms.iter().map(|h| h.timestamp).collect() } else { w.timestamps.to_vec() };
+    let times: Vec<i64> =
+        if w.values.is_empty() { w.histograms.iter().map(|h| h.timestamp).collect() } else { w.timestamps.to_vec() };
     let starts: Vec<i64> = match (o.start_timestamps && counter, w.values.is_empty()) {
         (false, _) => Vec::new(),
         (true, true) => w.histograms.iter().map(|h| h.start_timestamp).collect(),
@@ -352,9 +353,8 @@ fn histogram_rate(
         annos.warn(texts::not_counter(o.name), o.span);
     }
     let mut previous: Histogram = (**first).clone();
-    let reset_at = |i: usize| {
-        i < starts.len() && start_reset(starts[i - 1], points[i - 1].timestamp, starts[i], points[i].timestamp)
-    };
+    let reset_at =
+        |i: usize| i < starts.len() && start_reset(starts[i - 1], points[i - 1].timestamp, starts[i], points[i].timestamp);
     if counter {
         let second = &points[1].histogram;
         if reset_at(1) || native::detect_reset(second, &previous) {
@@ -413,7 +413,12 @@ fn instant_value(o: &Outcome<'_>, w: Window<'_>, annos: &mut Annotations) -> Ans
     }
     let n = w.values.len();
     let mut samples: Vec<Sample<'_>> = (n.saturating_sub(2)..n)
-        .map(|i| Sample { time: w.timestamps[i], start: w.start_timestamps.get(i).copied().unwrap_or(0), value: w.values[i], histogram: None })
+        .map(|i| Sample {
+            time: w.timestamps[i],
+            start: w.start_timestamps.get(i).copied().unwrap_or(0),
+            value: w.values[i],
+            histogram: None,
+        })
         .collect();
     samples.extend(w.histograms.iter().rev().take(2).map(|h| Sample {
         time: h.timestamp,
@@ -550,7 +555,11 @@ fn left_of(w: &Window<'_>, first: usize, start: i64, smoothed: bool, counter: bo
 
 fn right_of(w: &Window<'_>, last: usize, end: i64, smoothed: bool, counter: bool) -> f64 {
     let at = |i: usize| (w.timestamps[i], w.values[i]);
-    if smoothed && last > 0 && w.timestamps[last] > end { interpolate(at(last - 1), at(last), end, counter) } else { w.values[last] }
+    if smoothed && last > 0 && w.timestamps[last] > end {
+        interpolate(at(last - 1), at(last), end, counter)
+    } else {
+        w.values[last]
+    }
 }
 
 /// Samples of an extended range vector with its boundary values.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use model::{Histogram, LabelSet};
 
-use super::collect::{self, Collector};
 use super::Context;
+use super::collect::{self, Collector};
 use crate::annotations::{invalid_quantile, mismatched_buckets, mixed_schemas, reset_collision};
 use crate::error::EvalError;
 use crate::functions::float::{self, Kahan, Mean};
@@ -30,7 +30,12 @@ fn groups(aggregate: &Aggregate, input: &[StepSeries]) -> Groups {
     out
 }
 
-pub(super) fn apply(aggregate: &Aggregate, param: Option<Value>, input: Value, context: &mut Context<'_>) -> Result<Value, EvalError> {
+pub(super) fn apply(
+    aggregate: &Aggregate,
+    param: Option<Value>,
+    input: Value,
+    context: &mut Context<'_>,
+) -> Result<Value, EvalError> {
     let Value::Vector(input) = input else {
         return Err(EvalError::Unsupported(format!("input of {}", aggregate.op.as_str())));
     };
@@ -53,7 +58,8 @@ pub(super) fn apply(aggregate: &Aggregate, param: Option<Value>, input: Value, c
         let mut values = StepValues::absent(context.grid.len());
         let mut drop_name = false;
         for (step, phi) in phi.iter().enumerate() {
-            let present: Vec<(usize, StepValue)> = members.iter().filter_map(|i| Some((*i, input[*i].values.get(step)?))).collect();
+            let present: Vec<(usize, StepValue)> =
+                members.iter().filter_map(|i| Some((*i, input[*i].values.get(step)?))).collect();
             if present.is_empty() {
                 continue;
             }
@@ -148,7 +154,12 @@ fn variance(floats: &[f64]) -> f64 {
     sum / count
 }
 
-fn combine(aggregate: &Aggregate, histograms: &[(usize, &Histogram)], input: &[StepSeries], context: &mut Context<'_>) -> Option<StepValue> {
+fn combine(
+    aggregate: &Aggregate,
+    histograms: &[(usize, &Histogram)],
+    input: &[StepSeries],
+    context: &mut Context<'_>,
+) -> Option<StepValue> {
     let plain: Vec<&Histogram> = histograms.iter().map(|(_, h)| *h).collect();
     match window::combine(&plain, aggregate.op == AggregateOp::Avg) {
         Ok((histogram, collision, reconciled)) => {
@@ -180,7 +191,12 @@ fn sorted(op: AggregateOp, mut input: Vec<StepSeries>) -> Vec<StepSeries> {
     input
 }
 
-fn count_values(aggregate: &Aggregate, param: Option<Value>, input: &[StepSeries], context: &mut Context<'_>) -> Result<Value, EvalError> {
+fn count_values(
+    aggregate: &Aggregate,
+    param: Option<Value>,
+    input: &[StepSeries],
+    context: &mut Context<'_>,
+) -> Result<Value, EvalError> {
     let Some(Value::Text(label)) = param else { return Err(EvalError::Unsupported("parameter of count_values".to_owned())) };
     if label.is_empty() {
         return Err(EvalError::Execution("invalid label name \"\"".to_owned()));
@@ -216,7 +232,12 @@ fn count_values(aggregate: &Aggregate, param: Option<Value>, input: &[StepSeries
 }
 
 /// `topk`, `bottomk`, `limitk`, `limit_ratio`: some of the input series per group and step.
-fn choose(aggregate: &Aggregate, param: Option<Value>, input: Vec<StepSeries>, context: &mut Context<'_>) -> Result<Value, EvalError> {
+fn choose(
+    aggregate: &Aggregate,
+    param: Option<Value>,
+    input: Vec<StepSeries>,
+    context: &mut Context<'_>,
+) -> Result<Value, EvalError> {
     use AggregateOp::*;
     let Some(Value::Scalar(params)) = param else {
         return Err(EvalError::Unsupported(format!("parameter of {}", aggregate.op.as_str())));
@@ -321,7 +342,8 @@ fn picked(op: AggregateOp, param: f64, mut present: Vec<usize>, input: &[StepSer
 
 /// A fixed number in `[0, 1)` per label set. Prometheus's own depends on its build; ours is FNV-1a with a final mix.
 fn sample_offset(labels: &LabelSet) -> f64 {
-    let mut hash = labels.encoded().iter().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
+    let mut hash =
+        labels.encoded().iter().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     ((hash ^ (hash >> 33)) >> 11) as f64 / (1u64 << 53) as f64

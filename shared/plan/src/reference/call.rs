@@ -2,7 +2,7 @@
 
 use model::{LabelSet, Matcher};
 
-use super::collect::{self, Collector};
+use super::collect;
 use super::{Context, histogram_functions, selector_of};
 use crate::error::EvalError;
 use crate::functions::{float, histogram as native, time};
@@ -100,7 +100,8 @@ pub(super) fn apply(call: &Call, mut args: Vec<Value>, context: &mut Context<'_>
         StartTimestamp => Ok(Value::Vector(Vec::new())),
         Year | Month | DayOfMonth | DayOfWeek | DayOfYear | DaysInMonth | Hour | Minute => {
             if args.is_empty() {
-                let floats = grid.iter().map(|t| time::date(call.function, (seconds(&grid, t)).trunc() as i64).unwrap_or(f64::NAN));
+                let floats =
+                    grid.iter().map(|t| time::date(call.function, (seconds(&grid, t)).trunc() as i64).unwrap_or(f64::NAN));
                 let values = StepValues { floats: floats.collect(), histograms: Vec::new() };
                 return Ok(Value::Vector(vec![StepSeries { labels: LabelSet::empty(), drop_name: false, values }]));
             }
@@ -260,15 +261,14 @@ fn relabel(call: &Call, mut args: Vec<Value>) -> Result<Value, EvalError> {
     let name = call.function.as_str();
     let invalid = |what: &str, value: &str| EvalError::Execution(format!("invalid {what} in {name}(): {value}"));
     let dst = text(args.get(1), call)?;
-    let replaced: Vec<Option<LabelSet>>;
     let series = vector(args.first_mut(), call)?;
-    if call.function == Function::LabelReplace {
+    let replaced: Vec<Option<LabelSet>> = if call.function == Function::LabelReplace {
         let (replacement, src, pattern) = (text(args.get(2), call)?, text(args.get(3), call)?, text(args.get(4), call)?);
         let regex = model::re2::compile_anchored(&pattern).map_err(|_| invalid("regular expression", &pattern))?;
         if dst.is_empty() {
             return Err(invalid("destination label name", &dst));
         }
-        replaced = series
+        series
             .iter()
             .map(|s| {
                 let captures = regex.captures(s.labels.get(&src).unwrap_or(""))?;
@@ -276,7 +276,7 @@ fn relabel(call: &Call, mut args: Vec<Value>) -> Result<Value, EvalError> {
                 builder.set(&dst, &expand(&replacement, &captures));
                 Some(builder.build())
             })
-            .collect();
+            .collect()
     } else {
         let separator = text(args.get(2), call)?;
         let sources = (3..args.len()).map(|i| text(args.get(i), call)).collect::<Result<Vec<_>, _>>()?;
@@ -286,7 +286,7 @@ fn relabel(call: &Call, mut args: Vec<Value>) -> Result<Value, EvalError> {
         if dst.is_empty() {
             return Err(invalid("destination label name", &dst));
         }
-        replaced = series
+        series
             .iter()
             .map(|s| {
                 let values: Vec<&str> = sources.iter().map(|src| s.labels.get(src).unwrap_or("")).collect();
@@ -294,8 +294,8 @@ fn relabel(call: &Call, mut args: Vec<Value>) -> Result<Value, EvalError> {
                 builder.set(&dst, &values.join(&separator));
                 Some(builder.build())
             })
-            .collect();
-    }
+            .collect()
+    };
     let out = series.into_iter().zip(replaced).map(|(s, labels)| match labels {
         Some(labels) => StepSeries { labels, drop_name: s.drop_name && dst != "__name__", values: s.values },
         None => s,
@@ -398,9 +398,4 @@ pub(super) fn natural(a: &str, b: &str) -> std::cmp::Ordering {
         }
     }
     a_chunks.len().cmp(&b_chunks.len()).then_with(|| a.cmp(b))
-}
-
-#[allow(dead_code)]
-fn collector(context: &Context<'_>) -> Collector {
-    Collector::new(context)
 }

@@ -137,8 +137,10 @@ fn ordered(node: &Node) -> bool {
         }
         Node::Binary(binary) => ordered(&binary.left) || ordered(&binary.right),
         Node::Aggregate(aggregate) => {
-            matches!(aggregate.op, AggregateOp::TopK | AggregateOp::BottomK | AggregateOp::Sort | AggregateOp::SortDesc | AggregateOp::ApproxTopK)
-                || (matches!(aggregate.op, AggregateOp::LimitK | AggregateOp::LimitRatio) && ordered(&aggregate.input))
+            matches!(
+                aggregate.op,
+                AggregateOp::TopK | AggregateOp::BottomK | AggregateOp::Sort | AggregateOp::SortDesc | AggregateOp::ApproxTopK
+            ) || (matches!(aggregate.op, AggregateOp::LimitK | AggregateOp::LimitRatio) && ordered(&aggregate.input))
         }
         _ => false,
     }

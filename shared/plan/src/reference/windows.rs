@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use model::{STALE_NAN, is_stale};
+use model::is_stale;
 
 use super::Budget;
 use crate::annotations::{Annotations, mixed_floats_histograms, mixed_schemas};
@@ -11,7 +11,7 @@ use crate::error::EvalError;
 use crate::functions::histogram::{self, sample_size};
 use crate::functions::window::{Outcome, Window, evaluate, interpolate, interpolate_histograms};
 use crate::logical::{Call, EvalOptions, Extension, Function, Grid, RangeInput, Select};
-use crate::value::{HistogramSample, Series, StepValue, StepValues};
+use crate::value::{Series, StepValue, StepValues};
 
 /// How far before the evaluation time a selector reads, milliseconds.
 pub fn look_before(select: &Select, range_ms: Option<i64>) -> i64 {
@@ -164,8 +164,10 @@ fn without_stale(series: &Series) -> Cow<'_, Series> {
 /// Samples in `(after, until]`.
 fn window(series: &Series, after: i64, until: i64) -> Window<'_> {
     let (a, b) = (series.timestamps.partition_point(|t| *t <= after), series.timestamps.partition_point(|t| *t <= until));
-    let (c, d) =
-        (series.histograms.partition_point(|h| h.timestamp <= after), series.histograms.partition_point(|h| h.timestamp <= until));
+    let (c, d) = (
+        series.histograms.partition_point(|h| h.timestamp <= after),
+        series.histograms.partition_point(|h| h.timestamp <= until),
+    );
     let (b, d) = (b.max(a), d.max(c));
     Window {
         timestamps: &series.timestamps[a..b],
@@ -181,7 +183,9 @@ pub fn check(function: Function, input: &RangeInput) -> Result<(), EvalError> {
     use Function::{Changes, Delta, Increase, Rate, Resets};
     let (word, names, fits) = match select.extension {
         Extension::None => return Ok(()),
-        Extension::Anchored => ("anchored", "changes, delta, increase, rate, resets", matches!(function, Changes | Delta | Increase | Rate | Resets)),
+        Extension::Anchored => {
+            ("anchored", "changes, delta, increase, rate, resets", matches!(function, Changes | Delta | Increase | Rate | Resets))
+        }
         Extension::Smoothed => ("smoothed", "delta, increase, rate", matches!(function, Delta | Increase | Rate)),
     };
     if fits {
@@ -235,7 +239,10 @@ pub fn range(
             out.set(step, value);
         }
     }
-    if matches!(call.function, Function::Rate | Function::Increase) && out.floats.iter().any(|v| !is_stale(*v)) && !name.is_empty() {
+    if matches!(call.function, Function::Rate | Function::Increase)
+        && out.floats.iter().any(|v| !is_stale(*v))
+        && !name.is_empty()
+    {
         not_a_counter(series, name, first_span, options, annotations);
     }
     Ok(out)
@@ -256,8 +263,10 @@ fn not_a_counter(series: &Series, name: &str, span: crate::logical::Span, option
             );
         }
     } else if !["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix)) {
-        annotations
-            .info(format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}", go_quote(name)), span);
+        annotations.info(
+            format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {}", go_quote(name)),
+            span,
+        );
     }
 }
 
@@ -296,15 +305,16 @@ pub(super) fn raw(series: &Series, input: &RangeInput, t: i64) -> Result<Series,
     Ok(out)
 }
 
-/// Values that are absent everywhere, for series a caller knows to be empty.
-pub fn nothing(grid: &Grid) -> StepValues {
-    StepValues { floats: vec![STALE_NAN; grid.len()], histograms: Vec::new() }
+/// States counter resets between histograms in `(after, …]` where none was stated (upstream `HistogramStatsIterator`).
+pub fn state_resets(series: &mut Series, after: i64) {
+    use model::CounterResetHint::{NotReset, Reset, Unknown};
+    let mut previous: Option<Arc<model::Histogram>> = None;
+    for sample in series.histograms.iter_mut().filter(|s| s.timestamp > after && !s.histogram.is_stale()) {
+        let current = Arc::clone(&sample.histogram);
+        if let Some(previous) = previous.filter(|_| current.counter_reset_hint == Unknown) {
+            let reset = histogram::detect_reset(&current, &previous);
+            Arc::make_mut(&mut sample.histogram).counter_reset_hint = if reset { Reset } else { NotReset };
+        }
+        previous = Some(current);
+    }
 }
-
-/// One stored histogram as a sample.
-pub fn histogram_sample(timestamp: i64, histogram: Arc<model::Histogram>) -> HistogramSample {
-    HistogramSample { timestamp, start_timestamp: 0, histogram }
-}
-
-#[allow(unused_imports)]
-use histogram as _;
