@@ -12,6 +12,7 @@ pub mod functions;
 pub mod logical;
 pub mod pipeline;
 pub mod reference;
+pub mod template;
 pub mod value;
 
 pub use annotations::Annotations;

@@ -25,6 +25,7 @@ use std::borrow::Cow;
 use model::{ErrorKind, LabelSet};
 
 use compiled::Compiled;
+use format::Moment;
 use hints::Hints;
 pub use labels::{Category, Labels};
 pub use sample::{Extractor, LineUse, PipelineError, Sample};
@@ -53,6 +54,19 @@ impl BuildError {
 #[derive(Clone, Debug, Default)]
 pub struct Scratch {
     labels: Labels,
+    now_ns: Option<i64>,
+}
+
+impl Scratch {
+    /// Makes memory for a query asked at `now_ns`, which is what templates call `now`. Where nobody says, `now` is the time of the
+    /// entry in hand.
+    pub fn at(now_ns: i64) -> Scratch {
+        Scratch { now_ns: Some(now_ns), ..Scratch::default() }
+    }
+
+    fn moment(&self, timestamp_ns: i64) -> Moment {
+        Moment { timestamp_ns, now_ns: self.now_ns.unwrap_or(timestamp_ns) }
+    }
 }
 
 /// What became of an entry.
@@ -93,7 +107,8 @@ impl Pipeline {
         stream: &LabelSet,
         metadata: &LabelSet,
     ) -> Outcome<'s> {
-        match self.run(&mut scratch.labels, timestamp_ns, line, stream, metadata) {
+        let moment = scratch.moment(timestamp_ns);
+        match self.run(&mut scratch.labels, moment, line, stream, metadata) {
             Some(line) => Outcome::Keep { line, labels: &scratch.labels },
             None => Outcome::Drop,
         }
@@ -102,7 +117,7 @@ impl Pipeline {
     fn run<'l>(
         &self,
         labels: &mut Labels,
-        _timestamp_ns: i64,
+        moment: Moment,
         line: &'l [u8],
         stream: &LabelSet,
         metadata: &LabelSet,
@@ -116,7 +131,7 @@ impl Pipeline {
             return None;
         }
         labels.start(stream, metadata);
-        rest.iter().try_fold(Cow::Borrowed(line), |line, stage| stage.run(line, labels, &self.hints))
+        rest.iter().try_fold(Cow::Borrowed(line), |line, stage| stage.run(line, moment, labels, &self.hints))
     }
 
     /// Reports whether every line passes unchanged, with the labels of its stream and metadata.
@@ -126,9 +141,7 @@ impl Pipeline {
 
     /// Reports whether the line itself is looked at or changed at all.
     pub fn reads_line(&self) -> bool {
-        !self.stages.iter().all(|stage| {
-            matches!(stage, Compiled::LabelFilter(_) | Compiled::LabelFormat(_) | Compiled::Drop(_) | Compiled::Keep(_))
-        })
+        self.stages.iter().any(Compiled::reads_line)
     }
 
     /// Returns literals that stored lines must have to pass: one of each inner list. For pushing filters into the scan.

@@ -5,16 +5,17 @@ use std::borrow::Cow;
 use model::re2;
 
 use super::BuildError;
-use super::format::Template;
+use super::format::{CompiledFormat, Moment, label_format, label_formats, line_format, line_template};
 use super::hints::Hints;
 use super::json_path::JsonPath;
 use super::label_filter::CompiledFilter;
-use super::labels::{Category, ERROR, ERROR_DETAILS, Labels, PRESERVE_ERROR};
+use super::labels::{ERROR, ERROR_DETAILS, Labels, PRESERVE_ERROR};
 use super::line_filter::CompiledLineFilter;
 use super::parsers::{Parsed, json, json_extract, logfmt, logfmt_extract, unpack};
 use super::pattern::Pattern;
 use super::regexp::Regexp;
-use super::stage::{Extraction, LabelFormat, LabelPick, Logfmt, Stage};
+use super::stage::{Extraction, LabelPick, Logfmt, Stage};
+use crate::template::Template;
 
 /// A stage ready to run.
 #[derive(Debug)]
@@ -33,12 +34,6 @@ pub(super) enum Compiled {
     Decolorize(regex::bytes::Regex),
     Drop(Vec<LabelPick>),
     Keep(Vec<LabelPick>),
-}
-
-#[derive(Debug)]
-pub(super) enum CompiledFormat {
-    Rename { to: String, from: String },
-    Template { to: String, template: Template },
 }
 
 /// ANSI escape sequences: operating system commands up to BEL, and control sequences with their parameters.
@@ -66,7 +61,7 @@ impl Compiled {
             Stage::Pattern(pattern) => Compiled::Pattern(Pattern::parser(pattern)?),
             Stage::Unpack => Compiled::Unpack,
             Stage::LabelFilter(filter) => Compiled::LabelFilter(CompiledFilter::new(filter)?),
-            Stage::LineFormat(template) => Compiled::LineFormat(Template::parse(template, "line_format")?),
+            Stage::LineFormat(template) => Compiled::LineFormat(line_template(template)?),
             Stage::LabelFormat(formats) => Compiled::LabelFormat(label_formats(formats)?),
             Stage::Decolorize => Compiled::Decolorize(re2::compile_bytes(COLOR_CODES).map_err(|error| error.to_string())?),
             Stage::Drop(picks) => Compiled::Drop(picks.clone()),
@@ -92,13 +87,30 @@ impl Compiled {
         }
     }
 
+    /// Reports whether the stage looks at the line, or may change it.
+    pub(super) fn reads_line(&self) -> bool {
+        match self {
+            Compiled::LabelFilter(_) | Compiled::Drop(_) | Compiled::Keep(_) => false,
+            Compiled::LabelFormat(formats) => {
+                formats.iter().any(|format| matches!(format, CompiledFormat::Template { template, .. } if template.reads_line()))
+            }
+            _ => true,
+        }
+    }
+
     /// Reports whether the stage may change the line.
     pub(super) fn changes_line(&self) -> bool {
         matches!(self, Compiled::Unpack | Compiled::LineFormat(_) | Compiled::Decolorize(_))
     }
 
     /// Runs the stage; `None` drops the line.
-    pub(super) fn run<'a>(&self, line: Cow<'a, [u8]>, labels: &mut Labels, hints: &Hints) -> Option<Cow<'a, [u8]>> {
+    pub(super) fn run<'a>(
+        &self,
+        line: Cow<'a, [u8]>,
+        moment: Moment,
+        labels: &mut Labels,
+        hints: &Hints,
+    ) -> Option<Cow<'a, [u8]>> {
         let keep = match self {
             Compiled::LineFilters(filters) => filters.iter().all(|filter| filter.accepts(&line)),
             Compiled::Json => json(&line, labels, hints),
@@ -119,9 +131,9 @@ impl Compiled {
             }
             Compiled::Unpack => return unpack(line, labels, hints),
             Compiled::LabelFilter(filter) => filter.accepts(labels),
-            Compiled::LineFormat(template) => return Some(Cow::Owned(template.render_labels(labels).into_bytes())),
+            Compiled::LineFormat(template) => return Some(line_format(template, moment, line, labels)),
             Compiled::LabelFormat(formats) => {
-                label_format(formats, labels);
+                label_format(formats, moment, &line, labels);
                 true
             }
             Compiled::Decolorize(codes) => {
@@ -160,45 +172,6 @@ fn logfmt_key(extraction: &Extraction) -> Result<(), String> {
         Some(c) => fault(format!("unexpected char {c}")),
         None if key.is_empty() => fault("syntax error: unexpected $end, expecting KEY".to_owned()),
         None => Ok(()),
-    }
-}
-
-fn label_formats(formats: &[LabelFormat]) -> Result<Vec<CompiledFormat>, String> {
-    let mut seen: Vec<&str> = Vec::new();
-    let mut out = Vec::new();
-    for format in formats {
-        let (LabelFormat::Rename { to, .. } | LabelFormat::Template { to, .. }) = format;
-        if to == ERROR {
-            return Err(format!("{ERROR} cannot be formatted"));
-        }
-        if seen.contains(&to.as_str()) {
-            return Err(format!("multiple label name '{to}' not allowed in a single format operation"));
-        }
-        seen.push(to);
-        out.push(match format {
-            LabelFormat::Rename { to, from } => CompiledFormat::Rename { to: to.clone(), from: from.clone() },
-            LabelFormat::Template { to, template } => {
-                CompiledFormat::Template { to: to.clone(), template: Template::parse(template, "label_format")? }
-            }
-        });
-    }
-    Ok(out)
-}
-
-/// Renames see what earlier parts of the stage did, templates the labels as of its start but for renames.
-fn label_format(formats: &[CompiledFormat], labels: &mut Labels) {
-    for format in formats {
-        match format {
-            CompiledFormat::Rename { to, from } => {
-                let Some(value) = labels.get(from).map(|(value, _)| value.to_owned()) else { continue };
-                labels.set(Category::Parsed, to, &value);
-                labels.delete(from);
-            }
-            CompiledFormat::Template { to, template } => {
-                let value = template.render_labels(labels);
-                labels.set(Category::Parsed, to, &value);
-            }
-        }
     }
 }
 

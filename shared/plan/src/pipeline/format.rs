@@ -1,81 +1,119 @@
-//! Templates of `line_format` and `label_format` as far as they are plain text and `{{.label}}`; anything else is refused by name
-//! until the template interpreter exists.
+//! `line_format` and `label_format`: templates over the labels of the entry in hand.
 
-use super::labels::Labels;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
 
-/// A template of text and labels.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Template {
-    parts: Vec<Part>,
+use super::labels::{Category, ERROR, ERROR_DETAILS, Labels};
+use super::stage::LabelFormat;
+use crate::template::{Entry, Simple, Template};
+
+const TEMPLATE_ERROR: &str = "TemplateFormatErr";
+
+/// When an entry was written, and when it is looked at; nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) timestamp_ns: i64,
+    pub(super) now_ns: i64,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-enum Part {
-    Text(String),
-    Label(String),
+impl Moment {
+    fn entry(self, line: &[u8]) -> Entry<'_> {
+        Entry { line, timestamp_ns: self.timestamp_ns, now_ns: self.now_ns }
+    }
 }
 
-impl Template {
-    /// Parses a template; the error names what is not supported.
-    pub(super) fn parse(text: &str, stage: &str) -> Result<Template, String> {
-        let mut parts = Vec::new();
-        let mut rest = text;
-        let mut trim_next = false;
-        while let Some(open) = rest.find("{{") {
-            let mut literal = &rest[..open];
-            if trim_next {
-                literal = literal.trim_start();
-            }
-            let body = &rest[open + 2..];
-            let trims_before = body.starts_with("- ");
-            if trims_before {
-                literal = literal.trim_end();
-            }
-            let close =
-                body.find("}}").ok_or_else(|| format!("unsupported: {stage} with a template action over several lines"))?;
-            let action = &body[..close];
-            trim_next = action.ends_with(" -");
-            let action = action.strip_prefix("- ").unwrap_or(action);
-            let action = action.strip_suffix(" -").unwrap_or(action).trim();
-            parts.push(Part::Text(literal.to_owned()));
-            match action.strip_prefix('.') {
-                Some(name) if model::labels::is_legacy_name(name) => parts.push(Part::Label(name.to_owned())),
-                _ if action.starts_with("/*") && action.ends_with("*/") => {}
-                _ => return Err(format!("unsupported: {stage} with the template action {{{{{action}}}}}")),
-            }
-            rest = &body[close + 2..];
+/// A rename or a template of `label_format`.
+#[derive(Debug)]
+pub(super) enum CompiledFormat {
+    Rename { to: String, from: String },
+    Template { to: String, template: Template },
+}
+
+/// Parses the template of `line_format`.
+pub(super) fn line_template(text: &str) -> Result<Template, String> {
+    Template::parse("line", text).map_err(|why| format!("invalid line template: {why}"))
+}
+
+/// Parses the formats of `label_format`.
+pub(super) fn label_formats(formats: &[LabelFormat]) -> Result<Vec<CompiledFormat>, String> {
+    let mut seen: Vec<&str> = Vec::new();
+    let mut out = Vec::new();
+    for format in formats {
+        let (LabelFormat::Rename { to, .. } | LabelFormat::Template { to, .. }) = format;
+        if to == ERROR {
+            return Err(format!("{ERROR} cannot be formatted"));
         }
-        parts.push(Part::Text(if trim_next { rest.trim_start() } else { rest }.to_owned()));
-        parts.retain(|part| *part != Part::Text(String::new()));
-        Ok(Template { parts })
-    }
-
-    /// Appends the labels the template reads.
-    pub(super) fn push_names(&self, out: &mut Vec<String>) {
-        out.extend(self.parts.iter().filter_map(|part| match part {
-            Part::Label(name) => Some(name.clone()),
-            Part::Text(_) => None,
-        }));
-    }
-
-    /// Renders the template; a missing label is "".
-    pub(super) fn render(&self, value: impl Fn(&str) -> Option<String>) -> String {
-        let mut out = String::new();
-        for part in &self.parts {
-            match part {
-                Part::Text(text) => out.push_str(text),
-                Part::Label(name) => out.push_str(&value(name).unwrap_or_default()),
-            }
+        if seen.contains(&to.as_str()) {
+            return Err(format!("multiple label name '{to}' not allowed in a single format operation"));
         }
-        out
+        seen.push(to);
+        out.push(match format {
+            LabelFormat::Rename { to, from } => CompiledFormat::Rename { to: to.clone(), from: from.clone() },
+            LabelFormat::Template { to, template } => {
+                let parsed = Template::parse("label", template);
+                let template = parsed.map_err(|why| format!("invalid template for label '{to}': {why}"))?;
+                CompiledFormat::Template { to: to.clone(), template }
+            }
+        });
     }
+    Ok(out)
+}
 
-    /// Renders the template over the labels as they are now.
-    pub(super) fn render_labels(&self, labels: &Labels) -> String {
-        self.render(|name| match name {
-            super::labels::ERROR => Some(labels.error().unwrap_or_default().to_owned()),
-            super::labels::ERROR_DETAILS => Some(labels.error_details().to_owned()),
-            _ => labels.get(name).map(|(value, _)| value.to_owned()),
-        })
+/// Makes a new line of the labels; where the template fails the line stays and the labels say why.
+pub(super) fn line_format<'l>(template: &Template, moment: Moment, line: Cow<'l, [u8]>, labels: &mut Labels) -> Cow<'l, [u8]> {
+    match template.simple() {
+        Some(simple) => return Cow::Owned(simple_text(simple, labels).into_owned().into_bytes()),
+        None => match template.render(moment.entry(&line), map_of(labels)) {
+            Ok(rendered) => Cow::Owned(rendered),
+            Err(details) => {
+                labels.set_error(TEMPLATE_ERROR, &details);
+                line
+            }
+        },
     }
+}
+
+/// Renames see what earlier parts of the stage did; templates see the labels as the first of them found them.
+pub(super) fn label_format(formats: &[CompiledFormat], moment: Moment, line: &[u8], labels: &mut Labels) {
+    let mut seen: Option<BTreeMap<String, String>> = None;
+    for format in formats {
+        let (to, template) = match format {
+            CompiledFormat::Rename { to, from } => {
+                rename(to, from, labels);
+                continue;
+            }
+            CompiledFormat::Template { to, template } => (to, template),
+        };
+        if let ([_], Some(simple)) = (formats, template.simple()) {
+            let value = simple_text(simple, labels).into_owned();
+            labels.set(Category::Parsed, to, &value);
+            continue;
+        }
+        let map = seen.get_or_insert_with(|| map_of(labels)).clone();
+        match template.render(moment.entry(line), map) {
+            Ok(value) => labels.set(Category::Parsed, to, &String::from_utf8_lossy(&value)),
+            Err(details) => labels.set_error(TEMPLATE_ERROR, &details),
+        }
+    }
+}
+
+fn rename(to: &str, from: &str, labels: &mut Labels) {
+    let Some(value) = labels.get(from).map(|(value, _)| value.to_owned()) else { return };
+    labels.set(Category::Parsed, to, &value);
+    labels.delete(from);
+}
+
+fn map_of(labels: &Labels) -> BTreeMap<String, String> {
+    let mut map = BTreeMap::new();
+    labels.for_each(|name, value, _| _ = map.insert(name.to_owned(), value.to_owned()));
+    map
+}
+
+fn simple_text<'s>(simple: Simple<'s>, labels: &'s Labels) -> Cow<'s, str> {
+    Cow::Borrowed(match simple {
+        Simple::Text(text) => text,
+        Simple::Label(ERROR) => labels.error().unwrap_or_default(),
+        Simple::Label(ERROR_DETAILS) => labels.error_details(),
+        Simple::Label(name) => labels.get(name).map_or("", |(value, _)| value),
+    })
 }

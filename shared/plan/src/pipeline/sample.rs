@@ -132,8 +132,9 @@ impl Extractor {
         stream: &LabelSet,
         metadata: &LabelSet,
     ) -> Option<Sample> {
-        let Scratch { labels } = scratch;
-        let line = self.pipeline.run(labels, timestamp_ns, line, stream, metadata)?;
+        let moment = scratch.moment(timestamp_ns);
+        let labels = &mut scratch.labels;
+        let line = self.pipeline.run(labels, moment, line, stream, metadata)?;
         self.sample(labels, line.len())
     }
 
@@ -147,8 +148,9 @@ impl Extractor {
         metadata: &LabelSet,
     ) -> Option<Sample> {
         debug_assert!(self.line_use() != LineUse::Text, "the line is read");
-        let Scratch { labels } = scratch;
-        self.pipeline.run(labels, timestamp_ns, &[], stream, metadata)?;
+        let moment = scratch.moment(timestamp_ns);
+        let labels = &mut scratch.labels;
+        self.pipeline.run(labels, moment, &[], stream, metadata)?;
         self.sample(labels, line_bytes)
     }
 

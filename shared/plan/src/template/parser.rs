@@ -254,8 +254,15 @@ impl Parser {
                     break;
                 }
                 match token.kind {
-                    TokenKind::Close | TokenKind::RightParen | TokenKind::Pipe | TokenKind::Comma | TokenKind::Declare
-                    | TokenKind::Assign | TokenKind::Text(_) | TokenKind::Open | TokenKind::End => {
+                    TokenKind::Close
+                    | TokenKind::RightParen
+                    | TokenKind::Pipe
+                    | TokenKind::Comma
+                    | TokenKind::Declare
+                    | TokenKind::Assign
+                    | TokenKind::Text(_)
+                    | TokenKind::Open
+                    | TokenKind::End => {
                         parser.next += 1;
                         return parser.unexpected(&token, context);
                     }
@@ -426,7 +433,8 @@ fn number(text: &str) -> Option<Number> {
     let hexadecimal = text.trim_start_matches(['+', '-']).to_ascii_lowercase().starts_with("0x");
     let float = if hexadecimal { integer.map(|value| value as f64) } else { crate::pipeline::units::parse_float(text).ok() };
     let float = float.filter(|_| text.contains(|c: char| c.is_ascii_digit()));
-    let whole = float.filter(|float| integer.is_none() && float.trunc() == *float && float.abs() < 9e18).map(|float| float as i64);
+    let whole =
+        float.filter(|float| integer.is_none() && float.trunc() == *float && float.abs() < 9e18).map(|float| float as i64);
     (integer.is_some() || float.is_some()).then(|| Number { text: text.to_owned(), integer: integer.or(whole), float })
 }
 

@@ -1,0 +1,82 @@
+//! Arithmetic: whole numbers wrap as Go's do, the others are decimal.
+
+use super::Type::{Any, Float, Int};
+use super::decimal::Decimal;
+use super::{Family, int};
+use crate::pipeline::units::parse_float;
+use crate::template::eval::Surroundings;
+use crate::template::parser::parse_integer;
+use crate::template::value::Value;
+
+pub(super) const FAMILY: Family = &[
+    ("int", &[Any], None, |_, args| Ok(Value::Int(to_int(&args[0])))),
+    ("float64", &[Any], None, |_, args| Ok(Value::Float(to_float(&args[0])))),
+    ("add", &[], Some(Any), |_, args| Ok(Value::Int64(args.iter().map(to_int).fold(0, i64::wrapping_add)))),
+    ("sub", &[Any, Any], None, |_, args| Ok(Value::Int64(to_int(&args[0]).wrapping_sub(to_int(&args[1]))))),
+    ("mul", &[Any], Some(Any), |_, args| Ok(Value::Int64(args.iter().map(to_int).fold(1, i64::wrapping_mul)))),
+    ("div", &[Any, Any], None, |_, args| divided(args, i64::wrapping_div)),
+    ("mod", &[Any, Any], None, |_, args| divided(args, i64::wrapping_rem)),
+    ("max", &[Any], Some(Any), |_, args| Ok(Value::Int64(args.iter().map(to_int).max().unwrap_or(0)))),
+    ("min", &[Any], Some(Any), |_, args| Ok(Value::Int64(args.iter().map(to_int).min().unwrap_or(0)))),
+    ("maxf", &[Any], Some(Any), |_, args| Ok(Value::Float(args.iter().map(to_float).fold(f64::NEG_INFINITY, f64::max)))),
+    ("minf", &[Any], Some(Any), |_, args| Ok(Value::Float(args.iter().map(to_float).fold(f64::INFINITY, f64::min)))),
+    ("addf", &[], Some(Any), |_, args| folded(&Value::Float(0.0), args, |a, b| Ok(a.plus(&b)))),
+    ("subf", &[Any], Some(Any), |_, args| folded(&args[0], &args[1..], |a, b| Ok(a.minus(&b)))),
+    ("mulf", &[Any], Some(Any), |_, args| folded(&args[0], &args[1..], |a, b| Ok(a.times(&b)))),
+    ("divf", &[Any], Some(Any), |_, args| folded(&args[0], &args[1..], |a, b| a.over(&b))),
+    ("ceil", &[Any], None, |_, args| Ok(Value::Float(to_float(&args[0]).ceil()))),
+    ("floor", &[Any], None, |_, args| Ok(Value::Float(to_float(&args[0]).floor()))),
+    ("round", &[Any, Int], Some(Float), round),
+];
+
+fn divided(args: &[Value], operation: fn(i64, i64) -> i64) -> Result<Value, String> {
+    match to_int(&args[1]) {
+        0 => Err("runtime error: integer divide by zero".to_owned()),
+        by => Ok(Value::Int64(operation(to_int(&args[0]), by))),
+    }
+}
+
+fn folded(first: &Value, rest: &[Value], step: fn(Decimal, Decimal) -> Result<Decimal, String>) -> Result<Value, String> {
+    let start = Decimal::of(to_float(first))?;
+    let total = rest.iter().try_fold(start, |total, next| step(total, Decimal::of(to_float(next))?))?;
+    Ok(Value::Float(total.to_float()))
+}
+
+/// Rounds at `places`; the third argument says from which fraction on upwards.
+fn round(_: &Surroundings<'_>, args: &[Value]) -> Result<Value, String> {
+    let up_from = if let Some(Value::Float(from)) = args.get(2) { *from } else { 0.5 };
+    let power = 10f64.powf(int(args, 1) as f64);
+    let digits = power * to_float(&args[0]);
+    let rounded = if digits.fract() >= up_from { digits.ceil() } else { digits.floor() };
+    Ok(Value::Float(rounded / power))
+}
+
+/// Takes a value for a whole number; what is none is 0.
+pub(super) fn to_int(value: &Value) -> i64 {
+    match value {
+        Value::Int(value) | Value::Int64(value) => *value,
+        Value::Float(value) => *value as i64,
+        Value::Bool(value) => i64::from(*value),
+        Value::Text(text) => std::str::from_utf8(text).ok().and_then(|text| parse_integer(without_fraction(text))).unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// Drops `.5` of `3.5`.
+fn without_fraction(text: &str) -> &str {
+    match text.split_once('.') {
+        Some((whole, fraction)) if fraction.bytes().all(|byte| byte.is_ascii_digit()) => whole,
+        _ => text,
+    }
+}
+
+/// Takes a value for a float; what is none is 0.
+pub(super) fn to_float(value: &Value) -> f64 {
+    match value {
+        Value::Int(value) | Value::Int64(value) => *value as f64,
+        Value::Float(value) => *value,
+        Value::Bool(value) => f64::from(u8::from(*value)),
+        Value::Text(text) => std::str::from_utf8(text).ok().and_then(|text| parse_float(text).ok()).unwrap_or(0.0),
+        _ => 0.0,
+    }
+}

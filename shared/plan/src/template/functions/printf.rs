@@ -1,0 +1,232 @@
+//! Go's `fmt`: `Sprint`, `Sprintln` and the verbs of `Sprintf` that fit the values of templates.
+
+use crate::pipeline::units::format_float;
+use crate::template::limits::{OUTPUT_BYTES_MAX, WIDTH_MAX};
+use crate::template::value::Value;
+
+/// Prints operands, with a blank between two of which neither is a string.
+pub(super) fn print(args: &[Value]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let mut previous_is_text = true;
+    for (index, arg) in args.iter().enumerate() {
+        let is_text = matches!(arg, Value::Text(_));
+        if index > 0 && !is_text && !previous_is_text {
+            out.push(b' ');
+        }
+        arg.format(&mut out);
+        previous_is_text = is_text;
+    }
+    out
+}
+
+/// Prints operands with blanks between them, and a line end.
+pub(super) fn println(args: &[Value]) -> Vec<u8> {
+    let mut out = Vec::new();
+    for (index, arg) in args.iter().enumerate() {
+        out.extend_from_slice(if index > 0 { b" " } else { b"" });
+        arg.format(&mut out);
+    }
+    out.push(b'\n');
+    out
+}
+
+/// Returns a lone string as it is, anything else as [`print`] does.
+pub(super) fn joined(args: &[Value]) -> Vec<u8> {
+    print(args)
+}
+
+/// Flags, width and precision of a verb.
+#[derive(Clone, Copy, Debug, Default)]
+struct Spec {
+    minus: bool,
+    plus: bool,
+    sharp: bool,
+    space: bool,
+    zero: bool,
+    width: Option<usize>,
+    precision: Option<usize>,
+}
+
+/// Prints by a format, the first argument.
+pub(super) fn printf(args: &[Value]) -> Result<Value, String> {
+    let format = super::text(args, 0);
+    let mut operands = args[1..].iter();
+    let mut chars = format.chars().peekable();
+    let mut out = Vec::new();
+    while let Some(c) = chars.next() {
+        if out.len() > OUTPUT_BYTES_MAX {
+            return Err(format!("result has more than {OUTPUT_BYTES_MAX} bytes"));
+        }
+        if c != '%' {
+            push(&mut out, c);
+            continue;
+        }
+        let spec = spec(&mut chars);
+        let Some(spec) = spec else {
+            out.extend_from_slice(b"%!(BADWIDTH)");
+            continue;
+        };
+        match chars.next() {
+            None => out.extend_from_slice(b"%!(NOVERB)"),
+            Some('%') => out.push(b'%'),
+            Some(verb) => match operands.next() {
+                None => out.extend_from_slice(format!("%!{verb}(MISSING)").as_bytes()),
+                Some(operand) => out.extend_from_slice(&padded(formatted(verb, &spec, operand), &spec, verb, operand)),
+            },
+        }
+    }
+    let extra: Vec<String> = operands.map(described).collect();
+    if !extra.is_empty() {
+        out.extend_from_slice(format!("%!(EXTRA {})", extra.join(", ")).as_bytes());
+    }
+    Ok(Value::Text(out))
+}
+
+fn push(out: &mut Vec<u8>, c: char) {
+    out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+}
+
+fn spec(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<Spec> {
+    let mut spec = Spec::default();
+    while let Some(c) = chars.peek() {
+        match c {
+            '-' => spec.minus = true,
+            '+' => spec.plus = true,
+            '#' => spec.sharp = true,
+            ' ' => spec.space = true,
+            '0' => spec.zero = true,
+            _ => break,
+        }
+        chars.next();
+    }
+    spec.width = digits(chars)?;
+    if chars.next_if_eq(&'.').is_some() {
+        spec.precision = Some(digits(chars)?.unwrap_or(0));
+    }
+    Some(spec)
+}
+
+/// Reads a number; `None` where it is beyond the bound.
+fn digits(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<Option<usize>> {
+    let mut value: Option<usize> = None;
+    while let Some(digit) = chars.peek().and_then(|c| c.to_digit(10)) {
+        chars.next();
+        value = Some(value.unwrap_or(0).saturating_mul(10).saturating_add(digit as usize));
+    }
+    value.is_none_or(|value| value <= WIDTH_MAX).then_some(value)
+}
+
+/// Describes an operand that a verb does not fit: `string=42`.
+fn described(value: &Value) -> String {
+    if *value == Value::Nil { "<nil>".to_owned() } else { format!("{}={}", value.type_name(), value.formatted()) }
+}
+
+fn formatted(verb: char, spec: &Spec, value: &Value) -> Vec<u8> {
+    let fitting = match (verb, value) {
+        ('v', value) => Some(value.formatted_bytes()),
+        ('T', value) => Some(value.type_name().as_bytes().to_vec()),
+        ('t', Value::Bool(_)) => Some(value.formatted_bytes()),
+        ('s' | 'q' | 'x' | 'X', Value::Text(text)) => Some(string(verb, spec, text)),
+        ('s', Value::Time(_) | Value::List(_) | Value::Map(_) | Value::Labels(_)) => Some(value.formatted_bytes()),
+        (_, Value::Int(integer) | Value::Int64(integer)) => integer_as(verb, spec, *integer),
+        (_, Value::Float(float)) => float_as(verb, spec, *float),
+        _ => None,
+    };
+    fitting.unwrap_or_else(|| format!("%!{verb}({})", described(value)).into_bytes())
+}
+
+fn string(verb: char, spec: &Spec, text: &[u8]) -> Vec<u8> {
+    let lossy = String::from_utf8_lossy(text);
+    let cut = spec.precision.and_then(|precision| lossy.char_indices().nth(precision)).map_or(lossy.len(), |(at, _)| at);
+    match verb {
+        's' if spec.precision.is_none() => text.to_vec(),
+        's' => lossy[..cut].as_bytes().to_vec(),
+        'q' => model::quote::go_quote(&lossy[..cut]).into_bytes(),
+        'x' => text.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect(),
+        _ => text.iter().flat_map(|byte| format!("{byte:02X}").into_bytes()).collect(),
+    }
+}
+
+fn integer_as(verb: char, spec: &Spec, value: i64) -> Option<Vec<u8>> {
+    let size = value.unsigned_abs();
+    let body = match verb {
+        'd' => size.to_string(),
+        'b' => format!("{size:b}"),
+        'o' => format!("{}{size:o}", if spec.sharp { "0" } else { "" }),
+        'x' => format!("{}{size:x}", if spec.sharp { "0x" } else { "" }),
+        'X' => format!("{}{size:X}", if spec.sharp { "0X" } else { "" }),
+        'c' => return Some(character(value).to_string().into_bytes()),
+        'q' => return Some(format!("'{}'", character(value)).into_bytes()),
+        'U' => return Some(format!("U+{size:04X}").into_bytes()),
+        _ => return None,
+    };
+    let body = format!("{body:0>0$}", spec.precision.unwrap_or(0));
+    Some(format!("{}{body}", sign(value < 0, spec)).into_bytes())
+}
+
+fn character(value: i64) -> char {
+    u32::try_from(value).ok().and_then(char::from_u32).unwrap_or(char::REPLACEMENT_CHARACTER)
+}
+
+fn sign(negative: bool, spec: &Spec) -> &'static str {
+    match (negative, spec.plus, spec.space) {
+        (true, ..) => "-",
+        (_, true, _) => "+",
+        (_, _, true) => " ",
+        _ => "",
+    }
+}
+
+fn float_as(verb: char, spec: &Spec, value: f64) -> Option<Vec<u8>> {
+    let size = value.abs();
+    let body = match verb {
+        _ if !size.is_finite() => format_float(size).trim_start_matches('+').to_owned(),
+        'f' | 'F' => format!("{size:.0$}", spec.precision.unwrap_or(6)),
+        'e' | 'E' => exponent(&format!("{size:.0$e}", spec.precision.unwrap_or(6))),
+        'g' | 'G' => general(size, spec.precision),
+        _ => return None,
+    };
+    let body = if verb.is_uppercase() { body.to_uppercase() } else { body };
+    Some(format!("{}{body}", sign(value.is_sign_negative() && !value.is_nan(), spec)).into_bytes())
+}
+
+/// Gives an exponent the sign and the two digits that Go prints.
+fn exponent(text: &str) -> String {
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+    let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
+    format!("{mantissa}e{sign}{digits:0>2}")
+}
+
+fn general(size: f64, precision: Option<usize>) -> String {
+    let Some(precision) = precision.map(|precision| precision.max(1)) else { return format_float(size) };
+    let scientific = format!("{size:.0$e}", precision - 1);
+    let power: i32 = scientific.split_once('e').and_then(|(_, power)| power.parse().ok()).unwrap_or(0);
+    let trimmed = |text: &str| match text.contains('.') {
+        true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
+        false => text.to_owned(),
+    };
+    if power < -4 || power >= precision as i32 {
+        let (mantissa, power) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+        return exponent(&format!("{}e{power}", trimmed(mantissa)));
+    }
+    trimmed(&format!("{size:.0$}", (precision as i32 - 1 - power).max(0) as usize))
+}
+
+/// Pads to the width: with zeros behind the sign of a number, else with blanks.
+fn padded(text: Vec<u8>, spec: &Spec, verb: char, value: &Value) -> Vec<u8> {
+    let len = String::from_utf8_lossy(&text).chars().count();
+    let missing = spec.width.unwrap_or(0).saturating_sub(len);
+    if missing == 0 || text.starts_with(b"%!") {
+        return text;
+    }
+    let is_number = matches!(value, Value::Int(_) | Value::Int64(_) | Value::Float(_)) && verb != 'c';
+    if spec.minus {
+        return [text, vec![b' '; missing]].concat();
+    }
+    if spec.zero && (is_number && spec.precision.is_none() || matches!(value, Value::Float(_)) || matches!(value, Value::Text(_)))
+    {
+        let signed = usize::from(is_number && text.starts_with(b"-") || text.starts_with(b"+") && is_number);
+        return [&text[..signed], &vec![b'0'; missing], &text[signed..]].concat();
+    }
+    [vec![b' '; missing], text].concat()
+}
