@@ -112,10 +112,10 @@ fn sum_tells_the_parser_what_it_needs() {
         let Node::LogWindow(window) = aggregate.input else { panic!("{text}") };
         assert_eq!(window.required_labels, want, "{text}");
     }
-    let refused = lower(&parse(r#"{a="b"} | line_format "{{ .x | upper }}""#).unwrap(), &Params { instant: false, ..params });
+    let refused = lower(&parse(r#"{a="b"} | line_format "{{ .x | nosuch }}""#).unwrap(), &Params { instant: false, ..params });
     assert_eq!(
         refused.unwrap_err().to_string(),
-        r#"parse error : stage '| line_format "{{ .x | upper }}"' : unsupported: line_format with the template action {{.x | upper}}"#
+        r#"parse error : stage '| line_format "{{ .x | nosuch }}"' : invalid line template: template: line:1: function "nosuch" not defined"#
     );
 }
 
