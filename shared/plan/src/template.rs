@@ -133,3 +133,6 @@ fn word_of(word: &Word, each: &mut dyn FnMut(&Word)) {
         _ => {}
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use model::re2;
 use regex::bytes::Regex;
 
 use super::functions::{self, Function, Type};
-use super::limits::{DEPTH_MAX, OUTPUT_BYTES_MAX, REGEXES_MAX, STEPS_MAX};
+use super::limits::{DEPTH_MAX, OUTPUT_BYTES_MAX, REGEXES_MAX, STEPS_MAX, WORK_BYTES_MAX};
 use super::node::{Branch, Command, Kind, Node, Number, Pipe, Word};
 use super::value::Value;
 
@@ -67,6 +67,7 @@ pub(super) struct Evaluator<'t, 'a> {
     at: Option<At<'t>>,
     depth: usize,
     steps: usize,
+    work_bytes: usize,
     out: Vec<u8>,
 }
 
@@ -79,7 +80,7 @@ impl<'t, 'a> Evaluator<'t, 'a> {
         around: &'a Surroundings<'a>,
     ) -> Evaluator<'t, 'a> {
         let (variables, out) = (Vec::new(), Vec::new());
-        Evaluator { name, text, definitions, around, variables, template: name, at: None, depth: 0, steps: 0, out }
+        Evaluator { name, text, definitions, around, variables, template: name, at: None, depth: 0, steps: 0, work_bytes: 0, out }
     }
 
     /// Renders a body over the labels.
@@ -112,6 +113,15 @@ impl<'t, 'a> Evaluator<'t, 'a> {
             return self.fail(format_args!("template prints more than {OUTPUT_BYTES_MAX} bytes"));
         }
         Ok(())
+    }
+
+    /// Counts a value that was copied or made.
+    fn handed(&mut self, value: Value) -> Result<Value, String> {
+        self.work_bytes = self.work_bytes.saturating_add(value.weight());
+        if self.work_bytes > WORK_BYTES_MAX {
+            return self.fail(format_args!("template handles more than {WORK_BYTES_MAX} bytes"));
+        }
+        Ok(value)
     }
 
     fn deeper<T>(&mut self, run: impl FnOnce(&mut Self) -> Result<T, String>) -> Result<T, String> {
@@ -267,11 +277,12 @@ impl<'t, 'a> Evaluator<'t, 'a> {
         match &first.kind {
             Kind::Field(names) => {
                 self.at = Some(At::Word(first));
-                self.fields(dot.clone(), names, has_args)
+                let dot = self.handed(dot.clone())?;
+                self.fields(dot, names, has_args)
             }
             Kind::Variable(name, names) => {
                 self.at = Some(At::Word(first));
-                let value = self.variable(name);
+                let value = self.variable(name)?;
                 if names.is_empty() {
                     self.no_arguments(command, has_args)?;
                     return Ok(value);
@@ -294,7 +305,8 @@ impl<'t, 'a> Evaluator<'t, 'a> {
             _ => {
                 self.at = Some(At::Word(first));
                 self.no_arguments(command, has_args)?;
-                self.constant(first, dot)
+                let value = self.constant(first, dot)?;
+                self.handed(value)
             }
         }
     }
@@ -323,8 +335,10 @@ impl<'t, 'a> Evaluator<'t, 'a> {
         }
     }
 
-    fn variable(&self, name: &str) -> Value {
-        self.variables.iter().rev().find(|(known, _)| known == name).map_or(Value::Nil, |(_, value)| value.clone())
+    fn variable(&mut self, name: &str) -> Result<Value, String> {
+        let found = self.variables.iter().rev().find(|(known, _)| known == name);
+        let value = found.map_or(Value::Nil, |(_, value)| value.clone());
+        self.handed(value)
     }
 
     /// Follows field names; only the last may have arguments, which nothing here takes but times.
@@ -364,12 +378,19 @@ impl<'t, 'a> Evaluator<'t, 'a> {
             return self.lazy(name == "or", command, dot, last);
         }
         let args = self.arguments(&function, command, dot, last)?;
-        (function.run)(self.around, &args).or_else(|why| {
+        let made = match (function.run)(self.around, &args) {
+            Ok(Value::Text(text)) if text.len() > OUTPUT_BYTES_MAX => {
+                Err(format!("result has more than {OUTPUT_BYTES_MAX} bytes"))
+            }
+            other => other,
+        };
+        let value = made.or_else(|why| {
             self.at = Some(At::Command(command));
             let why =
                 if name == "call" { why.replace("non-function", &format!("non-function {}", command.words[1])) } else { why };
             self.fail(format_args!("error calling {name}: {why}"))
-        })
+        })?;
+        self.handed(value)
     }
 
     /// Evaluates `and`, `or`: arguments only until the answer is known.
@@ -408,10 +429,13 @@ impl<'t, 'a> Evaluator<'t, 'a> {
         self.step()?;
         self.at = Some(At::Word(word));
         let value = match &word.kind {
-            Kind::Dot => dot.clone(),
-            Kind::Field(names) => self.fields(dot.clone(), names, false)?,
+            Kind::Dot => self.handed(dot.clone())?,
+            Kind::Field(names) => {
+                let dot = self.handed(dot.clone())?;
+                self.fields(dot, names, false)?
+            }
             Kind::Variable(name, names) => {
-                let value = self.variable(name);
+                let value = self.variable(name)?;
                 self.fields(value, names, false)?
             }
             Kind::Pipe(pipe) => self.deeper(|this| this.pipe(pipe, dot))?,

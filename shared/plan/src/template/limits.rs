@@ -4,6 +4,8 @@
 pub(super) const OUTPUT_BYTES_MAX: usize = 1 << 20;
 /// Nodes one rendering may execute; ends loops in loops.
 pub(super) const STEPS_MAX: usize = 100_000;
+/// Bytes of values one rendering may hand around: values are copied where they are named.
+pub(super) const WORK_BYTES_MAX: usize = 64 << 20;
 /// How deep templates may call templates, and pipelines may lie in pipelines, at run time.
 pub(super) const DEPTH_MAX: usize = 64;
 /// How deep the text of a template may be nested.

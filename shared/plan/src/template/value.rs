@@ -47,6 +47,16 @@ impl Value {
         }
     }
 
+    /// Returns about how many bytes a copy takes.
+    pub(super) fn weight(&self) -> usize {
+        match self {
+            Value::Text(text) => 16 + text.len(),
+            Value::List(items) => items.iter().map(Value::weight).sum::<usize>() + 16,
+            Value::Map(members) => members.iter().map(|(name, value)| name.len() + value.weight()).sum::<usize>() + 16,
+            _ => 16,
+        }
+    }
+
     /// Reports whether `if` takes the value for true.
     pub(super) fn truth(&self) -> bool {
         match self {

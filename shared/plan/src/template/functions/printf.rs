@@ -61,10 +61,10 @@ pub(super) fn printf(args: &[Value]) -> Result<Value, String> {
             push(&mut out, c);
             continue;
         }
-        let spec = spec(&mut chars);
-        let Some(spec) = spec else {
-            out.extend_from_slice(b"%!(BADWIDTH)");
-            continue;
+        // Go gives up on a number that is too large as if the format ended there.
+        let Some(spec) = spec(&mut chars) else {
+            out.extend_from_slice(b"%!(NOVERB)");
+            break;
         };
         match chars.next() {
             None => out.extend_from_slice(b"%!(NOVERB)"),
