@@ -62,7 +62,7 @@ pub(super) fn label_formats(formats: &[LabelFormat]) -> Result<Vec<CompiledForma
 /// Makes a new line of the labels; where the template fails the line stays and the labels say why.
 pub(super) fn line_format<'l>(template: &Template, moment: Moment, line: Cow<'l, [u8]>, labels: &mut Labels) -> Cow<'l, [u8]> {
     match template.simple() {
-        Some(simple) => return Cow::Owned(simple_text(simple, labels).into_owned().into_bytes()),
+        Some(simple) => Cow::Owned(simple_text(simple, labels).into_owned().into_bytes()),
         None => match template.render(moment.entry(&line), map_of(labels)) {
             Ok(rendered) => Cow::Owned(rendered),
             Err(details) => {

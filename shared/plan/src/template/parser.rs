@@ -193,7 +193,7 @@ impl Parser {
         let token = self.take();
         let name = match &token.kind {
             TokenKind::Quoted(quoted) => unquote(quoted),
-            TokenKind::Raw(raw) => Some(raw[1..raw.len() - 1].as_bytes().to_vec()),
+            TokenKind::Raw(raw) => Some(raw.as_bytes()[1..raw.len() - 1].to_vec()),
             _ => return self.unexpected(&token, context),
         };
         match name.and_then(|name| String::from_utf8(name).ok()) {

@@ -223,9 +223,10 @@ fn padded(text: Vec<u8>, spec: &Spec, verb: char, value: &Value) -> Vec<u8> {
     if spec.minus {
         return [text, vec![b' '; missing]].concat();
     }
-    if spec.zero && (is_number && spec.precision.is_none() || matches!(value, Value::Float(_)) || matches!(value, Value::Text(_)))
-    {
-        let signed = usize::from(is_number && text.starts_with(b"-") || text.starts_with(b"+") && is_number);
+    // Zeros stand for blanks, unless a precision says how many digits an integer has.
+    let is_integer = matches!(value, Value::Int(_) | Value::Int64(_));
+    if spec.zero && !(is_integer && spec.precision.is_some()) {
+        let signed = usize::from(is_number && matches!(text.first(), Some(b'-' | b'+')));
         return [&text[..signed], &vec![b'0'; missing], &text[signed..]].concat();
     }
     [vec![b' '; missing], text].concat()

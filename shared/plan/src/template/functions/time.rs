@@ -438,7 +438,7 @@ fn number(text: &str, two: bool, within: std::ops::RangeInclusive<i64>) -> Optio
 fn name<'t>(text: &'t str, names: &[&str], short: bool) -> Option<(usize, &'t str)> {
     let spelled = |name: &str| if short { 3 } else { name.len() };
     let fits = |name: &&str| text.get(..spelled(name)).is_some_and(|head| head.eq_ignore_ascii_case(&name[..spelled(name)]));
-    let index = names.iter().position(|name| fits(&name))?;
+    let index = names.iter().position(fits)?;
     Some((index, &text[spelled(names[index])..]))
 }
 
