@@ -59,7 +59,8 @@ fn evaluate(case: &Value, streams: &[StreamEntries]) -> Result<Answer, String> {
     let expr = logql::parse(query).map_err(|error| error.to_string())?;
     let instant = case["type"] == "instant";
     let [start_ns, end_ns, step_ns] = ["start_ns", "end_ns", "step_ns"].map(|name| integer(case, name));
-    let params = logql::Params { start_ns: start_ns?, end_ns: end_ns?, step_ns: step_ns?.max(1), instant, ..super::params(query) };
+    let params =
+        logql::Params { start_ns: start_ns?, end_ns: end_ns?, step_ns: step_ns?.max(1), instant, ..super::params(query) };
     let plan = logql::lower(&expr, &params).map_err(|error| error.to_string())?;
     Answer::of(&plan, reference(&plan, streams)?)
 }
@@ -104,7 +105,9 @@ impl Answer {
         let (kind, series) = match value {
             Answered::Scalar(values) => ("scalar", vec![(Pairs::new(), times.into_iter().zip(values).collect())]),
             Answered::Vector(series) => {
-                let points = |values: &StepValues| times.iter().enumerate().filter_map(|(step, at)| Some((*at, float(values.get(step)?)))).collect();
+                let points = |values: &StepValues| {
+                    times.iter().enumerate().filter_map(|(step, at)| Some((*at, float(values.get(step)?)))).collect()
+                };
                 ("vector", series.iter().map(|series| (pairs_of(&series.labels), points(&series.values))).collect())
             }
             other => return Err(format!("not a metric answer: {other:?}")),
@@ -122,7 +125,8 @@ fn float(value: StepValue) -> f64 {
 
 fn expected(case: &Value) -> Result<Answer, String> {
     let (expect, at) = (&case["expect"], integer(case, "start_ns")?.div_euclid(1_000_000));
-    let kind = ["scalar", "vector", "matrix"].into_iter().find(|kind| expect["resultType"] == *kind).ok_or("unknown result type")?;
+    let kind =
+        ["scalar", "vector", "matrix"].into_iter().find(|kind| expect["resultType"] == *kind).ok_or("unknown result type")?;
     if kind == "scalar" {
         let point = (at, number(text(expect, "value")?)?);
         return Ok(Answer { kind, series: vec![(Pairs::new(), Points::from([point]))] });
@@ -137,7 +141,9 @@ fn points(series: &Value, at: i64) -> Result<Points, String> {
         return Ok(Points::from([(at, number(value)?)]));
     }
     let points = series["values_ms"].as_array().into_iter().flatten();
-    points.map(|point| Ok((point[0].as_i64().ok_or("a point has no time")?, number(point[1].as_str().unwrap_or_default())?))).collect()
+    points
+        .map(|point| Ok((point[0].as_i64().ok_or("a point has no time")?, number(point[1].as_str().unwrap_or_default())?)))
+        .collect()
 }
 
 fn compare(case: &Value, want: &Answer, got: &Answer) -> Verdict {

@@ -5,7 +5,10 @@ use plan::logical::{LogWindow, Node};
 use plan::pipeline::{Category, Extractor, Outcome, Pipeline, Scratch};
 use serde_json::Value;
 
-use super::{Pairs, Tally, Verdict, base64, cases, equal, integer, label_set, number, pairs, pairs_of, params, same_error, same_number, text};
+use super::{
+    Pairs, Tally, Verdict, base64, cases, equal, integer, label_set, number, pairs, pairs_of, params, same_error, same_number,
+    text,
+};
 
 /// When the queries are asked: 2026-09-01, the season in which the answers were recorded.
 const NOW_NS: i64 = 1_788_220_800_000_000_000;

@@ -74,7 +74,10 @@ pub(super) fn shape(want: &Value, got: &Value) -> Verdict {
     let agrees = match (want, got) {
         (Value::Object(want), Value::Object(got)) => {
             want.keys().all(|name| got.contains_key(name))
-                && got.iter().filter(|(name, _)| *name != "stats").all(|(name, got)| want.get(name).is_some_and(|want| shape(want, got).is_ok()))
+                && got
+                    .iter()
+                    .filter(|(name, _)| *name != "stats")
+                    .all(|(name, got)| want.get(name).is_some_and(|want| shape(want, got).is_ok()))
         }
         (Value::Array(want), Value::Array(got)) => {
             want.is_empty() == got.is_empty() && got.iter().all(|got| want.iter().any(|want| shape(want, got).is_ok()))
