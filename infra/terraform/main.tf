@@ -47,7 +47,7 @@ locals {
       timeout_s  = 30
       url        = true
       s3         = ["s3:PutObject"]
-      dynamodb   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query"]
+      dynamodb   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"]
     }
     query = {
       memory_mib = 3538
@@ -60,7 +60,7 @@ locals {
       memory_mib = 3538
       timeout_s  = 900
       url        = false
-      s3         = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject", "s3:AbortMultipartUpload"]
+      s3         = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
       dynamodb   = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:Query"]
     }
   }
@@ -129,6 +129,15 @@ data "aws_iam_policy_document" "function" {
   statement {
     actions   = each.value.s3
     resources = [local.objects]
+  }
+
+  # Without it S3 answers 403 for an object that was collected meanwhile; 404 makes a query take a new snapshot.
+  dynamic "statement" {
+    for_each = contains(each.value.s3, "s3:GetObject") ? [1] : []
+    content {
+      actions   = ["s3:ListBucket"]
+      resources = [aws_s3_bucket.segments.arn]
+    }
   }
 
   statement {
