@@ -37,8 +37,8 @@ start() {
     pids[$1]=$!
 }
 
-# All three at once: features are then unified as in a build of the whole workspace, and no dependency is built twice.
-cargo build --release -p lamella -p suite -p load -p fn-ingest -p fn-query -p fn-compact
+# The selection of packages that tests/run builds: another one would unify features anew and build the dependencies again.
+cargo build --release --workspace --bins --tests
 cargo lambda watch --only-lambda-apis --ignore-changes --invoke-address 127.0.0.1 --invoke-port "$port" >"$work/emulator.log" 2>&1 &
 pids[emulator]=$!
 for _ in $(seq 100); do
