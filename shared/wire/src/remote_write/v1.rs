@@ -44,8 +44,20 @@ fn decode_series<'a>(
     series::finish(decoded, scratch, first, limits, bounds).map(|_| ())
 }
 
+/// Reads the shape that every sender writes: name, then value, each shorter than 128 bytes.
+#[inline]
+fn plain_label(message: &[u8]) -> Option<Pair<'_>> {
+    let (&[0x0a, name_len @ ..0x80], rest) = message.split_first_chunk::<2>()? else { return None };
+    let (name, rest) = rest.split_at_checked(usize::from(name_len))?;
+    let (&[0x12, value_len @ ..0x80], value) = rest.split_first_chunk::<2>()? else { return None };
+    (value.len() == usize::from(value_len)).then_some((name, value))
+}
+
 #[inline]
 fn decode_label(message: &[u8]) -> Result<Pair<'_>, Malformed> {
+    if let Some(pair) = plain_label(message) {
+        return Ok(pair);
+    }
     let (mut name, mut value): Pair<'_> = (&[], &[]);
     let mut fields = Fields::of(message);
     while let Some((number, field)) = fields.next()? {
