@@ -1,13 +1,12 @@
 //! The shapes of record batches between operators: one row per series.
 //!
 //! *Samples*: slot, labels, times and values as lists, and a handle to histograms and start timestamps.
-//! *Steps*: slot, labels, whether the name goes at the end, one float per step (the staleness marker is "absent"), and a
-//! handle to histograms.
+//! *Steps*: slot, labels, and one float per step (the staleness marker is "absent").
 
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BinaryArray, BooleanArray, FixedSizeListArray, Float64Array, Int64Array, ListArray, UInt16Array, UInt64Array,
+    Array, ArrayRef, BinaryArray, FixedSizeListArray, Float64Array, Int64Array, ListArray, UInt16Array, UInt64Array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -16,7 +15,6 @@ use model::{LabelSet, STALE_NAN};
 use plan::{StepSeries, StepValues};
 
 use crate::EngineError;
-use crate::context::Attachments;
 
 fn item(data_type: DataType) -> Arc<Field> {
     Arc::new(Field::new("item", data_type, false))
@@ -38,9 +36,7 @@ pub(crate) fn steps_schema(steps: usize) -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("slot", DataType::UInt16, false),
         Field::new("labels", DataType::Binary, false),
-        Field::new("drop_name", DataType::Boolean, false),
         Field::new("floats", DataType::FixedSizeList(item(DataType::Float64), steps as i32), false),
-        Field::new("histograms", DataType::UInt64, false),
     ]))
 }
 
@@ -131,14 +127,12 @@ pub(crate) struct StepsBuilder {
     steps: usize,
     slots: Vec<u16>,
     labels: Vec<LabelSet>,
-    drop_names: Vec<bool>,
     floats: Vec<f64>,
-    histograms: Vec<u64>,
 }
 
 impl StepsBuilder {
     pub(crate) fn new(steps: usize) -> StepsBuilder {
-        StepsBuilder { steps, slots: vec![], labels: vec![], drop_names: vec![], floats: vec![], histograms: vec![] }
+        StepsBuilder { steps, slots: vec![], labels: vec![], floats: vec![] }
     }
 
     /// Starts a row, and returns its floats, all absent.
@@ -149,11 +143,9 @@ impl StepsBuilder {
     }
 
     /// Ends the row started last.
-    pub(crate) fn end(&mut self, slot: u16, labels: LabelSet, drop_name: bool, histograms: u64) {
+    pub(crate) fn end(&mut self, slot: u16, labels: LabelSet) {
         self.slots.push(slot);
         self.labels.push(labels);
-        self.drop_names.push(drop_name);
-        self.histograms.push(histograms);
     }
 
     /// Takes back the row started last.
@@ -168,9 +160,7 @@ impl StepsBuilder {
         let columns: Vec<ArrayRef> = vec![
             Arc::new(UInt16Array::from(self.slots)),
             binary(&self.labels),
-            Arc::new(BooleanArray::from(self.drop_names)),
             Arc::new(floats.map_err(|error| EngineError::Internal(error.to_string()))?),
-            Arc::new(UInt64Array::from(self.histograms)),
         ];
         RecordBatch::try_new(steps_schema(self.steps), columns).map_err(|error| EngineError::Internal(error.to_string()))
     }
@@ -181,26 +171,20 @@ impl StepsBuilder {
 pub(crate) struct StepsRow<'a> {
     pub(crate) slot: u16,
     pub(crate) labels: &'a [u8],
-    pub(crate) drop_name: bool,
     pub(crate) floats: &'a [f64],
-    pub(crate) histograms: u64,
 }
 
 /// Iterates over the rows of a batch of step values.
 pub(crate) fn steps_rows(batch: &RecordBatch) -> impl Iterator<Item = StepsRow<'_>> {
     let slots: &UInt16Array = column(batch, 0);
     let labels: &BinaryArray = column(batch, 1);
-    let drop_names: &BooleanArray = column(batch, 2);
-    let floats: &FixedSizeListArray = column(batch, 3);
-    let histograms: &UInt64Array = column(batch, 4);
+    let floats: &FixedSizeListArray = column(batch, 2);
     let all: &Float64Array = floats.values().as_any().downcast_ref().expect("floats are Float64");
     let steps = floats.value_length() as usize;
     (0..batch.num_rows()).map(move |row| StepsRow {
         slot: slots.value(row),
         labels: labels.value(row),
-        drop_name: drop_names.value(row),
         floats: &all.values()[row * steps..(row + 1) * steps],
-        histograms: histograms.value(row),
     })
 }
 
@@ -210,21 +194,11 @@ pub(crate) fn label_set(encoded: &[u8]) -> Result<LabelSet, EngineError> {
 }
 
 /// Turns rows into series values.
-pub(crate) fn series_of(batches: &[RecordBatch], attachments: &Attachments) -> Result<Vec<StepSeries>, EngineError> {
-    let mut series = Vec::new();
+pub(crate) fn series_of(batches: &[RecordBatch]) -> Result<Vec<StepSeries>, EngineError> {
+    let mut series = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
     for row in batches.iter().flat_map(steps_rows) {
-        let values = StepValues { floats: row.floats.to_vec(), histograms: attachments.take_steps(row.histograms) };
-        series.push(StepSeries { labels: label_set(row.labels)?, drop_name: row.drop_name, values });
+        let values = StepValues { floats: row.floats.to_vec(), histograms: Vec::new() };
+        series.push(StepSeries { labels: label_set(row.labels)?, drop_name: false, values });
     }
     Ok(series)
-}
-
-/// Turns series values into one batch; they belong to no slot any more.
-pub(crate) fn batch_of(series: Vec<StepSeries>, steps: usize, attachments: &Attachments) -> Result<RecordBatch, EngineError> {
-    let mut builder = StepsBuilder::new(steps);
-    for one in series {
-        builder.start().copy_from_slice(&one.values.floats);
-        builder.end(0, one.labels, one.drop_name, attachments.attach_steps(one.values.histograms));
-    }
-    builder.finish()
 }

@@ -1,15 +1,14 @@
 //! What all operators of one query share: bounds, counters, annotations, and the side channel of histograms.
 
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use datafusion_execution::TaskContext;
 use datafusion_execution::config::SessionConfig;
 use datafusion_execution::memory_pool::GreedyMemoryPool;
 use datafusion_execution::runtime_env::RuntimeEnvBuilder;
 use hashbrown::HashMap;
-use model::{Histogram, Limits, TenantId};
+use model::{Limits, TenantId};
 use plan::EvalOptions;
 use plan::value::HistogramSample;
 use store::Objects;
@@ -29,6 +28,7 @@ pub(crate) struct QueryContext {
     pub(crate) annotations: Annotations,
     pub(crate) attachments: Attachments,
     pub(crate) counters: Counters,
+    task: OnceLock<Arc<TaskContext>>,
 }
 
 /// Running counts of one query.
@@ -65,11 +65,15 @@ impl QueryContext {
             annotations: Annotations::default(),
             attachments: Attachments::default(),
             counters: Counters::default(),
+            task: OnceLock::new(),
         }
     }
 
-    /// Makes DataFusion's context: memory is bounded by the tenant's limit.
-    pub(crate) fn task(&self) -> Result<Arc<TaskContext>, EngineError> {
+    /// Returns DataFusion's context: memory is bounded by the tenant's limit.
+    pub(crate) fn task(&self) -> Result<&Arc<TaskContext>, EngineError> {
+        if let Some(task) = self.task.get() {
+            return Ok(task);
+        }
         let pool = Arc::new(GreedyMemoryPool::new(self.limits.query_memory_bytes_max));
         let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().map_err(|e| self.unboxed(e))?;
         let none = std::collections::HashMap::new;
@@ -83,7 +87,7 @@ impl QueryContext {
             Default::default(),
             runtime,
         );
-        Ok(Arc::new(task))
+        Ok(self.task.get_or_init(|| Arc::new(task)))
     }
 
     pub(crate) fn unboxed(&self, error: datafusion_common::DataFusionError) -> EngineError {
@@ -97,11 +101,9 @@ impl QueryContext {
         if made > limit { Err(EngineError::Limit { what: "object requests", value: made, limit }) } else { Ok(()) }
     }
 
-    /// Counts samples about to be held.
-    pub(crate) fn count_samples(&self, samples: u64) -> Result<(), EngineError> {
-        let loaded = self.counters.samples.fetch_add(samples, Ordering::Relaxed) + samples;
-        let limit = self.limits.query_samples_max.min(self.options.samples_max);
-        if loaded > limit as u64 { Err(EngineError::TooManySamples { limit }) } else { Ok(()) }
+    /// Counts samples loaded. Against `samples_max` the evaluator counts what is held at once.
+    pub(crate) fn count_samples(&self, samples: u64) {
+        self.counters.samples.fetch_add(samples, Ordering::Relaxed);
     }
 
     /// Counts series selected by a leaf.
@@ -130,12 +132,11 @@ impl QueryContext {
     }
 }
 
-/// What has no column: histograms and start timestamps travel beside the batches, by handle. Handle 0 is "none".
+/// What has no column: histograms and start timestamps travel beside the batches of samples, by handle. Handle 0 is "none".
 #[derive(Debug, Default)]
 pub(crate) struct Attachments {
     next: AtomicU64,
     samples: Mutex<HashMap<u64, SampleExtras>>,
-    steps: Mutex<HashMap<u64, Vec<Option<Arc<Histogram>>>>>,
 }
 
 /// What a series has beside float samples.
@@ -160,21 +161,5 @@ impl Attachments {
             return SampleExtras::default();
         }
         self.samples.lock().expect("no call panics while it holds the lock").remove(&handle).unwrap_or_default()
-    }
-
-    pub(crate) fn attach_steps(&self, histograms: Vec<Option<Arc<Histogram>>>) -> u64 {
-        if histograms.iter().all(Option::is_none) {
-            return 0;
-        }
-        let handle = self.next.fetch_add(1, Ordering::Relaxed) + 1;
-        self.steps.lock().expect("no call panics while it holds the lock").insert(handle, histograms);
-        handle
-    }
-
-    pub(crate) fn take_steps(&self, handle: u64) -> Vec<Option<Arc<Histogram>>> {
-        if handle == 0 {
-            return Vec::new();
-        }
-        self.steps.lock().expect("no call panics while it holds the lock").remove(&handle).unwrap_or_default()
     }
 }

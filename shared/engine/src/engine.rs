@@ -1,25 +1,22 @@
-//! The engine: one snapshot, one physical plan, one answer per query.
+//! The engine: one snapshot and one answer per query.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use datafusion_physical_plan::ExecutionPlan;
-use datafusion_physical_plan::display::DisplayableExecutionPlan;
 use manifest::{Manifest, Part};
 use model::{Clock, Limits, Signal, TenantId, TimeRangeMs};
-use plan::logical::{LogQuery, Node, NodeKind, RangeInput};
-use plan::{Answer, Grid, LogicalPlan, Series, TimeUnit, Value};
+use plan::logical::{LogQuery, Node};
+use plan::{Answer, EvalError, Grid, LogicalPlan, StreamEntries, TimeUnit, Value};
 use segment::{logs, metrics};
 use store::Objects;
 
-use crate::apply::finish_names;
-use crate::batch::{label_set, samples_rows, series_of};
 use crate::cache::TailCache;
 use crate::context::QueryContext;
-use crate::exec::{collect, single};
+use crate::leaves::{Inputs, Leaves};
+use crate::limits::{EVALUATED_INLINE_MAX, LATE_FETCHES_MAX};
 use crate::planner::Planner;
-use crate::ranges::{plan_range, select_range};
+use crate::ranges::plan_range;
 use crate::{EngineError, QueryStats, StageTimes};
 
 /// Settings of the engine, the same for all tenants.
@@ -81,20 +78,19 @@ impl Engine {
         within(limits.query_timeout, attempts).await
     }
 
-    /// Returns the physical plan as text, one operator per line. Tails are read, samples are not.
+    /// Returns the physical plans of the leaves as text, one operator per line. Tails are read, samples are not.
     ///
     /// # Errors
     /// As [`Engine::query`].
     pub async fn explain(&self, tenant: &TenantId, plan: &LogicalPlan, limits: &Limits) -> Result<String, EngineError> {
+        if let Node::Logs(_) = &plan.root {
+            return Ok("LogScanExec\n".into());
+        }
         let context = self.context(tenant, plan, limits);
         let parts = Arc::new(self.parts(&context, signal_of(plan), plan_range(&plan.root, plan.grid)).await?);
-        match &plan.root {
-            Node::Logs(_) => Ok("LogScanExec\n".into()),
-            root => {
-                let physical = self.planner(&context, parts).plan(root, plan.grid).await?;
-                Ok(DisplayableExecutionPlan::new(physical.as_ref()).indent(false).to_string())
-            }
-        }
+        let mut leaves = Leaves::new(self.planner(&context, parts), true);
+        leaves.rewrite(plan).await?;
+        Ok(leaves.explained.unwrap_or_default())
     }
 
     fn context(&self, tenant: &TenantId, plan: &LogicalPlan, limits: &Limits) -> Arc<QueryContext> {
@@ -128,40 +124,48 @@ impl Engine {
         let range = plan_range(&plan.root, plan.grid);
         let parts = Arc::new(self.parts(&context, signal_of(plan), range).await?);
         times.snapshot = started.elapsed();
-        let value = match &plan.root {
-            Node::Text(text) => Value::Text(text.clone()),
-            Node::Logs(query) => self.streams(&context, &parts, query, plan.grid, &mut times).await?,
-            Node::Range(input) => self.ranges(&context, parts, input, plan.grid, &mut times).await?,
-            root => self.steps(&context, parts, root, plan, &mut times).await?,
+        let mut answer = match &plan.root {
+            Node::Logs(query) => {
+                let value = Value::Streams(self.streams(&context, &parts, query, plan.grid, &mut times).await?);
+                Answer { value, warnings: Vec::new(), infos: Vec::new(), samples_loaded: 0 }
+            }
+            _ => self.evaluate(&context, parts, plan, &mut times).await?,
         };
         let (warnings, infos) = context.annotations.texts();
+        answer.warnings = joined(warnings, answer.warnings);
+        answer.infos = joined(infos, answer.infos);
         let stats = context.stats(times);
-        let samples_loaded = stats.samples;
-        Ok((Answer { value, warnings, infos, samples_loaded }, stats))
+        answer.samples_loaded = stats.samples;
+        Ok((answer, stats))
     }
 
-    async fn steps(
+    /// Reads the leaves, then evaluates what is above them.
+    async fn evaluate(
         &self,
         context: &Arc<QueryContext>,
         parts: Arc<Vec<Part>>,
-        root: &Node,
         plan: &LogicalPlan,
         times: &mut StageTimes,
-    ) -> Result<Value, EngineError> {
+    ) -> Result<Answer, EngineError> {
         let started = Instant::now();
-        let physical = single(self.planner(context, parts).plan(root, plan.grid).await?);
+        let mut leaves = Leaves::new(self.planner(context, parts), false);
+        let plan = Arc::new(leaves.rewrite(plan).await?);
         times.plan = started.elapsed();
-        let batches = run(context, &physical).await?;
-        let series = series_of(&batches, &context.attachments)?;
-        times.execute = started.elapsed() - times.plan;
-        if root.kind() == NodeKind::Scalar {
-            return Ok(Value::Scalar(series.into_iter().next().map(|one| one.values.floats).unwrap_or_default()));
+        for _ in 0..LATE_FETCHES_MAX {
+            let (answer, inputs) = evaluated(&plan, std::mem::take(&mut leaves.inputs)).await?;
+            leaves.inputs = inputs;
+            if let Some(ask) = leaves.inputs.take_missing() {
+                leaves.fetch(ask).await?;
+                continue;
+            }
+            times.execute = started.elapsed() - times.plan;
+            return answer.map_err(|error| EngineError::of_evaluation(error, plan.options.samples_max));
         }
-        // An instant query keeps the order that sort() gave.
-        if plan.options.instant && keeps_order(root) {
-            return Ok(Value::Vector(series.into_iter().filter(|one| !one.values.is_absent()).collect()));
-        }
-        finish_names(series).map(Value::Vector)
+        Err(EngineError::Limit {
+            what: "rounds of late fetches",
+            value: LATE_FETCHES_MAX as u64 + 1,
+            limit: LATE_FETCHES_MAX as u64,
+        })
     }
 
     async fn streams(
@@ -171,59 +175,29 @@ impl Engine {
         query: &LogQuery,
         grid: Grid,
         times: &mut StageTimes,
-    ) -> Result<Value, EngineError> {
+    ) -> Result<Vec<StreamEntries>, EngineError> {
         let started = Instant::now();
         let streams = crate::logs::query(context, &self.log_tails, parts, query, grid).await?;
         times.execute = started.elapsed();
-        Ok(Value::Streams(streams))
-    }
-
-    /// Answers an instant query for a range vector.
-    async fn ranges(
-        &self,
-        context: &Arc<QueryContext>,
-        parts: Arc<Vec<Part>>,
-        input: &RangeInput,
-        grid: Grid,
-        times: &mut StageTimes,
-    ) -> Result<Value, EngineError> {
-        let RangeInput::Select { select, range_ms, .. } = input else {
-            return Err(EngineError::Unsupported("subquery as a result".into()));
-        };
-        let started = Instant::now();
-        let scan = single(self.planner(context, parts).scan(select, grid, *range_ms).await?);
-        times.plan = started.elapsed();
-        let batches = run(context, &scan).await?;
-        debug_assert!(!select_range(select, grid, *range_ms).is_empty() || *range_ms <= 0);
-        let mut series = Vec::new();
-        for row in batches.iter().flat_map(samples_rows) {
-            let extras = context.attachments.take_samples(row.extras);
-            let fresh = crate::kernels::without_stale(row.timestamps, row.values);
-            let (timestamps, values) = fresh.unwrap_or_else(|| (row.timestamps.to_vec(), row.values.to_vec()));
-            let histograms: Vec<_> = extras.histograms.into_iter().filter(|sample| !sample.histogram.is_stale()).collect();
-            if !timestamps.is_empty() || !histograms.is_empty() {
-                let labels = label_set(row.labels)?;
-                series.push(Series { labels, timestamps, values, start_timestamps: Vec::new(), histograms });
-            }
-        }
-        series.sort_by(|a, b| a.labels.cmp(&b.labels));
-        times.execute = started.elapsed() - times.plan;
-        Ok(Value::Ranges(series))
+        Ok(streams)
     }
 }
 
-fn keeps_order(root: &Node) -> bool {
-    use plan::logical::{AggregateOp, Function};
-    match root {
-        Node::Call(call) => {
-            matches!(call.function, Function::Sort | Function::SortDesc | Function::SortByLabel | Function::SortByLabelDesc)
-        }
-        Node::Aggregate(aggregate) => {
-            matches!(aggregate.op, AggregateOp::TopK | AggregateOp::BottomK | AggregateOp::Sort | AggregateOp::SortDesc)
-        }
-        Node::StepInvariant(inner) => keeps_order(inner),
-        _ => false,
+/// Runs the reference evaluator: here where there is little to do, else on a thread that may be busy for long.
+async fn evaluated(plan: &Arc<LogicalPlan>, inputs: Inputs) -> Result<(Result<Answer, EvalError>, Inputs), EngineError> {
+    if inputs.samples() <= EVALUATED_INLINE_MAX {
+        return Ok((plan::reference::evaluate(plan, &inputs), inputs));
     }
+    let plan = Arc::clone(plan);
+    let work = tokio::task::spawn_blocking(move || (plan::reference::evaluate(&plan, &inputs), inputs));
+    work.await.map_err(|error| EngineError::Internal(error.to_string()))
+}
+
+/// Puts texts of operators before those of the evaluator, each once.
+fn joined(mut first: Vec<String>, then: Vec<String>) -> Vec<String> {
+    let fresh: Vec<String> = then.into_iter().filter(|text| !first.contains(text)).collect();
+    first.extend(fresh);
+    first
 }
 
 fn signal_of(plan: &LogicalPlan) -> Signal {
@@ -231,13 +205,6 @@ fn signal_of(plan: &LogicalPlan) -> Signal {
         TimeUnit::Milliseconds => Signal::Metrics,
         TimeUnit::Nanoseconds => Signal::Logs,
     }
-}
-
-async fn run(
-    context: &Arc<QueryContext>,
-    physical: &Arc<dyn ExecutionPlan>,
-) -> Result<Vec<arrow::record_batch::RecordBatch>, EngineError> {
-    collect(physical, &context.task()?).await.map_err(|error| context.unboxed(error))
 }
 
 /// Bounds a query's time.

@@ -52,6 +52,9 @@ pub enum EngineError {
         #[source]
         source: store::objects::ObjectError,
     },
+    /// Native histograms were met where operators know floats only; never leaves the engine.
+    #[error("native histograms among floats")]
+    Histograms,
     /// A fault of ours.
     #[error("internal error: {0}")]
     Internal(String),
@@ -66,13 +69,23 @@ impl EngineError {
             EngineError::Evaluation(_) | EngineError::Unsupported(_) => ErrorKind::Invalid,
             EngineError::Manifest(source) => source.kind(),
             EngineError::Object { source, .. } => store::error::object_error_kind(source),
-            EngineError::Internal(_) => ErrorKind::Internal,
+            EngineError::Internal(_) | EngineError::Histograms => ErrorKind::Internal,
         }
     }
 
     /// Reports whether an object of the snapshot was gone: a newer snapshot may answer.
     pub(crate) fn is_missing_object(&self) -> bool {
         matches!(self, EngineError::Object { source: store::objects::ObjectError::NotFound { .. }, .. })
+    }
+
+    /// Turns a failure of the reference evaluator into one of the engine.
+    pub(crate) fn of_evaluation(error: plan::EvalError, limit: usize) -> EngineError {
+        match error {
+            plan::EvalError::Execution(text) => EngineError::Evaluation(text),
+            plan::EvalError::TooManySamples => EngineError::TooManySamples { limit },
+            plan::EvalError::Unsupported(what) => EngineError::Unsupported(what),
+            plan::EvalError::Source { message, .. } => EngineError::Internal(message),
+        }
     }
 
     /// Wraps the error for the way through DataFusion's streams.

@@ -1,13 +1,10 @@
 //! The physical operators, one file each.
 //!
-//! Owns: how a plan runs in partitions. Does not own: what functions mean ([`crate::kernels`], [`crate::apply`]).
+//! Owns: how a plan runs in partitions. Does not own: what functions mean ([`crate::kernels`], `plan::reference`).
 
 pub(crate) mod aggregate;
-pub(crate) mod apply;
 pub(crate) mod log_window;
-pub(crate) mod repeat;
 pub(crate) mod scan;
-pub(crate) mod subquery;
 pub(crate) mod window;
 
 use std::sync::Arc;

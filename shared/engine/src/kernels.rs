@@ -1,9 +1,10 @@
 //! Sliding windows over the float samples of one series, without an allocation per window.
 //!
 //! Owns: the window functions the engine executes itself, with Prometheus's arithmetic in Prometheus's order.
-//! Does not own: windows that hold native histograms.
+//! Does not own: windows that hold native histograms; the meaning, which is that of `plan::reference::windows`, bit for bit.
 
 use model::is_stale;
+use plan::functions::float::{self, Mean};
 use plan::logical::Function;
 
 /// The window functions over floats.
@@ -103,7 +104,7 @@ impl Window<'_> {
             Function::Delta => self.extrapolated(false, false),
             Function::Irate => self.instant(true),
             Function::Idelta => self.instant(false),
-            Function::SumOverTime => Some(sum(values)),
+            Function::SumOverTime => Some(float::sum(values)),
             Function::AvgOverTime => Some(average(values)),
             Function::CountOverTime => Some(values.len() as f64),
             Function::MinOverTime => Some(extreme(values, |value, best| value < best)),
@@ -111,8 +112,8 @@ impl Window<'_> {
             Function::LastOverTime => values.last().copied(),
             Function::FirstOverTime => values.first().copied(),
             Function::PresentOverTime => Some(1.0),
-            Function::StdvarOverTime => Some(variance(values)),
-            Function::StddevOverTime => Some(variance(values).sqrt()),
+            Function::StdvarOverTime => Some(float::variance(values)),
+            Function::StddevOverTime => Some(float::variance(values).sqrt()),
             Function::Changes => {
                 Some(values.windows(2).filter(|pair| pair[0] != pair[1] && !(pair[0].is_nan() && pair[1].is_nan())).count() as f64)
             }
@@ -165,59 +166,14 @@ impl Window<'_> {
     }
 }
 
-/// Adds with Neumaier's compensation, as Prometheus's `kahansum.Inc`.
-#[inline]
-pub(crate) fn add(value: f64, sum: f64, compensation: f64) -> (f64, f64) {
-    let total = sum + value;
-    let compensation = if total.is_infinite() {
-        0.0
-    } else if sum.abs() >= value.abs() {
-        compensation + ((sum - total) + value)
-    } else {
-        compensation + ((value - total) + sum)
-    };
-    (total, compensation)
-}
-
-fn sum(values: &[f64]) -> f64 {
-    let (sum, compensation) = values.iter().fold((0.0, 0.0), |(sum, c), value| add(*value, sum, c));
-    if sum.is_infinite() { sum } else { sum + compensation }
-}
-
-/// Mean as sum over count; incremental once the sum overflows.
 fn average(values: &[f64]) -> f64 {
-    let (mut sum, mut compensation, mut mean, mut incremental) = (values[0], 0.0, 0.0, false);
-    for (index, value) in values.iter().enumerate().skip(1) {
-        let count = (index + 1) as f64;
-        if !incremental {
-            let (next, c) = add(*value, sum, compensation);
-            if !next.is_infinite() {
-                (sum, compensation) = (next, c);
-                continue;
-            }
-            incremental = true;
-            mean = sum / (count - 1.0);
-            compensation /= count - 1.0;
-        }
-        let q = (count - 1.0) / count;
-        (mean, compensation) = add(value / count, q * mean, q * compensation);
-    }
-    if incremental { mean + compensation } else { (sum + compensation) / values.len() as f64 }
+    let mut mean = Mean::new(values[0]);
+    values[1..].iter().for_each(|value| mean.add(*value));
+    mean.value()
 }
 
 fn extreme(values: &[f64], better: impl Fn(f64, f64) -> bool) -> f64 {
     values[1..].iter().fold(values[0], |best, value| if better(*value, best) || best.is_nan() { *value } else { best })
-}
-
-fn variance(values: &[f64]) -> f64 {
-    let (mut count, mut mean, mut mean_c, mut aux, mut aux_c) = (0.0, 0.0, 0.0, 0.0, 0.0);
-    for value in values {
-        count += 1.0;
-        let delta = value - (mean + mean_c);
-        (mean, mean_c) = add(delta / count, mean, mean_c);
-        (aux, aux_c) = add(delta * (value - (mean + mean_c)), aux, aux_c);
-    }
-    (aux + aux_c) / count
 }
 
 /// Calls `found` with each of `steps` steps that has a sample in its window, and the position of the newest.
@@ -245,7 +201,11 @@ pub(crate) fn without_stale(timestamps: &[i64], values: &[f64]) -> Option<(Vec<i
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::STALE_NAN;
+    use model::{LabelSet, STALE_NAN, TimestampMs};
+    use plan::logical::{Call, Extension, RangeInput, Select, Span};
+    use plan::reference::Budget;
+    use plan::reference::windows::range;
+    use plan::{Annotations, EvalOptions, Grid, Series};
 
     fn run(function: Function, values: &[f64]) -> f64 {
         let timestamps: Vec<i64> = (1..=values.len() as i64).map(|i| i * 15_000).collect();
@@ -265,7 +225,7 @@ mod tests {
     #[test]
     fn functions_follow_prometheus() {
         assert_eq!(run(Function::Increase, &[0.0, 15.0, 30.0, 45.0]), 45.0);
-        assert_eq!(run(Function::Increase, &[10.0, 20.0, 5.0, 10.0]), 20.0 * (45.0 + 15.0) / 45.0);
+        assert_eq!(run(Function::Increase, &[10.0, 20.0, 5.0, 10.0]), 20.0 * ((45.0 + 15.0) / 45.0));
         assert_eq!(run(Function::Irate, &[1.0, 2.0, 3.0, 6.0]), 0.2);
         assert_eq!(run(Function::SumOverTime, &[1e100, 1.0, -1e100, 0.0]), 1.0);
         assert_eq!(run(Function::AvgOverTime, &[f64::MAX, f64::MAX, f64::MAX, f64::MAX]), f64::MAX);
@@ -273,5 +233,64 @@ mod tests {
         assert_eq!(run(Function::StdvarOverTime, &[1.0, 2.0, 3.0, 4.0]), 1.25);
         assert_eq!(run(Function::Resets, &[3.0, 1.0, 2.0, 0.0]), 2.0);
         assert!(is_stale(run(Function::Rate, &[1.0])));
+    }
+
+    #[test]
+    fn every_kernel_gives_the_bits_of_the_reference() {
+        let mut state = 1u64;
+        let mut random = move |below: u64| {
+            state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            (state >> 33) % below
+        };
+        for case in 0..200 {
+            let (mut timestamps, mut values, mut at) = (Vec::new(), Vec::new(), 0);
+            for _ in 0..random(60) {
+                at += 1 + random(40_000) as i64;
+                timestamps.push(at);
+                values.push(match random(12) {
+                    0 => STALE_NAN,
+                    1 if case % 10 == 0 => [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, f64::MAX, -0.0][random(5) as usize],
+                    2 => 0.0,
+                    other => random(1 << 40) as f64 / 7.0 * if case % 3 == 0 && other % 2 == 0 { -1.0 } else { 1.0 },
+                });
+            }
+            let grid = Grid::range_ms(TimestampMs(0), TimestampMs(1_200_000), 1 + random(90_000) as i64);
+            let range_ms = 1 + random(300_000) as i64;
+            for function in Function::ALL.iter().copied().filter(|function| is_supported(*function)) {
+                let expected = reference(function, &timestamps, &values, grid, range_ms);
+                let mut found = vec![STALE_NAN; grid.len()];
+                let windows = Windows { first_end: grid.start, step: grid.step, range: range_ms };
+                let (timestamps, values) =
+                    without_stale(&timestamps, &values).unwrap_or_else(|| (timestamps.clone(), values.clone()));
+                slide(function, windows, &timestamps, &values, &mut found);
+                let same = |(a, b): (&f64, &f64)| {
+                    a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan() && !is_stale(*a) && !is_stale(*b))
+                };
+                assert!(expected.iter().zip(&found).all(same), "{function:?}, case {case}: {expected:?} {found:?}");
+            }
+        }
+    }
+
+    fn reference(function: Function, timestamps: &[i64], values: &[f64], grid: Grid, range_ms: i64) -> Vec<f64> {
+        let select = Select {
+            matchers: Vec::new(),
+            offset_ms: 0,
+            at: None,
+            lookback_ms: 0,
+            extension: Extension::None,
+            span: Span::default(),
+        };
+        let input = RangeInput::Select { select, range_ms, span: Span::default() };
+        let call = Call { function, args: Vec::new(), arg_spans: Vec::new(), span: Span::default() };
+        let series = Series {
+            labels: LabelSet::empty(),
+            timestamps: timestamps.to_vec(),
+            values: values.to_vec(),
+            start_timestamps: Vec::new(),
+            histograms: Vec::new(),
+        };
+        let (mut annotations, options) = (Annotations::default(), EvalOptions::default());
+        let mut budget = Budget { max: usize::MAX, ..Budget::default() };
+        range(&call, &series, &input, &[], &grid, &options, &mut annotations, &mut budget).unwrap().floats
     }
 }

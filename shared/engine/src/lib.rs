@@ -5,16 +5,17 @@
 //! Does not own: query texts (`promql`, `logql`), which segments are live (`manifest`), file formats (`segment`).
 //!
 //! ```text
-//! LogicalPlan ─ ranges ─▶ one snapshot ─ fetch ─▶ tails ─ planner ─▶ scan ─▶ window ─▶ aggregate ─▶ apply ─▶ Answer
+//! LogicalPlan ─ ranges ─▶ one snapshot ─ fetch ─▶ tails ─ leaves ─▶ scan ─▶ window ─▶ aggregate ─▶ reference ─▶ Answer
 //! ```
 //!
 //! # Invariants
-//! A query reads one snapshot. Sums fold per slot, then over slots in slot order, so no partitioning changes a bit (Q2).
+//! A query reads one snapshot. What operators evaluate has the bits of the reference evaluator, however the
+//! segments lie and however a scan is cut (Q2); sums too large to be held fold per slot, then over slots in slot order.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod aggregate;
 mod annotations;
-mod apply;
 mod batch;
 mod cache;
 mod context;
@@ -23,6 +24,7 @@ pub mod error;
 mod exec;
 mod fetch;
 mod kernels;
+mod leaves;
 mod limits;
 mod logs;
 mod lookup;

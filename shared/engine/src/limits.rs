@@ -12,3 +12,9 @@ pub const SAMPLES_PER_PARTITION_MIN: u64 = 1 << 17;
 pub const SERIES_PER_BATCH: usize = 1024;
 /// Distinct warnings kept, beside which more say nothing new.
 pub const ANNOTATIONS_MAX: usize = 1000;
+/// Values (series times steps) held for an aggregation in the order of labels: 128 MB. More fold slot by slot instead.
+pub const VALUES_HELD_MAX: usize = 1 << 24;
+/// Samples and values above which an evaluation leaves the threads that serve requests: about a millisecond of work.
+pub const EVALUATED_INLINE_MAX: usize = 1 << 16;
+/// Selectors that may turn out to be needed only during evaluation: `info` within `info`.
+pub const LATE_FETCHES_MAX: usize = 32;

@@ -125,7 +125,8 @@ impl LogScan {
         }
         context.counters.entries.fetch_add(entries, Ordering::Relaxed);
         context.counters.line_bytes.fetch_add(line_bytes, Ordering::Relaxed);
-        context.count_samples(entries)
+        context.count_samples(entries);
+        Ok(())
     }
 
     /// Calls `each` with every entry, in no order that matters.

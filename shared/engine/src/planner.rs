@@ -1,27 +1,22 @@
-//! Logical nodes → physical operators. Tails are opened here, samples are not read.
+//! Selectors and float windows → physical operators. Tails are opened here, samples are not read.
 
 use std::sync::Arc;
 
 use datafusion_physical_plan::ExecutionPlan;
-use futures::future::BoxFuture;
 use manifest::Part;
-use model::TimestampMs;
+use model::{MatchOp, Matcher, TimeRangeMs, TimestampMs};
 use plan::Grid;
-use plan::logical::{Call, Extension, Function, Node, NodeKind, RangeInput, Select};
+use plan::logical::{Call, Extension, Function, LogWindow, Node, RangeInput, Select};
 use segment::{logs, metrics};
 
 use crate::EngineError;
 use crate::cache::TailCache;
 use crate::context::QueryContext;
-use crate::exec::aggregate::{aggregate, folds};
-use crate::exec::apply::{ApplyExec, Input};
 use crate::exec::log_window::LogWindowExec;
-use crate::exec::repeat::RepeatExec;
 use crate::exec::scan::{Leaf, SegmentScanExec};
-use crate::exec::subquery::SubqueryExec;
 use crate::exec::window::{Pick, WindowExec};
 use crate::kernels::{Windows, is_supported};
-use crate::ranges::{first_step, select_range, subquery_grid};
+use crate::ranges::select_range;
 
 /// What planning needs.
 pub(crate) struct Planner<'a> {
@@ -32,97 +27,62 @@ pub(crate) struct Planner<'a> {
     pub(crate) partitions: usize,
 }
 
-type Plan = Arc<dyn ExecutionPlan>;
+pub(crate) type Plan = Arc<dyn ExecutionPlan>;
 
-impl Planner<'_> {
-    /// Plans a node that evaluates to a scalar or a vector.
-    pub(crate) fn plan<'s>(&'s self, node: &'s Node, grid: Grid) -> BoxFuture<'s, Result<Plan, EngineError>> {
-        Box::pin(async move {
-            match node {
-                Node::Instant(select) => self.instant(select, Pick::Newest, grid).await,
-                Node::Call(call) => self.call(node, call, grid).await,
-                Node::Aggregate(inner) if folds(inner.op) && inner.param.is_none() => {
-                    let child = self.plan(&inner.input, grid).await?;
-                    Ok(aggregate(self.context, child, inner.op, &inner.grouping, grid.len()))
-                }
-                Node::Aggregate(inner) => {
-                    let children = inner.param.iter().chain([&inner.input]);
-                    self.apply(node, children.collect(), grid).await
-                }
-                Node::Binary(binary) => self.apply(node, vec![&binary.left, &binary.right], grid).await,
-                Node::Negate(inner, _) => self.apply(node, vec![inner], grid).await,
-                Node::StepInvariant(inner) => {
-                    let child = self.plan(inner, first_step(grid)).await?;
-                    Ok(Arc::new(RepeatExec::new(Arc::clone(self.context), child, grid.len())) as Plan)
-                }
-                Node::LogWindow(window) => {
-                    let (parts, tails) = (Arc::clone(&self.parts), Arc::clone(self.log_tails));
-                    Ok(Arc::new(LogWindowExec::new(Arc::clone(self.context), parts, tails, window, grid)) as Plan)
-                }
-                Node::Literal(_) => self.apply(node, Vec::new(), grid).await,
-                Node::Text(_) | Node::Range(_) | Node::Logs(_) => Err(EngineError::Unsupported(crate::apply::describe(node))),
-            }
-        })
-    }
+/// A window over the floats of a selector, which the operators slide themselves.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FloatWindow<'n> {
+    select: &'n Select,
+    pick: Pick,
+    length_ms: i64,
+}
 
-    async fn instant(&self, select: &Select, pick: Pick, grid: Grid) -> Result<Plan, EngineError> {
-        let scan = self.scan(select, grid, select.lookback_ms).await?;
-        let windows = windows(grid, select.offset_ms, select.at, select.lookback_ms);
-        Ok(Arc::new(WindowExec::new(Arc::clone(self.context), scan, pick, windows, grid)))
-    }
-
-    /// Plans the scan of a selector with windows of `window_ms`.
-    pub(crate) async fn scan(&self, select: &Select, grid: Grid, window_ms: i64) -> Result<Plan, EngineError> {
-        if select.extension != Extension::None {
-            return Err(EngineError::Unsupported("anchored or smoothed selector".into()));
+/// Recognises a node that is a window over floats; where names are dropped, only over one metric, so that no two series
+/// can end up with the same labels.
+pub(crate) fn float_window(node: &Node) -> Option<FloatWindow<'_>> {
+    match node {
+        Node::Instant(select) if select.extension == Extension::None => {
+            Some(FloatWindow { select, pick: Pick::Newest, length_ms: select.lookback_ms })
         }
-        let range = select_range(select, grid, window_ms);
-        let matchers = select.matchers.clone();
-        let leaf = Leaf::open(self.context, self.metric_tails, &self.parts, matchers, range).await?;
-        Ok(Arc::new(SegmentScanExec::new(Arc::clone(self.context), leaf, self.partitions)))
-    }
-
-    async fn call(&self, node: &Node, call: &Call, grid: Grid) -> Result<Plan, EngineError> {
-        if let (Function::Timestamp, [Node::Instant(select)]) = (call.function, &call.args[..]) {
-            return self.instant(select, Pick::Timestamp, grid).await;
-        }
-        let Some(Node::Range(input)) = call.args.iter().find(|arg| matches!(arg, Node::Range(_))) else {
-            return self.apply(node, call.args.iter().collect(), grid).await;
-        };
-        if !is_supported(call.function) {
-            return Err(EngineError::Unsupported(crate::apply::describe(node)));
-        }
-        let span = call.arg_spans.first().copied().unwrap_or(call.span);
-        let (child, windows) = match input {
-            RangeInput::Select { select, range_ms, .. } => {
-                let windows = windows(grid, select.offset_ms, select.at, *range_ms);
-                (self.scan(select, grid, *range_ms).await?, windows)
-            }
-            RangeInput::Subquery { node, range_ms, step_ms, offset_ms, at, .. } => {
-                let inner = subquery_grid(grid, *range_ms, *step_ms, *offset_ms, *at);
-                self.context.count_samples(inner.len() as u64)?;
-                let child = self.plan(node, inner).await?;
-                let child = SubqueryExec::new(Arc::clone(self.context), child, inner);
-                (Arc::new(child) as Plan, windows(grid, *offset_ms, *at, *range_ms))
-            }
-        };
-        Ok(Arc::new(WindowExec::new(Arc::clone(self.context), child, Pick::Function(call.function, span), windows, grid)))
-    }
-
-    async fn apply(&self, node: &Node, children: Vec<&Node>, grid: Grid) -> Result<Plan, EngineError> {
-        let mut inputs = Vec::with_capacity(children.len());
-        for child in children {
-            inputs.push(match child {
-                Node::Text(text) => Input::Text(text.clone()),
-                child => Input::Plan(self.plan(child, grid).await?, kind(child)),
-            });
-        }
-        Ok(Arc::new(ApplyExec::new(Arc::clone(self.context), node, inputs, grid)))
+        Node::Call(call) => range_window(call),
+        _ => None,
     }
 }
 
-fn kind(node: &Node) -> NodeKind {
-    node.kind()
+fn range_window(call: &Call) -> Option<FloatWindow<'_>> {
+    let [Node::Range(RangeInput::Select { select, range_ms, .. })] = &call.args[..] else { return None };
+    let keeps_name = matches!(call.function, Function::LastOverTime | Function::FirstOverTime);
+    let fits = is_supported(call.function) && select.extension == Extension::None && *range_ms > 0;
+    let span = call.arg_spans.first().copied().unwrap_or(call.span);
+    let window = FloatWindow { select, pick: Pick::Function(call.function, span), length_ms: *range_ms };
+    (fits && (keeps_name || names_one_metric(&select.matchers))).then_some(window)
+}
+
+fn names_one_metric(matchers: &[Matcher]) -> bool {
+    matchers.iter().any(|m| m.name() == "__name__" && m.op() == MatchOp::Equal && !m.value().is_empty())
+}
+
+impl Planner<'_> {
+    /// Plans a window over floats; also says how many series it reads.
+    pub(crate) async fn window(&self, window: FloatWindow<'_>, grid: Grid) -> Result<(Plan, usize), EngineError> {
+        let range = select_range(window.select, grid, window.length_ms);
+        let (scan, series) = self.scan(window.select.matchers.clone(), range).await?;
+        let windows = windows(grid, window.select.offset_ms, window.select.at, window.length_ms);
+        Ok((Arc::new(WindowExec::new(Arc::clone(self.context), scan, window.pick, windows, grid)), series))
+    }
+
+    /// Plans the scan of a selector; also says how many series it reads.
+    pub(crate) async fn scan(&self, matchers: Vec<Matcher>, range: TimeRangeMs) -> Result<(Plan, usize), EngineError> {
+        let leaf = Leaf::open(self.context, self.metric_tails, &self.parts, matchers, range).await?;
+        let series = leaf.series_count();
+        Ok((Arc::new(SegmentScanExec::new(Arc::clone(self.context), leaf, self.partitions)), series))
+    }
+
+    /// Plans a range aggregation over log entries.
+    pub(crate) fn log_window(&self, window: &LogWindow, grid: Grid) -> Plan {
+        let (parts, tails) = (Arc::clone(&self.parts), Arc::clone(self.log_tails));
+        Arc::new(LogWindowExec::new(Arc::clone(self.context), parts, tails, window, grid))
+    }
 }
 
 fn windows(grid: Grid, offset_ms: i64, at: Option<TimestampMs>, range: i64) -> Windows {

@@ -19,7 +19,7 @@ use plan::logical::{AggregateOp, Grouping};
 use super::{Shared, once, operator, properties, single};
 use crate::EngineError;
 use crate::batch::{StepsBuilder, label_set, steps_rows, steps_schema};
-use crate::kernels::add;
+use plan::functions::float::Kahan;
 
 /// The aggregations that fold.
 pub(crate) fn folds(op: AggregateOp) -> bool {
@@ -46,7 +46,7 @@ impl State {
         for (step, value) in floats.iter().enumerate().filter(|(_, value)| !is_stale(**value)) {
             let (count, first, second) = (&mut self.count[step], &mut self.first[step], &mut self.second[step]);
             match op {
-                AggregateOp::Sum | AggregateOp::Avg => (*first, *second) = add(*value, *first, *second),
+                AggregateOp::Sum | AggregateOp::Avg => (*first, *second) = sum(*value, *first, *second),
                 AggregateOp::Min if *count == 0.0 || *value < *first || first.is_nan() => *first = *value,
                 AggregateOp::Max if *count == 0.0 || *value > *first || first.is_nan() => *first = *value,
                 AggregateOp::Stddev | AggregateOp::Stdvar => {
@@ -72,7 +72,7 @@ impl State {
             match op {
                 _ if *count == 0.0 => (*first, *second) = (value, rest),
                 AggregateOp::Sum | AggregateOp::Avg => {
-                    (*first, *second) = add(value, *first, *second);
+                    (*first, *second) = sum(value, *first, *second);
                     *second += rest;
                 }
                 AggregateOp::Min if value < *first || first.is_nan() => *first = value,
@@ -103,6 +103,13 @@ impl State {
             _ => first,
         }
     }
+}
+
+/// Adds with the reference's compensation.
+fn sum(value: f64, sum: f64, c: f64) -> (f64, f64) {
+    let mut kahan = Kahan { sum, c };
+    kahan.add(value);
+    (kahan.sum, kahan.c)
 }
 
 #[derive(Clone, Copy)]
@@ -138,9 +145,6 @@ struct Partial {
 impl Partial {
     fn add(&mut self, batch: &RecordBatch) -> Result<(), EngineError> {
         for row in steps_rows(batch) {
-            if row.histograms != 0 {
-                return Err(EngineError::Unsupported(format!("{} of native histograms", self.op.as_str())));
-            }
             let labels = self.grouping.labels_of(&label_set(row.labels)?);
             let group = match self.groups.get(labels.encoded()) {
                 Some(group) => *group,
@@ -305,7 +309,7 @@ fn finish(op: AggregateOp, steps: usize, batches: &[RecordBatch]) -> Result<Reco
     let mut builder = StepsBuilder::new(steps);
     for (labels, state) in groups {
         builder.start().iter_mut().enumerate().for_each(|(step, out)| *out = state.result(op, step));
-        builder.end(0, labels, false, 0);
+        builder.end(0, labels);
     }
     builder.finish()
 }

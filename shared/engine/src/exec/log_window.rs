@@ -86,7 +86,7 @@ impl LogWindowExec {
             let labels = if absent { self.asked() } else { labels };
             // Spreads groups over slots, so that aggregations above fold in one order whatever the split.
             let slot = (SeriesId::of(&labels).0 % u64::from(model::series::SLOT_COUNT)) as u16;
-            builder.end(slot, labels, false, 0);
+            builder.end(slot, labels);
         }
         builder.finish()
     }

@@ -94,6 +94,11 @@ impl Leaf {
         Ok(Leaf { matchers, range, projection, parts: leaf_parts, series })
     }
 
+    /// Counts the series selected.
+    pub(crate) fn series_count(&self) -> usize {
+        self.series.len()
+    }
+
     /// Cuts the series into at most `wanted` runs of whole slots with about equally many samples.
     fn cut(&self, wanted: usize) -> Vec<Range<usize>> {
         let samples: u64 = self.series.iter().map(|series| series.samples).sum();
@@ -142,7 +147,7 @@ impl Leaf {
         for series in &self.series[chunk] {
             samples += self.push(context, series, &decoded, &mut builder);
         }
-        context.count_samples(samples)?;
+        context.count_samples(samples);
         Ok(builder)
     }
 
