@@ -243,6 +243,9 @@ fn vectors(binary: &Binary, left: &[StepSeries], right: &[StepSeries], context: 
         for (position, (index, _)) in one_now.iter().enumerate() {
             let slot = &mut by_sig[one.sigs[*index]];
             if let Some(first) = *slot {
+                if context.options.dialect == Dialect::LogQl {
+                    return Err(duplicate_in_logql(matching));
+                }
                 return Err(duplicate(matching, &one.series[*index].labels, &one.series[one_now[first].0].labels));
             }
             *slot = Some(position);
@@ -325,6 +328,14 @@ fn result_labels(binary: &Binary, many: &LabelSet, one: &LabelSet, delayed: bool
         builder.set(name, one.get(name).unwrap_or(""));
     }
     builder.build()
+}
+
+/// Loki's text: Prometheus's without the match group.
+fn duplicate_in_logql(matching: &Matching) -> EvalError {
+    let side = if matching.cardinality == Cardinality::OneToMany { "left" } else { "right" };
+    EvalError::Execution(format!(
+        "found duplicate series on the {side} hand-side;many-to-many matching not allowed: matching labels must be unique on one side"
+    ))
 }
 
 fn duplicate(matching: &Matching, a: &LabelSet, b: &LabelSet) -> EvalError {
