@@ -63,7 +63,8 @@ pub fn parse_duration(text: &str) -> Result<f64, String> {
 
 /// Prints seconds as a duration; a negative one gets a sign.
 pub fn print_duration(seconds: f64) -> String {
-    let mut ms = (seconds.abs() * 1e9) as i64 / 1_000_000;
+    // A whole number of milliseconds is seldom exact in seconds: 1001 ms would be cut to 1000.
+    let mut ms = (seconds.abs() * 1e9).round() as i64 / 1_000_000;
     if ms == 0 {
         return "0s".to_owned();
     }
