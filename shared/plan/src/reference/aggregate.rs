@@ -198,8 +198,8 @@ fn count_values(
     context: &mut Context<'_>,
 ) -> Result<Value, EvalError> {
     let Some(Value::Text(label)) = param else { return Err(EvalError::Unsupported("parameter of count_values".to_owned())) };
-    if label.is_empty() {
-        return Err(EvalError::Execution("invalid label name \"\"".to_owned()));
+    if !super::call::is_label_name(&label) {
+        return Err(EvalError::Execution(format!("invalid label name {}", model::quote::go_quote(&label))));
     }
     let mut grouping = aggregate.grouping.clone();
     if !grouping.without {

@@ -257,6 +257,12 @@ pub(super) fn absent_over_time(input: &RangeInput, present: &[StepSeries], conte
     absent(matchers, present, true, context)
 }
 
+/// Reports whether Prometheus takes a name for a label: any UTF-8 but nothing. What was not UTF-8 in the query text has become
+/// U+FFFD by now.
+pub(super) fn is_label_name(name: &str) -> bool {
+    !name.is_empty() && !name.contains('\u{fffd}')
+}
+
 fn relabel(call: &Call, mut args: Vec<Value>) -> Result<Value, EvalError> {
     let name = call.function.as_str();
     let invalid = |what: &str, value: &str| EvalError::Execution(format!("invalid {what} in {name}(): {value}"));
@@ -265,7 +271,7 @@ fn relabel(call: &Call, mut args: Vec<Value>) -> Result<Value, EvalError> {
     let replaced: Vec<Option<LabelSet>> = if call.function == Function::LabelReplace {
         let (replacement, src, pattern) = (text(args.get(2), call)?, text(args.get(3), call)?, text(args.get(4), call)?);
         let regex = model::re2::compile_anchored(&pattern).map_err(|_| invalid("regular expression", &pattern))?;
-        if dst.is_empty() {
+        if !is_label_name(&dst) {
             return Err(invalid("destination label name", &dst));
         }
         series
@@ -280,10 +286,10 @@ fn relabel(call: &Call, mut args: Vec<Value>) -> Result<Value, EvalError> {
     } else {
         let separator = text(args.get(2), call)?;
         let sources = (3..args.len()).map(|i| text(args.get(i), call)).collect::<Result<Vec<_>, _>>()?;
-        if let Some(empty) = sources.iter().find(|s| s.is_empty()) {
-            return Err(invalid("source label name", empty));
+        if let Some(source) = sources.iter().find(|s| !is_label_name(s)) {
+            return Err(invalid("source label name", source));
         }
-        if dst.is_empty() {
+        if !is_label_name(&dst) {
             return Err(invalid("destination label name", &dst));
         }
         series
