@@ -152,8 +152,9 @@ mod tests {
     use boot::Storage;
 
     fn options(arguments: &[&str]) -> Options {
-        let Command::Serve(options) = Cli::parse_from(["lamella", "serve"].iter().chain(arguments)).command;
-        options
+        match Cli::parse_from(["lamella", "serve"].iter().chain(arguments)).command {
+            Command::Serve(options) | Command::Segments(options) => options,
+        }
     }
 
     #[test]

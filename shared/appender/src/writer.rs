@@ -71,7 +71,8 @@ impl Writer {
             let id = content_id(&encoded.bytes, remint);
             let location = self.place(tenant, hour, signal, id, &encoded.bytes).await?;
             let inline = usize::from(matches!(location, Location::Inline(_)));
-            let item = L0Item { id, location, tail_offset: encoded.tail_offset, stats: part_stats(&encoded.stats), minted_at };
+            let item =
+                L0Item { id, location, tail_offset: encoded.tail_offset, stats: part_stats(&encoded.stats, hour), minted_at };
             match self.manifest.commit(tenant, signal, hour, item).await.map_err(|source| Error::Manifest(Arc::new(source)))? {
                 Committed::Committed | Committed::AlreadyCommitted => {
                     return Ok(Receipt { rows, segments: 1, inline, bytes: encoded.bytes.len() });
@@ -142,11 +143,13 @@ fn content_id(bytes: &[u8], remint: u32) -> SegmentId {
     SegmentId(u128::from_le_bytes(id))
 }
 
-fn part_stats(stats: &segment::SegmentStats) -> PartStats {
+fn part_stats(stats: &segment::SegmentStats, hour: Hour) -> PartStats {
+    // Metadata has no time of its own: it is found by whoever looks at its hour.
+    let time_range = if stats.range.is_empty() { Window::Hour(hour).range() } else { stats.range };
     PartStats {
         rows: stats.rows,
         series: u32::try_from(stats.series).unwrap_or(u32::MAX),
-        time_range: stats.range,
+        time_range,
         slots: stats.slots,
         epoch: 0,
         names: Bytes::copy_from_slice(stats.filter.as_bytes()),

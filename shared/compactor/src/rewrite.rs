@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use manifest::{Location, ObjectKey, Part, PartStats, Replaced, Replacement};
+use manifest::{Location, ObjectKey, Part, PartStats, Replaced, Replacement, Window};
 use model::{Resolution, Signal, TenantId};
 use segment::merge::{self, MergeOptions, MergeReport};
 use segment::{Encoded, SegmentError, SegmentStats};
@@ -25,11 +25,13 @@ pub enum Outcome {
 }
 
 /// Returns what the manifest keeps of a segment's statistics.
-pub fn part_stats(stats: &SegmentStats, epoch: u32) -> PartStats {
+pub fn part_stats(stats: &SegmentStats, window: Window, epoch: u32) -> PartStats {
+    // Metadata has no time of its own: it is found by whoever looks at its window.
+    let time_range = if stats.range.is_empty() { window.range() } else { stats.range };
     PartStats {
         rows: stats.rows,
         series: u32::try_from(stats.series).unwrap_or(u32::MAX),
-        time_range: stats.range,
+        time_range,
         slots: stats.slots,
         epoch,
         names: Bytes::copy_from_slice(stats.filter.as_bytes()),
@@ -126,7 +128,7 @@ impl Compactor {
             window: job.window,
             location: Location::Object { key: key.to_string(), len },
             tail_offset: output.tail_offset,
-            stats: part_stats(&output.stats, epoch),
+            stats: part_stats(&output.stats, job.window, epoch),
             minted_at,
             sources: Vec::new(),
         })

@@ -134,7 +134,7 @@ impl World {
             self.objects.put(&key.path(), encoded.bytes.clone().into()).await.unwrap();
             Location::Object { key: key.to_string(), len: encoded.bytes.len() as u64 }
         };
-        let stats = part_stats(&encoded.stats, 0);
+        let stats = part_stats(&encoded.stats, Window::Hour(HOUR), 0);
         let item = L0Item { id: SegmentId(id.0), location, tail_offset: encoded.tail_offset, stats, minted_at: self.clock.now() };
         self.manifest(self.records.clone()).commit(&self.tenant, signal, HOUR, item).await.unwrap();
     }

@@ -8,6 +8,7 @@ mod client;
 mod compare;
 mod cpu;
 mod durability;
+mod hostile;
 mod logs;
 mod loki;
 mod metrics;
@@ -41,6 +42,8 @@ enum Command {
     Roundtrip(roundtrip::Options),
     /// Kills the server under load again and again: nothing acknowledged may be missing or doubled.
     Durability(durability::Options),
+    /// Sends broken, huge and lying requests: the right status for each, and the server alive.
+    Hostile(hostile::Options),
 }
 
 /// Which server, and how to measure it.
@@ -65,5 +68,6 @@ fn main() -> Result<()> {
         Command::Compare(options) => compare::run(&options),
         Command::Roundtrip(options) => roundtrip::run(&options),
         Command::Durability(options) => durability::run(&options),
+        Command::Hostile(options) => hostile::run(&options),
     }
 }
