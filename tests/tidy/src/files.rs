@@ -19,9 +19,9 @@ mod tests {
         })
     }
 
-    /// Test files may leave the header out: their name says what they test.
+    /// Tests and benchmarks: what they are for stands in their name, and whoever runs them sets their environment.
     fn is_test(name: &str) -> bool {
-        name.ends_with("/tests.rs") || name.contains("/tests/") && !name.starts_with("tests/")
+        name.ends_with("/tests.rs") || name.contains("/benches/") || name.contains("/tests/") && !name.starts_with("tests/")
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("lambda_runtime", &["fn-compact"]),
     ("clap", &["lamella", "suite", "load"]),
     ("tracing-subscriber", &["boot"]),
-    ("axum", &["fn-ingest", "fn-query", "lamella"]),
+    ("axum", &["fn-ingest", "fn-query", "lamella", "suite"]),
 ];
 
 #[cfg(test)]
