@@ -13,6 +13,9 @@ use crate::engine::within;
 use crate::fetch::{OpenPart, open_parts, prune};
 use crate::{Engine, EngineError, QueryStats, StageTimes};
 
+/// Looks at the tails that may match one set of matchers.
+type EachSet<'a> = dyn FnMut(&Tails, &[Matcher]) -> Result<(), EngineError> + Send + 'a;
+
 /// What a lookup found, sorted and distinct.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Lookup<T> {
@@ -203,7 +206,7 @@ impl Engine {
         signal: Signal,
         match_sets: &[Vec<Matcher>],
         range: TimeRangeMs,
-        each: &mut (dyn FnMut(&Tails, &[Matcher]) -> Result<(), EngineError> + Send),
+        each: &mut EachSet<'_>,
     ) -> Result<(), EngineError> {
         let all = [Vec::new()];
         let match_sets = if match_sets.is_empty() { &all } else { match_sets };

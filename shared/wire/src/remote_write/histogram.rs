@@ -9,7 +9,6 @@ use crate::protobuf::{Fields, Malformed, Value, zigzag};
 const SCHEMA_REDUCIBLE_MAX: i32 = 52;
 
 /// Decodes one histogram: malformed bytes fail the request, a histogram that contradicts itself only itself.
-#[expect(clippy::type_complexity, reason = "when, since when, what; used once")]
 pub(super) fn decode(message: &[u8]) -> Result<Result<(TimestampMs, TimestampMs, Histogram), String>, Malformed> {
     let mut raw = Raw::default();
     let mut fields = Fields::of(message);
