@@ -31,24 +31,24 @@ start() {
     rm -rf "$work/data"
     mkdir "$work/data"
     case $1 in
-    lamella) taskset -c 0 "$target/lamella" serve --data-dir "$work/data" --listen 127.0.0.1:19130 ;;
+    lamella) exec taskset -c 0 "$target/lamella" serve --data-dir "$work/data" --listen 127.0.0.1:19130 --compact-interval-seconds 20 ;;
     prometheus)
         echo 'global: {}' >"$work/prometheus.yml"
-        taskset -c 0 prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/data" \
+        exec taskset -c 0 prometheus --config.file="$work/prometheus.yml" --storage.tsdb.path="$work/data" \
             --web.listen-address=127.0.0.1:19130 --web.enable-remote-write-receiver --web.enable-admin-api \
             --storage.tsdb.retention.time=10y
         ;;
     victoria-metrics)
-        taskset -c 0 victoria-metrics -storageDataPath="$work/data" -httpListenAddr=127.0.0.1:19130 -retentionPeriod=100y \
+        exec taskset -c 0 victoria-metrics -storageDataPath="$work/data" -httpListenAddr=127.0.0.1:19130 -retentionPeriod=100y \
             -search.latencyOffset=0s -search.maxUniqueTimeseries=10000000
         ;;
-    esac >"$work/log" 2>&1 &
+    esac >"$work/log" 2>&1 & # the subshell becomes the server, so its process id is the server's
     pid=$!
     wait_for http://127.0.0.1:19130/metrics
 }
 settle() { # flush and merge, so that bytes are what stays
     case $1 in
-    lamella) sleep 150 ;; # two rounds of the compaction timer: closed hours are merged
+    lamella) sleep 75 ;; # some rounds of the compaction timer: closed hours are merged level by level
     prometheus) curl -fs -XPOST http://127.0.0.1:19130/api/v1/admin/tsdb/snapshot >/dev/null ;;
     victoria-metrics) curl -fs http://127.0.0.1:19130/internal/force_flush >/dev/null; sleep 2; curl -fs http://127.0.0.1:19130/internal/force_merge >/dev/null; sleep 3 ;;
     esac
@@ -59,7 +59,7 @@ for round in $(seq "$rounds"); do
     for peer in ${PEERS:-lamella prometheus victoria-metrics}; do
         echo "-- $peer, round $round: $series series x $steps steps"
         start "$peer"
-        taskset -c 1 "$target/load" metrics --url http://127.0.0.1:19130 --pid "$pid" --series "$series" --steps "$steps" --end-ms "$end_ms"
+        taskset -c 1 "$target/load" metrics --url http://127.0.0.1:19130 --pid "$pid" --connections 5 --series "$series" --steps "$steps" --end-ms "$end_ms"
         settle "$peer"
         stored=$(du -sb "$work/data" | cut -f1)
         [ "$peer" = prometheus ] && stored=$(du -sb "$work/data/snapshots" | cut -f1)
