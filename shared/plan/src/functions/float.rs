@@ -198,3 +198,105 @@ pub fn almost_equal(a: f64, b: f64, epsilon: f64) -> bool {
     }
     diff / sum.min(f64::MAX) < epsilon
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INF: f64 = f64::INFINITY;
+    const NAN: f64 = f64::NAN;
+
+    /// Equal, both NaN, or within 1e-15 of the greater of `scale` and the value wanted.
+    fn assert_close(got: f64, want: f64, scale: f64, case: &str) {
+        let near = (got - want).abs() <= 1e-15 * scale.max(want.abs());
+        assert!(got == want || near || (got.is_nan() && want.is_nan()), "{case}: {got}, want {want}");
+    }
+
+    #[test]
+    fn sums_keep_what_plain_addition_loses() {
+        for (values, want) in [
+            (&[][..], 0.0),
+            (&[1e100, 1.0, -1e100], 1.0),
+            (&[1.0, 1e100, 1.0, -1e100], 2.0),
+            (&[0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1], 1.0),
+            (&[9007199254740992.0, 1.0, 1.0], 9007199254740994.0),
+            // Once over the top there is no way back.
+            (&[f64::MAX, f64::MAX, -f64::MAX], INF),
+            (&[INF, 1.0], INF),
+            (&[1.0, -INF, 1.0], -INF),
+            (&[INF, -INF], NAN),
+            (&[NAN, 1.0], NAN),
+        ] {
+            let got = sum(values);
+            assert!(got == want || (got.is_nan() && want.is_nan()), "sum of {values:?}: {got}, want {want}");
+        }
+    }
+
+    #[test]
+    fn means_survive_overflow() {
+        for (values, want, scale) in [
+            (&[1e100, 1.0, -1e100][..], 1.0 / 3.0, 0.0),
+            (&[1.0, 2.0, 6.0], 3.0, 0.0),
+            (&[f64::MAX, f64::MAX], f64::MAX, 0.0),
+            (&[f64::MAX, f64::MAX, f64::MAX], f64::MAX, 0.0),
+            (&[-f64::MAX, -f64::MAX], -f64::MAX, 0.0),
+            (&[1e308, 1e308, 2e307], 7.333333333333333e307, 1e308),
+            (&[1e308, 1e308, -1e308, -1e308], 0.0, 1e308),
+            (&[INF, 1.0], INF, 0.0),
+            (&[1.0, -INF, 2.0], -INF, 0.0),
+            (&[INF, -INF], NAN, 0.0),
+            (&[NAN, 1.0], NAN, 0.0),
+        ] {
+            let mut mean = Mean::new(values[0]);
+            values[1..].iter().for_each(|value| mean.add(*value));
+            assert_close(mean.value(), want, scale, &format!("mean of {values:?}"));
+        }
+    }
+
+    #[test]
+    fn variance_is_of_the_population() {
+        for (values, want) in
+            [(&[5.0][..], 0.0), (&[1.0, 3.0], 1.0), (&[1e9 + 1.0, 1e9 + 3.0], 1.0), (&[1.0, NAN], NAN), (&[1.0, INF], NAN)]
+        {
+            assert_close(variance(values), want, 0.0, &format!("variance of {values:?}"));
+        }
+    }
+
+    #[test]
+    fn quantiles_are_linear_between_ranks() {
+        let four = [4.0, 1.0, 3.0, 2.0];
+        for (q, values, want) in [
+            (0.5, &[][..], NAN),
+            (NAN, &four, NAN),
+            (-0.1, &four, -INF),
+            (1.1, &four, INF),
+            (0.0, &four, 1.0),
+            // Rank 0.75 of 0..3.
+            (0.25, &four, 1.75),
+            (0.5, &four, 2.5),
+            (1.0, &four, 4.0),
+            (0.0, &[7.0], 7.0),
+            (0.9, &[7.0], 7.0),
+            // NaN sorts first: it takes the low ranks and leaves the high ones alone.
+            (0.0, &[2.0, NAN, 1.0], NAN),
+            (0.25, &[2.0, NAN, 1.0], NAN),
+            (0.5, &[2.0, NAN, 1.0], 1.0),
+            (0.75, &[2.0, NAN, 1.0], 1.5),
+            (1.0, &[2.0, NAN, 1.0], 2.0),
+        ] {
+            assert_close(quantile(q, &mut values.to_vec()), want, 0.0, &format!("quantile {q} of {values:?}"));
+        }
+    }
+
+    #[test]
+    fn slopes_are_per_second() {
+        let times = [0, 10_000, 20_000];
+        for (values, want) in
+            [([1.0, 2.0, 3.0], (0.1, 1.0)), ([5.0, 5.0, 5.0], (0.0, 5.0)), ([0.0, 3.0, 0.0], (0.0, 1.0)), ([INF; 3], (NAN, NAN))]
+        {
+            let (slope, intercept) = linear_regression(&times, &values, 0);
+            assert_close(slope, want.0, 1.0, &format!("slope of {values:?}"));
+            assert_close(intercept, want.1, 1.0, &format!("intercept of {values:?}"));
+        }
+    }
+}

@@ -121,3 +121,90 @@ pub fn fraction(lower: f64, upper: f64, mut buckets: Vec<Bucket>) -> f64 {
     let clamp = |rank: f64| if rank > count { count } else { rank };
     (clamp(rank_of(upper)) - clamp(rank_of(lower))) / count
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INF: f64 = f64::INFINITY;
+    const NAN: f64 = f64::NAN;
+    /// Ten observations in (0, 1], ten in (1, 2].
+    const EVEN: &[(f64, f64)] = &[(1.0, 10.0), (2.0, 20.0), (INF, 20.0)];
+
+    fn buckets(pairs: &[(f64, f64)]) -> Vec<Bucket> {
+        pairs.iter().map(|&(upper, count)| Bucket { upper, count }).collect()
+    }
+
+    fn same(got: f64, want: f64) -> bool {
+        got == want || (got - want).abs() < 1e-12 || (got.is_nan() && want.is_nan())
+    }
+
+    #[test]
+    fn quantiles_interpolate_within_a_bucket() {
+        for (q, pairs, want) in [
+            (NAN, EVEN, NAN),
+            (-0.1, EVEN, -INF),
+            (1.1, EVEN, INF),
+            (0.25, EVEN, 0.5),
+            (0.5, EVEN, 1.0),
+            (0.75, EVEN, 1.5),
+            (1.0, EVEN, 2.0),
+            // The order of the series says nothing.
+            (0.75, &[(INF, 20.0), (2.0, 20.0), (1.0, 10.0)], 1.5),
+            // Equal bounds ("1" and "1.0") are one bucket.
+            (0.5, &[(1.0, 5.0), (1.0, 5.0), (2.0, 20.0), (INF, 20.0)], 1.0),
+            // Without +Inf nobody knows how many there were.
+            (0.5, &[(1.0, 10.0), (2.0, 20.0)], NAN),
+            (0.5, &[], NAN),
+            (0.5, &[(INF, 10.0)], NAN),
+            (0.5, &[(1.0, 0.0), (INF, 0.0)], NAN),
+            // Ranks in the last bucket answer its lower bound.
+            (0.9, &[(1.0, 10.0), (2.0, 20.0), (INF, 40.0)], 2.0),
+            (1.0, &[(1.0, 0.0), (INF, 40.0)], 1.0),
+            // The first bucket starts at zero, unless it ends there or below.
+            (0.1, &[(5.0, 10.0), (INF, 10.0)], 0.5),
+            (0.25, &[(0.0, 10.0), (1.0, 20.0), (INF, 20.0)], 0.0),
+            (0.25, &[(-1.0, 10.0), (1.0, 20.0), (INF, 20.0)], -1.0),
+            (0.75, &[(-1.0, 10.0), (1.0, 20.0), (INF, 20.0)], 0.0),
+        ] {
+            let (got, correction) = quantile(q, buckets(pairs));
+            assert!(same(got, want), "quantile {q} of {pairs:?}: {got}, want {want}");
+            assert_eq!(correction, None, "quantile {q} of {pairs:?}");
+        }
+    }
+
+    #[test]
+    fn dips_are_levelled_and_reported() {
+        for (q, pairs, want, correction) in [
+            (0.75, &[(1.0, 10.0), (2.0, 8.0), (3.0, 20.0), (INF, 20.0)][..], 2.5, Some((2.0, 2.0, 2.0))),
+            (0.75, &[(1.0, 10.0), (2.0, 8.0), (3.0, 5.0), (4.0, 20.0), (INF, 20.0)], 3.5, Some((2.0, 3.0, 5.0))),
+            (1.0, &[(1.0, 10.0), (2.0, 12.0), (INF, 11.0)], 2.0, Some((INF, INF, 1.0))),
+            // What rounding may have done, up to 1e-12 of the counts, is levelled silently.
+            (0.5, &[(1.0, 1.0), (2.0, 1.0 - 1e-13), (INF, 2.0)], 1.0, None),
+            (0.5, &[(1.0, 1.0), (2.0, 0.75), (INF, 2.0)], 1.0, Some((2.0, 2.0, 0.25))),
+        ] {
+            let (got, found) = quantile(q, buckets(pairs));
+            assert!(same(got, want), "quantile {q} of {pairs:?}: {got}, want {want}");
+            assert_eq!(found, correction, "quantile {q} of {pairs:?}");
+        }
+    }
+
+    #[test]
+    fn fractions_are_differences_of_ranks() {
+        for (lower, upper, pairs, want) in [
+            (0.0, 1.0, EVEN, 0.5),
+            (0.5, 1.5, EVEN, 0.5),
+            (-INF, INF, EVEN, 1.0),
+            (2.0, INF, EVEN, 0.0),
+            (1.0, 1.0, EVEN, 0.0),
+            (2.0, 1.0, EVEN, 0.0),
+            (NAN, 1.0, EVEN, NAN),
+            (0.0, NAN, EVEN, NAN),
+            (0.0, 1.0, &[(1.0, 10.0)], NAN),
+            (0.0, 1.0, &[(1.0, 0.0), (INF, 0.0)], NAN),
+        ] {
+            let got = fraction(lower, upper, buckets(pairs));
+            assert!(same(got, want), "fraction ({lower}, {upper}] of {pairs:?}: {got}, want {want}");
+        }
+    }
+}

@@ -695,3 +695,6 @@ fn reset_correction(
     }
     Some(correction)
 }
+
+#[cfg(test)]
+mod tests;
