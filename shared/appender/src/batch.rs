@@ -61,16 +61,16 @@ impl Batch {
     ///
     /// # Panics
     /// If the signals differ.
-    pub fn extend(&mut self, other: Batch) {
+    pub fn extend(&mut self, other: &Batch) {
         match (self, other) {
             (Batch::Metrics(all), Batch::Metrics(more)) => extend_metrics(all, more),
-            (Batch::Logs(all), Batch::Logs(more)) => extend_logs(all, &more),
+            (Batch::Logs(all), Batch::Logs(more)) => extend_logs(all, more),
             _ => panic!("a group holds one signal"),
         }
     }
 }
 
-fn extend_metrics(all: &mut MetricBatch, more: MetricBatch) {
+fn extend_metrics(all: &mut MetricBatch, more: &MetricBatch) {
     let (series, samples) = (all.series_len() as u32, all.timestamps.len() as u32);
     extend_arena(&mut all.labels, &more.labels);
     all.sample_ends.extend(more.sample_ends.iter().map(|end| end + samples));
@@ -81,15 +81,15 @@ fn extend_metrics(all: &mut MetricBatch, more: MetricBatch) {
     }
     all.timestamps.extend_from_slice(&more.timestamps);
     all.values.extend_from_slice(&more.values);
-    all.histograms.extend(more.histograms.into_iter().map(|mut row| {
+    all.histograms.extend(more.histograms.iter().cloned().map(|mut row| {
         row.series += series;
         row
     }));
-    all.exemplars.extend(more.exemplars.into_iter().map(|mut row| {
+    all.exemplars.extend(more.exemplars.iter().cloned().map(|mut row| {
         row.series += series;
         row
     }));
-    all.metadata.extend(more.metadata);
+    all.metadata.extend_from_slice(&more.metadata);
 }
 
 fn extend_logs(all: &mut LogBatch, more: &LogBatch) {

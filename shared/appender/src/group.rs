@@ -1,7 +1,8 @@
 //! Group commit: concurrent requests are merged, written as one segment, and acknowledged together.
 //!
 //! A group is open for the linger or until it is large enough; then it is written while the next one fills. A process must live
-//! for that, so this is the strategy of `lamella` and of Lambda Managed Instances.
+//! for that, so this is the strategy of `lamella` and of Lambda Managed Instances. What is wrong with one request refuses that
+//! request only: a group that cannot be written as one is written request by request.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use model::{Signal, TenantId};
+use model::{ErrorKind, Signal, TenantId};
 use tokio::sync::{Notify, oneshot};
 
 use crate::limits::{GROUP_BYTES_MAX, HELD_BYTES_MAX};
@@ -51,11 +52,31 @@ struct Shared {
 
 #[derive(Debug)]
 struct OpenGroup {
-    batch: Batch,
+    requests: Vec<Request>,
     held_bytes: usize,
-    waiters: Vec<oneshot::Sender<Result<Receipt>>>,
     /// Ends the linger early.
     full: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct Request {
+    batch: Batch,
+    waiter: oneshot::Sender<Result<Receipt>>,
+}
+
+/// A group's place among those that `close` waits for and its share of the memory bound: given back however its task ends.
+struct Held {
+    shared: Arc<Shared>,
+    bytes: usize,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.shared.held_bytes.fetch_sub(self.bytes, Ordering::SeqCst);
+        if self.shared.groups.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.shared.idle.notify_waiters();
+        }
+    }
 }
 
 impl Group {
@@ -77,7 +98,7 @@ impl Group {
     fn join(&self, tenant: &TenantId, batch: Batch) -> Result<oneshot::Receiver<Result<Receipt>>> {
         let key = (tenant.clone(), batch.signal());
         let bytes = batch.held_bytes();
-        let (sender, receiver) = oneshot::channel();
+        let (waiter, receiver) = oneshot::channel();
         let mut open = self.shared.open.lock().expect("no call panics while it holds the lock");
         // Under the lock, so that no group opens after `close` has looked.
         if self.shared.closed.load(Ordering::SeqCst) {
@@ -88,11 +109,11 @@ impl Group {
             self.shared.held_bytes.fetch_sub(bytes, Ordering::SeqCst);
             return Err(Error::Full { held_bytes, limit_bytes: HELD_BYTES_MAX });
         }
+        let request = Request { batch, waiter };
         match open.get_mut(&key) {
             Some(group) => {
-                group.batch.extend(batch);
+                group.requests.push(request);
                 group.held_bytes += bytes;
-                group.waiters.push(sender);
                 if group.held_bytes >= self.shared.options.bytes_max {
                     group.full.notify_one();
                 }
@@ -102,32 +123,70 @@ impl Group {
                 if bytes >= self.shared.options.bytes_max {
                     full.notify_one();
                 }
-                open.insert(key.clone(), OpenGroup { batch, held_bytes: bytes, waiters: vec![sender], full: Arc::clone(&full) });
+                let group = OpenGroup { requests: vec![request], held_bytes: bytes, full: Arc::clone(&full) };
+                open.insert(key.clone(), group);
                 self.shared.groups.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(Arc::clone(&self.shared).linger(key, full));
+                tokio::spawn(linger(key, full, Held { shared: Arc::clone(&self.shared), bytes: 0 }));
             }
         }
         Ok(receiver)
     }
 }
 
+/// Waits until the group is due, writes it and answers its waiters.
+async fn linger(key: (TenantId, Signal), full: Arc<Notify>, mut held: Held) {
+    let shared = Arc::clone(&held.shared);
+    tokio::select! {
+        () = tokio::time::sleep(shared.options.linger) => {}
+        () = full.notified() => {}
+    }
+    let group = shared.open.lock().expect("no call panics while it holds the lock").remove(&key);
+    if let Some(group) = group {
+        held.bytes = group.held_bytes;
+        shared.write(&key.0, group.requests).await;
+    }
+}
+
 impl Shared {
-    async fn linger(self: Arc<Shared>, key: (TenantId, Signal), full: Arc<Notify>) {
-        tokio::select! {
-            () = tokio::time::sleep(self.options.linger) => {}
-            () = full.notified() => {}
+    async fn write(&self, tenant: &TenantId, requests: Vec<Request>) {
+        if requests.len() > 1 {
+            let merged = merge(&requests);
+            let result = self.attempt(tenant, merged).await;
+            if !result.as_ref().is_err_and(may_be_one_requests_fault) {
+                requests.into_iter().for_each(|request| answer(request.waiter, result.clone()));
+                return;
+            }
+            tracing::warn!(requests = requests.len(), "write requests of a refused group one by one");
         }
-        let group = self.open.lock().expect("no call panics while it holds the lock").remove(&key);
-        if let Some(group) = group {
-            let result = self.writer.write(&key.0, group.batch).await;
-            // A waiter that is gone has hung up: its write is durable all the same.
-            group.waiters.into_iter().for_each(|waiter| drop(waiter.send(result.clone())));
-            self.held_bytes.fetch_sub(group.held_bytes, Ordering::SeqCst);
-        }
-        if self.groups.fetch_sub(1, Ordering::SeqCst) == 1 {
-            self.idle.notify_waiters();
+        for Request { batch, waiter } in requests {
+            answer(waiter, self.attempt(tenant, batch).await);
         }
     }
+
+    /// Writes in a task of its own, so that a panic is one attempt's failure.
+    async fn attempt(&self, tenant: &TenantId, batch: Batch) -> Result<Receipt> {
+        let (writer, tenant) = (self.writer.clone(), tenant.clone());
+        let attempt = tokio::spawn(async move { writer.write(&tenant, batch).await });
+        attempt.await.unwrap_or(Err(Error::Interrupted))
+    }
+}
+
+fn answer(waiter: oneshot::Sender<Result<Receipt>>, result: Result<Receipt>) {
+    // A waiter that is gone has hung up: its write is durable all the same.
+    drop(waiter.send(result));
+}
+
+/// Copies the batches of several requests into one; the requests keep theirs for the case that the group is refused.
+fn merge(requests: &[Request]) -> Batch {
+    let mut merged = requests[0].batch.clone();
+    requests[1..].iter().for_each(|request| merged.extend(&request.batch));
+    merged
+}
+
+/// Reports whether other requests of the group may succeed where the group did not. An error of the stores is everybody's.
+fn may_be_one_requests_fault(error: &Error) -> bool {
+    let permanent = matches!(error.kind(), ErrorKind::Invalid | ErrorKind::Limit);
+    permanent || matches!(error, Error::Segment(_) | Error::Interrupted)
 }
 
 #[async_trait]
@@ -154,3 +213,6 @@ impl WriteBuffer for Group {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
