@@ -1,0 +1,8 @@
+//! The write path under faults: what is acknowledged is visible once, and a retry of the same request is harmless.
+
+#![allow(clippy::unwrap_used)]
+
+mod attempts;
+mod faults;
+mod grouping;
+mod world;
