@@ -3,7 +3,7 @@
 //! Owns: syntax, evaluation with Go's error texts, the functions Loki offers (LogQL reference, sections A and B.16).
 //! Does not own: which labels there are, what happens to an entry whose template fails (`pipeline`).
 //!
-//! A template is hostile input and runs for every line, so that everything in it is bounded ([`limits`]).
+//! A template is hostile input and runs for every line, so that everything in it is bounded (`limits`).
 
 mod eval;
 mod functions;
