@@ -10,10 +10,18 @@ use async_trait::async_trait;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::primitives::Blob;
-use aws_sdk_dynamodb::types::{AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType};
+use aws_sdk_dynamodb::types::{
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
+};
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
+
+/// Distance of looks at a table that is being created.
+const CREATE_POLL: Duration = Duration::from_millis(100);
+/// Looks before giving up: a minute.
+const CREATE_POLLS_MAX: u32 = 600;
 
 /// Which table, and where.
 #[derive(Clone, Debug)]
@@ -54,10 +62,23 @@ impl DynamoDbRecords {
         let request = self.client.create_table().table_name(&self.table).billing_mode(BillingMode::PayPerRequest);
         let request = request.attribute_definitions(attribute("pk")).attribute_definitions(attribute("sk"));
         match request.key_schema(key("pk", KeyType::Hash)).key_schema(key("sk", KeyType::Range)).send().await {
-            Ok(_) => Ok(()),
-            Err(error) if error.code() == Some("ResourceInUseException") => Ok(()),
+            Ok(_) => self.until_active().await,
+            Err(error) if error.code() == Some("ResourceInUseException") => self.until_active().await,
             Err(error) => Err(failure("create table", Effect::Write, error)),
         }
+    }
+
+    /// Waits until a table that is being created may be used; before that, requests answer that it does not exist.
+    async fn until_active(&self) -> Result<()> {
+        for _ in 0..CREATE_POLLS_MAX {
+            let described = self.client.describe_table().table_name(&self.table).send().await;
+            let described = described.map_err(|error| failure("describe table", Effect::Read, error))?;
+            if described.table.and_then(|table| table.table_status) == Some(TableStatus::Active) {
+                return Ok(());
+            }
+            tokio::time::sleep(CREATE_POLL).await;
+        }
+        Err(Error::Unavailable { operation: "create table", source: "the table is not active after a minute".into() })
     }
 }
 
