@@ -3,7 +3,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use model::{Limits, TimestampMs};
+use model::{LabelSet, Limits, SeriesId, Signal, Slot, TenantId, TimestampMs};
 use prost::Message;
 use wire::remote_write::{Version, decode_message};
 
@@ -173,5 +173,22 @@ fn decode(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, decode);
+/// What a series costs before it is known: its id and its slot of the ring.
+fn hash(criterion: &mut Criterion) {
+    let limits = Limits::default();
+    let batch = decode_message(&v1(), Version::V1, &limits, NOW).expect("a 1.0 request").batch;
+    let labels: Vec<LabelSet> = (0..batch.series_len()).map(|index| batch.label_set(index).expect("canonical labels")).collect();
+    let tenant = TenantId::anonymous();
+    let mut group = criterion.benchmark_group("hash, 2,000 label sets");
+    group.throughput(Throughput::Elements(SAMPLES as u64));
+    group.bench_function("series id", |bencher| {
+        bencher.iter(|| labels.iter().map(SeriesId::of).fold(0, |sum: u64, id| sum.wrapping_add(id.0)));
+    });
+    group.bench_function("slot", |bencher| {
+        bencher.iter(|| labels.iter().map(|labels| u64::from(Slot::of(&tenant, Signal::Metrics, labels).0)).sum::<u64>());
+    });
+    group.finish();
+}
+
+criterion_group!(benches, decode, hash);
 criterion_main!(benches);

@@ -13,6 +13,7 @@ mod logs;
 mod loki;
 mod metrics;
 mod queries;
+mod recorded;
 mod remote_write;
 mod roundtrip;
 mod series;

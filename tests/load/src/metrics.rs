@@ -1,5 +1,6 @@
 //! Remote-writes a set and says what each sample cost.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -8,7 +9,7 @@ use clap::Args;
 use crate::client::Client;
 use crate::remote_write::{Sample, TimeSeries, WriteRequest, body};
 use crate::series::{STEP_MS, Walk};
-use crate::{Target, cpu};
+use crate::{Target, cpu, recorded};
 
 /// What to send.
 #[derive(Args)]
@@ -33,13 +34,19 @@ pub struct Options {
     /// Time of the last sample, milliseconds since the epoch.
     #[arg(long)]
     end_ms: i64,
+    /// Sends real series instead: a line each, `{"metric":{…},"values":[…],"timestamps":[ms…]}`, `null` for NaN, infinities as
+    /// strings. They are moved in time so that the newest lies at `end_ms`.
+    #[arg(long)]
+    file: Option<PathBuf>,
 }
 
 /// Encodes the set, sends it, prints one line of figures.
 pub fn run(options: &Options) -> Result<()> {
-    let bodies = encode(options)?;
+    let (bodies, samples) = match &options.file {
+        Some(file) => recorded::encode(file, options.target.connections, options.samples_per_request, options.end_ms)?,
+        None => (encode(options)?, options.series * options.steps),
+    };
     let bytes: usize = bodies.iter().flatten().map(Vec::len).sum();
-    let samples = options.series * options.steps;
     eprintln!("{samples} samples in {} requests, {bytes} bytes", bodies.iter().map(Vec::len).sum::<usize>());
 
     let before = options.target.pid.map(cpu::usage).transpose()?;
