@@ -1,4 +1,4 @@
-//! The dashboard and incident queries M1 to M12: what each costs, and whether two servers answer alike.
+//! The dashboard and incident queries M1 to M10: what each costs, and whether two servers answer alike.
 
 use std::time::{Duration, Instant};
 
