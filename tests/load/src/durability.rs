@@ -29,6 +29,9 @@ pub struct Options {
     /// Times the server is killed.
     #[arg(long, default_value_t = 5)]
     kills: usize,
+    /// Asks the server to stop (SIGTERM) instead of killing it; it must end by itself and lose nothing either.
+    #[arg(long)]
+    terminate: bool,
     /// Writers at once, a series each.
     #[arg(long, default_value_t = 8)]
     writers: usize,
@@ -61,7 +64,7 @@ pub fn run(options: &Options) -> Result<()> {
                 scope.spawn(move || write_until(options, index, writer, stop));
             }
             std::thread::sleep(Duration::from_millis(random.random_range(300..2_500)));
-            let killed = server.kill();
+            let killed = if options.terminate { terminate(&server) } else { server.kill() };
             stop.store(true, Ordering::SeqCst);
             killed
         })
@@ -76,6 +79,10 @@ pub fn run(options: &Options) -> Result<()> {
         println!("kill {round}: {samples} acknowledged samples there, none doubled");
     }
     Ok(())
+}
+
+fn terminate(server: &Child) -> std::io::Result<()> {
+    Command::new("kill").arg(server.id().to_string()).status().map(drop)
 }
 
 fn start(options: &Options) -> Result<Child> {
