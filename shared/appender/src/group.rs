@@ -4,7 +4,7 @@
 //! for that, so this is the strategy of `lamella` and of Lambda Managed Instances. What is wrong with one request refuses that
 //! request only: a group that cannot be written as one is written request by request.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -41,7 +41,8 @@ pub struct Group {
 struct Shared {
     writer: Writer,
     options: GroupOptions,
-    open: Mutex<HashMap<(TenantId, Signal), OpenGroup>>,
+    /// Ordered, so that what `close` does repeats exactly.
+    open: Mutex<BTreeMap<(TenantId, Signal), OpenGroup>>,
     closed: AtomicBool,
     /// Bytes open and being written.
     held_bytes: AtomicUsize,

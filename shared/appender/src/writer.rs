@@ -43,12 +43,18 @@ pub struct Writer {
     manifest: Manifest,
     clock: Arc<dyn Clock>,
     nonces: Arc<Nonces>,
+    inline_bytes_max: usize,
 }
 
 impl Writer {
     /// Makes a writer over both stores.
     pub fn new(objects: Objects, manifest: Manifest, clock: Arc<dyn Clock>, nonces: Arc<Nonces>) -> Writer {
-        Writer { objects, manifest, clock, nonces }
+        Writer { objects, manifest, clock, nonces, inline_bytes_max: INLINE_BYTES_MAX }
+    }
+
+    /// Sets up to which size a segment goes inside the manifest's record, in place of [`INLINE_BYTES_MAX`]; 0: never.
+    pub fn with_inline_bytes_max(self, inline_bytes_max: usize) -> Writer {
+        Writer { inline_bytes_max, ..self }
     }
 
     /// Makes a batch durable and visible: one segment per event hour. Hours are committed one after the other; an error leaves the
@@ -92,7 +98,7 @@ impl Writer {
         id: SegmentId,
         bytes: &Bytes,
     ) -> Result<Location> {
-        if bytes.len() <= INLINE_BYTES_MAX {
+        if bytes.len() <= self.inline_bytes_max {
             return Ok(Location::Inline(bytes.clone()));
         }
         let mut attempts = 0;
