@@ -145,7 +145,7 @@ impl Compactor {
         deadline: TimestampMs,
         report: &mut Report,
     ) -> Result<(), CompactError> {
-        let snapshot = self.manifest.snapshot(tenant, signal, Window::Hour(hour).range()).await;
+        let snapshot = self.manifest.snapshot_to_merge(tenant, signal, Window::Hour(hour).range()).await;
         let snapshot = snapshot.map_err(|source| CompactError::Manifest { step: "take snapshot", source })?;
         let jobs = plan(&snapshot, &self.policy, self.now());
         for job in jobs.iter().filter(|job| job.window == Window::Hour(hour)) {

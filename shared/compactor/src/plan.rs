@@ -194,6 +194,7 @@ mod tests {
             },
             minted_at: hour.start(),
             sources: Vec::new(),
+            applied: Vec::new(),
         }
     }
 
@@ -212,7 +213,7 @@ mod tests {
             lease: None,
         };
         let now = Hour(100).start().plus(Duration::from_secs(60 * minutes));
-        let snapshot = Snapshot { parts, coarse: Vec::new(), heads: vec![head], taken_at: now, requests: 0 };
+        let snapshot = Snapshot { parts, heads: vec![head], ..Snapshot::empty(now) };
         let jobs = plan(&snapshot, &Policy::default(), now);
         assert!(jobs.iter().all(|job| job.generation == 7));
         jobs.into_iter().map(|job| (job.level, job.inputs.iter().map(|input| input.level).collect())).collect()

@@ -131,6 +131,7 @@ impl Compactor {
             stats: part_stats(&output.stats, job.window, epoch),
             minted_at,
             sources: Vec::new(),
+            applied: Vec::new(),
         })
     }
 }

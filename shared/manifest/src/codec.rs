@@ -10,8 +10,8 @@ use bytes::Bytes;
 use model::{SegmentId, TimestampMs};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Version written; older ones stay readable.
-const VERSION: u8 = 1;
+/// Version written; older ones stay readable. 2: parts list the deletions applied to them.
+const VERSION: u8 = 2;
 
 /// Why a record does not decode.
 pub type Reason = &'static str;
@@ -29,6 +29,10 @@ pub enum Kind {
     Day = 4,
     /// An epoch of the ring.
     Epoch = 5,
+    /// A deletion.
+    Deletion = 6,
+    /// A part in quarantine.
+    Quarantined = 7,
 }
 
 /// Writes one record.
@@ -94,6 +98,8 @@ impl Writer {
 /// Reads one record; every length is checked before it is believed.
 pub struct Reader {
     rest: Bytes,
+    /// The version it was written in.
+    pub version: u8,
     /// What the record is.
     pub kind: Kind,
 }
@@ -107,7 +113,7 @@ impl Reader {
             return Err("checksum differs");
         }
         match record[..body_len] {
-            [VERSION, kind, ..] => Ok(Reader { rest: record.slice(2..body_len), kind: parse_kind(kind)? }),
+            [version @ 1..=VERSION, kind, ..] => Ok(Reader { rest: record.slice(2..body_len), version, kind: parse_kind(kind)? }),
             [_, _, ..] => Err("unknown version"),
             _ => Err("truncated"),
         }
@@ -197,7 +203,7 @@ impl Reader {
 }
 
 fn parse_kind(byte: u8) -> Result<Kind, Reason> {
-    [Kind::Item, Kind::Burnt, Kind::Head, Kind::Day, Kind::Epoch]
+    [Kind::Item, Kind::Burnt, Kind::Head, Kind::Day, Kind::Epoch, Kind::Deletion, Kind::Quarantined]
         .into_iter()
         .find(|kind| *kind as u8 == byte)
         .ok_or("unknown kind")

@@ -81,6 +81,38 @@ pub enum Error {
         /// What is wrong with it.
         reason: &'static str,
     },
+    /// A deletion that would delete nothing, or everything by mistake.
+    #[error("deletion refused: {reason}")]
+    Deletion {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// A deletion is too large for its record.
+    #[error("deletion is {size_bytes} bytes, limit is {limit_bytes}")]
+    DeletionTooLarge {
+        /// Its encoded size.
+        size_bytes: usize,
+        /// The bound.
+        limit_bytes: usize,
+    },
+    /// Too many deletions are on their way.
+    #[error("there are {limit} deletions already, which is the limit: try again when some have ended")]
+    TooManyDeletions {
+        /// The bound.
+        limit: usize,
+    },
+    /// A deletion was removed while it was being requested.
+    #[error("deletion {id:032x} is gone")]
+    DeletionGone {
+        /// Its id.
+        id: u128,
+    },
+    /// Too many parts are in quarantine.
+    #[error("there are {limit} parts in quarantine already, which is the limit")]
+    TooManyQuarantined {
+        /// The bound.
+        limit: usize,
+    },
     /// A ring epoch is not valid.
     #[error("ring epoch {epoch}: {reason}")]
     Ring {
@@ -97,9 +129,14 @@ impl Error {
         match self {
             Error::Store { source, .. } => source.kind(),
             Error::Corrupt { .. } => ErrorKind::Corrupt,
-            Error::HeadTooLarge { .. } | Error::ItemTooLarge { .. } => ErrorKind::Limit,
+            Error::HeadTooLarge { .. }
+            | Error::ItemTooLarge { .. }
+            | Error::DeletionTooLarge { .. }
+            | Error::TooManyDeletions { .. }
+            | Error::TooManyQuarantined { .. } => ErrorKind::Limit,
+            Error::DeletionGone { .. } => ErrorKind::NotFound,
             Error::AttemptTooOld { .. } | Error::SnapshotTooSlow { .. } | Error::Contended { .. } => ErrorKind::Unavailable,
-            Error::Dropped { .. } | Error::Replacement { .. } | Error::Ring { .. } => ErrorKind::Invalid,
+            Error::Dropped { .. } | Error::Replacement { .. } | Error::Ring { .. } | Error::Deletion { .. } => ErrorKind::Invalid,
         }
     }
 }

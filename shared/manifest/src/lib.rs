@@ -16,17 +16,21 @@
 
 mod catalog;
 mod codec;
+pub mod deletion;
 pub mod error;
 mod head;
 mod item;
 pub mod limits;
 mod manifest;
 mod part;
+mod quarantine;
 pub mod ring;
 mod snapshot;
 
+pub use deletion::{Deletion, DeletionRequest, DeletionState};
 pub use error::{Error, Result};
-pub use manifest::{Burn, Committed, DeadObject, Manifest, Replaced, Replacement};
+pub use manifest::{Burn, Committed, DeadObject, Finish, Manifest, Replaced, Replacement};
 pub use part::{L0Item, Location, Part, PartStats};
+pub use quarantine::Quarantined;
 pub use snapshot::{HeadState, Snapshot};
 pub use store::keys::{ObjectKey, Window};

@@ -23,6 +23,26 @@ pub const DEAD_GRACE: Duration = Duration::from_secs(60 * 60);
 /// Age before an unreferenced object may be taken for an orphan.
 pub const ORPHAN_AGE_MIN: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How long the record of a deletion is kept after its end: a late writer commits within 25 minutes.
+pub const DELETION_KEPT: Duration = Duration::from_secs(60 * 60);
+
+/// How long after the end of a deletion a merged part may have been begun and still be one that the look at its end saw: for a
+/// finisher frozen between taking the time and its update. Merges that no longer see the record begin [`DELETION_KEPT`]
+/// after it.
+pub const FINISHED_SLACK: Duration = Duration::from_secs(30 * 60);
+
+/// Deletions of a tenant and signal on record at a time: each snapshot reads them all.
+pub const DELETIONS_MAX: usize = 128;
+
+/// Bytes of a deletion's record.
+pub const DELETION_BYTES_MAX: usize = 4 * 1024;
+
+/// Parts of a tenant and signal in quarantine at a time: each snapshot reads them all.
+pub const QUARANTINED_MAX: usize = 1_000;
+
+/// Bytes kept of the reason for a quarantine.
+pub const QUARANTINE_REASON_BYTES_MAX: usize = 256;
+
 /// Bytes a head may have; above it `replace` answers a limit error until heads spill into an object.
 pub const HEAD_BYTES_MAX: usize = store::records::RECORD_BYTES_MAX;
 
@@ -37,9 +57,6 @@ pub const READS_IN_FLIGHT: usize = 32;
 
 /// Bytes of a part's name filter.
 pub const NAME_FILTER_BYTES_MAX: usize = 512;
-
-/// Days of the catalog read one by one; a longer range queries the whole catalog.
-pub const CATALOG_GETS_MAX: i64 = 8;
 
 /// Hours a process remembers to be set in the catalog: a bound on its memory, not on what can be written.
 pub const KNOWN_HOURS_MAX: usize = 100_000;

@@ -1,8 +1,11 @@
 //! The manifest and the records it reads and changes.
 
+mod catalogs;
 mod collect;
 mod commit;
+mod deletions;
 mod heads;
+mod quarantines;
 mod read;
 mod replace;
 mod retain;
@@ -10,6 +13,7 @@ mod rings;
 
 pub use collect::{Burn, DeadObject};
 pub use commit::Committed;
+pub use deletions::Finish;
 pub use replace::{Replaced, Replacement};
 
 use crate::{Error, Result};

@@ -2,7 +2,7 @@
 
 mod encoding;
 
-pub(crate) use encoding::{read_part, write_part};
+pub(crate) use encoding::{read_part, read_window, write_part, write_window};
 
 use bytes::Bytes;
 use model::{Hour, Resolution, SegmentId, SlotRange, TimeRangeMs, TimestampMs};
@@ -85,6 +85,8 @@ pub struct Part {
     pub minted_at: TimestampMs,
     /// Lineage of a coarse part: ids of the raw parts it was made of; empty for raw.
     pub sources: Vec<SegmentId>,
+    /// Ids of the deletions it needs no more ([`crate::deletion`]): of a merged part [`crate::Snapshot::applied`].
+    pub applied: Vec<u128>,
 }
 
 impl L0Item {
@@ -100,6 +102,7 @@ impl L0Item {
             stats: self.stats,
             minted_at: self.minted_at,
             sources: Vec::new(),
+            applied: Vec::new(),
         }
     }
 }

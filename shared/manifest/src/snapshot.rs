@@ -1,6 +1,6 @@
 //! What a query or a compaction plan sees: a list of immutable segments.
 
-use crate::Part;
+use crate::{Deletion, DeletionState, Part, Quarantined};
 use model::{Resolution, TimestampMs};
 use store::keys::Window;
 
@@ -11,6 +11,13 @@ pub struct Snapshot {
     pub parts: Vec<Part>,
     /// Live coarse parts (5m, 1h) of the days asked for; empty unless asked for.
     pub coarse: Vec<Part>,
+    /// Live parts of either kind that are in quarantine: an answer warns about them, a merge leaves them alone.
+    pub quarantined: Vec<Part>,
+    /// Deletions that overlap the range and are not cancelled.
+    pub deletions: Vec<Deletion>,
+    /// Ids of cancelled deletions that overlap the range: outputs list them, so that a reader that still applies one does not
+    /// apply it to rows written since.
+    pub cancelled: Vec<u128>,
     /// Per head read, its generation: what [`crate::Replacement::generation`] wants.
     pub heads: Vec<HeadState>,
     /// When the first record was read.
@@ -37,6 +44,51 @@ pub struct HeadState {
 }
 
 impl Snapshot {
+    /// Returns a snapshot of nothing, of which tests and callers without a range make what they need.
+    pub fn empty(taken_at: TimestampMs) -> Snapshot {
+        Snapshot {
+            parts: Vec::new(),
+            coarse: Vec::new(),
+            quarantined: Vec::new(),
+            deletions: Vec::new(),
+            cancelled: Vec::new(),
+            heads: Vec::new(),
+            taken_at,
+            requests: 0,
+        }
+    }
+
+    /// Returns the deletions whose rows must be left out of what is read from the part ([`crate::deletion`]).
+    pub fn deletions_for(&self, part: &Part) -> Vec<&Deletion> {
+        self.deletions.iter().filter(|deletion| deletion.applies_to(part)).collect()
+    }
+
+    /// Returns what a merge planned on this snapshot writes into [`Part::applied`] of its outputs: every deletion on record that
+    /// overlaps the range. Ids of deletions that are gone are thereby forgotten.
+    pub fn applied(&self) -> Vec<u128> {
+        let mut ids: Vec<u128> = self.deletions.iter().map(|deletion| deletion.id).chain(self.cancelled.clone()).collect();
+        ids.sort_unstable();
+        ids
+    }
+
+    /// Returns the parts that a deletion still applies to and that can be rewritten without its rows.
+    pub fn lacking(&self, deletion: &Deletion) -> Vec<&Part> {
+        self.parts.iter().chain(&self.coarse).filter(|part| deletion.applies_to(part)).collect()
+    }
+
+    pub(crate) fn set_deletions(&mut self, deletions: Vec<Deletion>) {
+        let (cancelled, live): (Vec<Deletion>, Vec<Deletion>) =
+            deletions.into_iter().partition(|deletion| matches!(deletion.state, DeletionState::Cancelled(_)));
+        self.deletions = live;
+        self.cancelled = cancelled.into_iter().map(|deletion| deletion.id).collect();
+    }
+
+    pub(crate) fn set_apart(&mut self, quarantined: &[Quarantined]) {
+        let is_apart = |part: &mut Part| quarantined.iter().any(|of| of.is(part));
+        self.quarantined = self.parts.extract_if(.., |part| is_apart(part)).collect();
+        self.quarantined.extend(self.coarse.extract_if(.., |part| is_apart(part)));
+    }
+
     /// Returns the generation of a head as this snapshot read it, 0 where there was none.
     pub fn generation(&self, window: Window, resolution: Resolution) -> u64 {
         let found = self.heads.iter().find(|head| head.window == window && head.resolution == resolution);

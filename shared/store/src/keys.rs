@@ -6,6 +6,8 @@
 //!           S#<tenant>#<signal>#<yyyy-mm-ddThh>   HEAD, HEAD#5m, HEAD#1h  parts of the hour
 //!           S#<tenant>#<signal>#<yyyy-mm-dd>      HEAD, HEAD#5m, HEAD#1h  parts of the day
 //!           C#<tenant>#<signal>                   D#<yyyy-mm-dd>          hours with data
+//!           C#<tenant>#<signal>                   X#<deletion>            a deletion
+//!           C#<tenant>#<signal>                   Q#<id>                  a part in quarantine
 //!           R#ring                                E#<epoch>               epochs of the ring
 //!           T#tenants                             <tenant>#<signal>       who has data at all
 //! ```

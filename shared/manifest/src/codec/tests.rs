@@ -3,9 +3,9 @@
 use crate::catalog::DayRecord;
 use crate::head::{Head, ReplacedId};
 use crate::item::{self, ItemRecord};
-use crate::{DeadObject, L0Item, Location, PartStats};
+use crate::{DeadObject, Deletion, DeletionRequest, DeletionState, L0Item, Location, PartStats, Quarantined, Window};
 use bytes::Bytes;
-use model::{Hour, Resolution, SegmentId, SlotRange, TimeRangeMs, TimestampMs};
+use model::{Hour, MatchOp, Matcher, Resolution, SegmentId, SlotRange, TimeRangeMs, TimestampMs};
 use proptest::prelude::*;
 
 fn item() -> L0Item {
@@ -31,6 +31,7 @@ fn head() -> Head {
     part.resolution = Resolution::FiveMinutes;
     part.location = Location::Inline(Bytes::from_static(b"abc"));
     part.sources = vec![SegmentId(1)];
+    part.applied = vec![12];
     Head {
         last_op: 5,
         generation: 6,
@@ -47,17 +48,48 @@ fn hex(bytes: &Bytes) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+fn deletion() -> Deletion {
+    let matchers = vec![Matcher::equal("job", "a"), Matcher::new("pod", MatchOp::Regex, "b.*").unwrap()];
+    let range = TimeRangeMs::new(TimestampMs(-5), TimestampMs(10));
+    let request = DeletionRequest { range, matchers, filter: Some("|= `x`".into()) };
+    Deletion { id: 12, requested_at: TimestampMs(13), request, state: DeletionState::Finished(TimestampMs(14)) }
+}
+
+fn quarantined() -> Quarantined {
+    let (key, reason, at) = ("d".to_owned(), "checksum differs".to_owned(), TimestampMs(15));
+    Quarantined { id: SegmentId(7), key, window: Window::Day(4), reason, at }
+}
+
+/// Records as version 1 wrote them: parts without applied deletions.
 #[test]
-fn records_of_version_1_stay_as_they_are() {
+fn records_of_version_1_are_read() {
+    let records: Vec<Bytes> = include_str!("golden_v1.txt").lines().map(unhex).collect();
+    assert_eq!(item::decode(&records[0]), Ok(ItemRecord::Live(Box::new(item().into_part(Hour(3))))));
+    assert_eq!(item::decode(&records[1]), Ok(ItemRecord::Burnt));
+    let mut of_then = head();
+    of_then.parts[0].applied.clear();
+    assert_eq!(Head::decode(&records[2]), Ok(of_then));
+    assert_eq!(DayRecord::decode(&records[3]).map(|day| day.hours), Ok(0b101));
+}
+
+#[test]
+fn records_of_version_2_stay_as_they_are() {
     let mut day = DayRecord { hours: 0b101, ..DayRecord::default() };
     day.drop_at(Resolution::OneHour, TimestampMs(4));
-    let records = [item::encode_live(Hour(3), item()), item::encode_burnt(), head().encode(), day.encode()];
+    let (live, burnt) = (item::encode_live(Hour(3), item()), item::encode_burnt());
+    let records = [live, burnt, head().encode(), day.encode(), deletion().encode(), quarantined().encode()];
     let text: String = records.iter().map(|record| hex(record) + "\n").collect();
-    expect_test::expect_file!["golden_v1.txt"].assert_eq(&text);
+    expect_test::expect_file!["golden_v2.txt"].assert_eq(&text);
     assert_eq!(item::decode(&records[0]), Ok(ItemRecord::Live(Box::new(item().into_part(Hour(3))))));
     assert_eq!(item::decode(&records[1]), Ok(ItemRecord::Burnt));
     assert_eq!(Head::decode(&records[2]), Ok(head()));
     assert_eq!(DayRecord::decode(&records[3]), Ok(day));
+    assert_eq!(Deletion::decode(&records[4]), Ok(deletion()));
+    assert_eq!(Quarantined::decode(&records[5]), Ok(quarantined()));
+}
+
+fn unhex(line: &str) -> Bytes {
+    (0..line.len() / 2).map(|at| u8::from_str_radix(&line[2 * at..2 * at + 2], 16).unwrap()).collect()
 }
 
 #[test]
@@ -69,14 +101,15 @@ fn one_kind_is_never_read_as_another() {
 proptest! {
     /// Whatever stands in a record: an answer, never a panic.
     #[test]
-    fn hostile_bytes_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..6) {
+    fn hostile_bytes_are_refused(mut bytes in prop::collection::vec(any::<u8>(), 0..200), version in 1u8..3, kind in 0u8..9) {
         if bytes.len() >= 2 {
-            (bytes[0], bytes[1]) = (1, kind);
+            (bytes[0], bytes[1]) = (version, kind);
         }
         let sum = xxhash_rust::xxh3::xxh3_64(&bytes) as u32;
         bytes.extend_from_slice(&sum.to_le_bytes());
         let record = Bytes::from(bytes);
         let _ = (item::decode(&record), Head::decode(&record), DayRecord::decode(&record), crate::ring::Epoch::decode(&record));
+        let _ = (Deletion::decode(&record), Quarantined::decode(&record));
     }
 
     /// A flipped bit is found.

@@ -2,11 +2,12 @@
 //! an item missing below was deleted after its replacement was published, so the later read above sees the replacement;
 //! an item seen below and listed as replaced above is left out.
 
+use super::catalogs::Catalog;
 use super::{Manifest, Step, corrupt};
 use crate::catalog::DayRecord;
 use crate::head::Head;
 use crate::item::{self, ItemRecord};
-use crate::limits::{CATALOG_GETS_MAX, READS_IN_FLIGHT, SNAPSHOT_TIME_MAX};
+use crate::limits::{READS_IN_FLIGHT, SNAPSHOT_TIME_MAX};
 use crate::snapshot::HeadState;
 use crate::{Error, Part, Result, Snapshot};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -35,15 +36,8 @@ impl Manifest {
 
     /// Returns the hours within `range` that may have data, ascending.
     pub async fn hours_with_data(&self, tenant: &TenantId, signal: Signal, range: TimeRangeMs) -> Result<Vec<Hour>> {
-        let (catalog, _) = self.catalog(tenant, signal, range).await?;
-        Ok(live_hours(&catalog, range))
-    }
-
-    /// Returns the days that may have data, as days since the Unix epoch, ascending; those whose raw data retention dropped
-    /// are left out.
-    pub async fn days_with_data(&self, tenant: &TenantId, signal: Signal) -> Result<Vec<i64>> {
-        let days = self.all_days(tenant, signal).await?;
-        Ok(days.into_iter().filter(|(_, day)| day.dropped_at(Resolution::Raw).is_none()).map(|(day, _)| day).collect())
+        let catalog = self.catalog(tenant, signal, range).await?;
+        Ok(live_hours(&catalog.days, range))
     }
 
     /// Returns every tenant and signal that ever committed: where compaction looks for work without listing objects.
@@ -52,51 +46,31 @@ impl Manifest {
         Ok(records.iter().filter_map(|record| keys::parse_registered(&record.sort)).collect())
     }
 
+    /// Returns [`Manifest::snapshot_with_coarse`] with the deletions as they are after everything else was read: a merge may
+    /// only be planned on this one (`crate::deletion` tells why). One request more.
+    pub async fn snapshot_to_merge(&self, tenant: &TenantId, signal: Signal, range: TimeRangeMs) -> Result<Snapshot> {
+        let mut snapshot = self.read(tenant, signal, range, true).await?;
+        let deletions = self.deletions(tenant, signal).await?;
+        check_time(snapshot.taken_at, self.now())?;
+        snapshot.requests += 1;
+        snapshot.set_deletions(deletions.into_iter().filter(|deletion| deletion.request.range.overlaps(range)).collect());
+        Ok(snapshot)
+    }
+
     async fn read(&self, tenant: &TenantId, signal: Signal, range: TimeRangeMs, with_coarse: bool) -> Result<Snapshot> {
         let taken_at = self.now();
-        let (catalog, catalog_requests) = self.catalog(tenant, signal, range).await?;
-        let hours = live_hours(&catalog, range);
-        let days: Vec<i64> = catalog.keys().copied().collect();
+        if range.is_empty() {
+            return Ok(Snapshot::empty(taken_at));
+        }
+        let catalog = self.catalog(tenant, signal, range).await?;
+        let hours = live_hours(&catalog.days, range);
+        let days: Vec<i64> = catalog.days.keys().copied().collect();
         let items = each(&hours, |hour| self.items(tenant, signal, hour)).await?;
         let hour_heads = each(&hours, |hour| self.heads(tenant, signal, Window::Hour(hour), false)).await?.concat();
         let day_heads = each(&days, |day| self.heads(tenant, signal, Window::Day(day), with_coarse)).await?.concat();
         check_time(taken_at, self.now())?;
-        let requests = catalog_requests + 2 * hours.len() as u64 + days.len() as u64;
-        Ok(Read { items, hour_heads, day_heads }.into_snapshot(&catalog, range, taken_at, requests))
-    }
-
-    /// Returns the catalog's days that touch `range`, and the requests it took.
-    async fn catalog(&self, tenant: &TenantId, signal: Signal, range: TimeRangeMs) -> Result<(BTreeMap<i64, DayRecord>, u64)> {
-        if range.is_empty() {
-            return Ok((BTreeMap::new(), 0));
-        }
-        let (first, last) = (range.start.hour().day(), TimestampMs(range.end.0 - 1).hour().day());
-        if last - first >= CATALOG_GETS_MAX {
-            let days = self.all_days(tenant, signal).await?;
-            return Ok((days.into_iter().filter(|(day, _)| (first..=last).contains(day)).collect(), 1));
-        }
-        let days: Vec<i64> = (first..=last).collect();
-        let records = each(&days, |day| self.day(tenant, signal, day)).await?;
-        let found = days.iter().copied().zip(records).filter_map(|(day, record)| Some((day, record?))).collect();
-        Ok((found, days.len() as u64))
-    }
-
-    async fn day(&self, tenant: &TenantId, signal: Signal, day: i64) -> Result<Option<DayRecord>> {
-        let key = keys::catalog_day(tenant, signal, day);
-        let record = self.records.get(&key).await.step("read catalog day")?;
-        record.map(|record| DayRecord::decode(&record.value).map_err(corrupt(&key))).transpose()
-    }
-
-    /// Returns the whole catalog of a tenant and signal.
-    pub(super) async fn all_days(&self, tenant: &TenantId, signal: Signal) -> Result<BTreeMap<i64, DayRecord>> {
-        let partition = keys::catalog_partition(tenant, signal);
-        let records = self.records.query_prefix(&partition, keys::DAY_PREFIX).await.step("read catalog")?;
-        let parse = |record: Record| {
-            let day = keys::parse_day_sort(&record.sort).ok_or("sort key is no day");
-            let parsed = day.and_then(|day| Ok((day, DayRecord::decode(&record.value)?)));
-            parsed.map_err(corrupt(format!("{partition} {}", record.sort)))
-        };
-        records.into_iter().map(parse).collect()
+        let requests = 1 + 2 * hours.len() as u64 + days.len() as u64;
+        Ok(Read { catalog, items, hour_heads, day_heads }.into_snapshot(range, taken_at, requests))
     }
 
     /// Returns the live L0 items of an hour.
@@ -166,20 +140,16 @@ fn check_time(taken_at: TimestampMs, now: TimestampMs) -> Result<()> {
 
 /// Everything read for a snapshot, before what was replaced is taken away.
 struct Read {
+    catalog: Catalog,
     items: Vec<Vec<Part>>,
     hour_heads: Vec<PlacedHead>,
     day_heads: Vec<PlacedHead>,
 }
 
 impl Read {
-    fn into_snapshot(
-        self,
-        catalog: &BTreeMap<i64, DayRecord>,
-        range: TimeRangeMs,
-        taken_at: TimestampMs,
-        requests: u64,
-    ) -> Snapshot {
-        let dropped = |day: i64, resolution| catalog.get(&day).is_some_and(|record| record.dropped_at(resolution).is_some());
+    fn into_snapshot(self, range: TimeRangeMs, taken_at: TimestampMs, requests: u64) -> Snapshot {
+        let days = &self.catalog.days;
+        let dropped = |day: i64, resolution| days.get(&day).is_some_and(|record| record.dropped_at(resolution).is_some());
         let placed = || self.hour_heads.iter().chain(&self.day_heads);
         let replaced: HashMap<Window, HashSet<SegmentId>> = placed()
             .filter(|(_, resolution, _)| *resolution == Resolution::Raw)
@@ -198,7 +168,10 @@ impl Read {
         parts.retain(|part| part.stats.time_range.overlaps(range));
         coarse.retain(|part| part.stats.time_range.overlaps(range));
         parts.sort_by_key(|part| (part.window.range().start, part.window, part.level, part.id));
-        Snapshot { parts, coarse, heads, taken_at, requests }
+        let mut snapshot = Snapshot { parts, coarse, heads, requests, ..Snapshot::empty(taken_at) };
+        snapshot.set_apart(&self.catalog.quarantined);
+        snapshot.set_deletions(self.catalog.deletions);
+        snapshot
     }
 }
 

@@ -79,6 +79,10 @@ impl Manifest {
             }
             self.delete_record(&keys::head(tenant, signal, window, resolution)).await?;
         }
+        let apart = self.quarantined(tenant, signal).await?;
+        for gone in apart.into_iter().filter(|part| part.window.day() == day && part.resolution() == resolution) {
+            self.lift_quarantine(tenant, signal, gone.id).await?;
+        }
         Ok(())
     }
 

@@ -10,21 +10,13 @@ pub(crate) fn write_part(out: &mut Writer, part: &Part) {
     out.id(part.id);
     out.number(u64::from(part.level));
     out.number(resolution_code(part.resolution));
-    match part.window {
-        Window::Hour(hour) => {
-            out.number(0);
-            out.signed(hour.0);
-        }
-        Window::Day(day) => {
-            out.number(1);
-            out.signed(day);
-        }
-    }
+    write_window(out, part.window);
     write_location(out, &part.location);
     out.number(part.tail_offset);
     write_stats(out, &part.stats);
     out.time(part.minted_at);
     out.list(&part.sources, |out, id| out.id(*id));
+    out.list(&part.applied, |out, id| out.bits(*id));
 }
 
 pub(crate) fn read_part(from: &mut Reader) -> Result<Part, Reason> {
@@ -32,17 +24,31 @@ pub(crate) fn read_part(from: &mut Reader) -> Result<Part, Reason> {
         id: from.id()?,
         level: from.small()?,
         resolution: read_resolution(from)?,
-        window: match from.number()? {
-            0 => Window::Hour(Hour(from.signed()?)),
-            1 => Window::Day(from.signed()?),
-            _ => return Err("unknown window"),
-        },
+        window: read_window(from)?,
         location: read_location(from)?,
         tail_offset: from.number()?,
         stats: read_stats(from)?,
         minted_at: from.time()?,
         sources: from.list(Reader::id)?,
+        applied: if from.version >= 2 { from.list(Reader::bits)? } else { Vec::new() },
     })
+}
+
+pub(crate) fn write_window(out: &mut Writer, window: Window) {
+    let (code, number) = match window {
+        Window::Hour(hour) => (0, hour.0),
+        Window::Day(day) => (1, day),
+    };
+    out.number(code);
+    out.signed(number);
+}
+
+pub(crate) fn read_window(from: &mut Reader) -> Result<Window, Reason> {
+    match (from.number()?, from.signed()?) {
+        (0, hour) => Ok(Window::Hour(Hour(hour))),
+        (1, day) => Ok(Window::Day(day)),
+        _ => Err("unknown window"),
+    }
 }
 
 fn resolution_code(resolution: Resolution) -> u64 {

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod costs;
+mod deletions;
 mod faults;
 mod simulation;
 mod world;

@@ -85,6 +85,7 @@ impl World {
             stats: stats(),
             minted_at,
             sources: Vec::new(),
+            applied: Vec::new(),
         }
     }
 

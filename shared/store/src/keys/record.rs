@@ -10,6 +10,10 @@ pub const L0_PREFIX: &str = "0#";
 pub const HEAD_PREFIX: &str = "HEAD";
 /// Sort-key prefix of a catalog's days.
 pub const DAY_PREFIX: &str = "D#";
+/// Sort-key prefix of a catalog's deletions.
+pub const DELETION_PREFIX: &str = "X#";
+/// Sort-key prefix of a catalog's parts in quarantine.
+pub const QUARANTINE_PREFIX: &str = "Q#";
 /// Sort-key prefix of ring epochs.
 pub const EPOCH_PREFIX: &str = "E#";
 /// Partition of the registry of tenants.
@@ -64,6 +68,16 @@ pub fn parse_day_sort(sort: &str) -> Option<i64> {
     parse_day(sort.strip_prefix(DAY_PREFIX)?)
 }
 
+/// Returns the key of a deletion, which lies beside the catalog's days so that one query reads both.
+pub fn deletion(tenant: &TenantId, signal: Signal, id: u128) -> RecordKey {
+    RecordKey { partition: catalog_partition(tenant, signal), sort: format!("{DELETION_PREFIX}{id:032x}") }
+}
+
+/// Returns the key of a part in quarantine.
+pub fn quarantined(tenant: &TenantId, signal: Signal, id: SegmentId) -> RecordKey {
+    RecordKey { partition: catalog_partition(tenant, signal), sort: format!("{QUARANTINE_PREFIX}{id}") }
+}
+
 /// Returns the key of a ring epoch, zero-padded so that sort order is numeric.
 pub fn ring_epoch(epoch: u32) -> RecordKey {
     RecordKey { partition: RING_PARTITION.to_owned(), sort: format!("{EPOCH_PREFIX}{epoch:010}") }
@@ -96,6 +110,8 @@ mod tests {
             (head(&tenant, Signal::Logs, Window::Day(20_778), Resolution::Raw), "S#team#logs#2026-11-21 HEAD"),
             (head(&tenant, Signal::Metrics, Window::Hour(hour), Resolution::OneHour), "S#team#metrics#2026-11-21T07 HEAD#1h"),
             (catalog_day(&tenant, Signal::Metrics, 20_778), "C#team#metrics D#2026-11-21"),
+            (deletion(&tenant, Signal::Logs, 255), "C#team#logs X#000000000000000000000000000000ff"),
+            (quarantined(&tenant, Signal::Logs, SegmentId(1)), "C#team#logs Q#00000000000000000000000000000001"),
             (ring_epoch(3), "R#ring E#0000000003"),
             (registered(&tenant, Signal::Logs), "T#tenants team#logs"),
         ];
