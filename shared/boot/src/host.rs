@@ -10,7 +10,7 @@ use store::aws::AwsConfig;
 use store::objects::s3::S3Objects;
 use store::objects::{self, Counters};
 use store::records::dynamodb::DynamoDbRecords;
-use store::{Objects, Records, records};
+use store::{Objects, Records, Retry, RetryPolicy, records};
 
 /// Clients and state of a process. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -70,7 +70,10 @@ async fn open_aws(storage: &AwsStorage) -> Result<(Objects, Records)> {
         objects.create_bucket().await.map_err(Error::Store)?;
         records.create_table().await.map_err(Error::Store)?;
     }
-    Ok((Arc::new(objects), Arc::new(records)))
+    let draws = Arc::new(Nonces::seeded(clock::seed()));
+    let retry = |policy| Retry::new(policy, Arc::new(SystemClock), draws.clone());
+    let objects = objects::retried(Arc::new(objects), retry(RetryPolicy::OBJECTS));
+    Ok((objects, records::retried(Arc::new(records), retry(RetryPolicy::RECORDS))))
 }
 
 #[cfg(test)]

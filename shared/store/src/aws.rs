@@ -1,6 +1,12 @@
-//! One credential chain, one TLS stack, one retry policy for S3 and DynamoDB.
+//! One credential chain, one TLS stack, one bound on connecting for S3 and DynamoDB. Retries are ours ([`crate::retry`]).
 
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
+use std::time::Duration;
+
+/// Time a connection may take to stand. Attempts have bounds of their own.
+const CONNECT_MAX: Duration = Duration::from_secs(2);
 
 /// What the AWS clients share. Load once per process, in `boot`.
 #[derive(Clone, Debug)]
@@ -11,7 +17,9 @@ pub struct AwsConfig {
 impl AwsConfig {
     /// Loads region and credentials by the usual chain (environment, profile, container, instance); `region` overrides.
     pub async fn load(region: Option<String>) -> AwsConfig {
-        let mut loader = aws_config::defaults(BehaviorVersion::latest());
+        let mut loader = aws_config::defaults(BehaviorVersion::latest())
+            .retry_config(RetryConfig::disabled())
+            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_MAX).build());
         if let Some(region) = region {
             loader = loader.region(Region::new(region));
         }

@@ -1,5 +1,6 @@
 //! What can go wrong at the ports, by cause.
 
+use crate::objects::ServerFailure;
 use model::ErrorKind;
 
 /// Source of an error, kept for the log.
@@ -82,6 +83,7 @@ pub fn object_error_kind(error: &object_store::Error) -> ErrorKind {
         object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. } => ErrorKind::Conflict,
         object_store::Error::InvalidPath { .. } | object_store::Error::NotSupported { .. } => ErrorKind::Invalid,
         object_store::Error::PermissionDenied { .. } | object_store::Error::Unauthenticated { .. } => ErrorKind::Internal,
+        error if ServerFailure::of(error).is_some_and(ServerFailure::is_refusal) => ErrorKind::Internal,
         _ => ErrorKind::Unavailable,
     }
 }

@@ -10,7 +10,9 @@ pub mod error;
 pub mod keys;
 pub mod objects;
 pub mod records;
+pub mod retry;
 
 pub use error::{Error, Result};
 pub use objects::Objects;
 pub use records::{Cas, Delete, Put, Record, RecordKey, RecordStore, Records};
+pub use retry::{Retry, RetryPolicy};

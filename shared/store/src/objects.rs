@@ -5,9 +5,10 @@
 
 pub mod counted;
 pub mod local;
+pub mod retried;
 pub mod s3;
 
-use crate::Result;
+use crate::{Result, Retry};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ pub use object_store::{
     Error as ObjectError, GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload,
     path::Path as ObjectPath,
 };
-pub use s3::S3Config;
+pub use s3::{S3Config, ServerFailure};
 
 /// An object store, shared.
 pub type Objects = Arc<dyn ObjectStore>;
@@ -31,9 +32,14 @@ pub fn memory() -> Objects {
     Arc::new(object_store::memory::InMemory::new())
 }
 
-/// Makes a client of an S3 bucket.
+/// Makes a client of an S3 bucket that repeats nothing; see [`retried`].
 pub fn s3(config: S3Config, aws: &crate::aws::AwsConfig) -> Objects {
     Arc::new(s3::S3Objects::new(config, aws))
+}
+
+/// Wraps a store that repeats nothing itself, so that its passing failures are repeated.
+pub fn retried(objects: Objects, retry: Retry) -> Objects {
+    Arc::new(retried::RetriedObjects::new(objects, retry))
 }
 
 /// Wraps a store so that its requests and bytes are counted.

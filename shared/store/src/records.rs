@@ -6,8 +6,9 @@
 pub mod dynamodb;
 pub mod embedded;
 pub mod memory;
+pub mod retried;
 
-use crate::Result;
+use crate::{Result, Retry};
 use async_trait::async_trait;
 use bytes::Bytes;
 use std::fmt;
@@ -72,7 +73,7 @@ pub enum Delete {
     Stale,
 }
 
-/// Five calls, each atomic on one record. [`crate::Error::UnknownOutcome`] means that a change may have happened.
+/// Five calls, each atomic on one record, and a count. [`crate::Error::UnknownOutcome`] means that a change may have happened.
 #[async_trait]
 pub trait RecordStore: Send + Sync + fmt::Debug {
     /// Writes the record at version 1 if none exists. Durable once answered.
@@ -85,6 +86,12 @@ pub trait RecordStore: Send + Sync + fmt::Debug {
     /// strongly consistent per record.
     async fn query_prefix(&self, partition: &str, sort_prefix: &str) -> Result<Vec<Record>>;
 
+    /// Counts the records of a partition whose sort key starts with `sort_prefix`, up to `count_max`: a figure to steer by,
+    /// not to decide on, so it may miss the newest changes. Stores that can count without reading override it.
+    async fn count_prefix(&self, partition: &str, sort_prefix: &str, count_max: usize) -> Result<usize> {
+        Ok(self.query_prefix(partition, sort_prefix).await?.len().min(count_max))
+    }
+
     /// Replaces the value if the record is at `version`. Durable once answered.
     async fn cas_update(&self, key: &RecordKey, version: u64, value: Bytes) -> Result<Cas>;
 
@@ -95,6 +102,11 @@ pub trait RecordStore: Send + Sync + fmt::Debug {
 /// Makes a record store that forgets everything with the process.
 pub fn memory() -> Records {
     Arc::new(memory::MemoryRecords::default())
+}
+
+/// Wraps a store that repeats nothing itself, so that its passing failures are repeated.
+pub fn retried(records: Records, retry: Retry) -> Records {
+    Arc::new(retried::RetriedRecords::new(records, retry))
 }
 
 /// Opens a file as a record store, making it if absent.

@@ -1,10 +1,12 @@
-//! S3 as an `object_store::ObjectStore`, on `aws-sdk-s3`: one credential chain, one TLS stack, one retry policy.
+//! S3 as an `object_store::ObjectStore`, on `aws-sdk-s3`.
 //!
-//! Owns: the translation of calls, conditions and errors. Does not own: retries of transient failures (the SDK's), keys.
+//! Owns: the translation of calls, conditions and errors. Does not own: retries ([`super::retried`]), keys.
 //! Objects carry no attributes; versions of a bucket are not looked at.
 
 mod errors;
 mod upload;
+
+pub use errors::ServerFailure;
 
 use crate::aws::AwsConfig;
 use async_trait::async_trait;
@@ -12,7 +14,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{RequestChecksumCalculation, ResponseChecksumValidation};
 use aws_sdk_s3::primitives::{ByteStream, DateTime};
 use chrono::Utc;
-use errors::{Cause, generic, translate};
+use errors::{generic, translate};
 use futures::stream::{self, BoxStream};
 use futures::{StreamExt, TryStreamExt};
 use object_store::path::Path;
@@ -22,7 +24,6 @@ use object_store::{
 };
 use std::fmt;
 use std::ops::Range;
-use std::time::Duration;
 
 /// Which bucket, and how it is addressed.
 #[derive(Clone, Debug)]
@@ -42,10 +43,6 @@ pub struct S3Objects {
     bucket: String,
 }
 
-/// Times a conditional put that raced with another is tried again. A 409 says "decide again", not "exists".
-const CONFLICT_ATTEMPTS_MAX: u32 = 8;
-/// Wait before the first of them; each further one waits one more of these.
-const CONFLICT_WAIT: Duration = Duration::from_millis(20);
 /// Deletes under way at a time within one stream.
 const DELETES_IN_FLIGHT: usize = 16;
 
@@ -70,7 +67,12 @@ impl S3Objects {
         }
     }
 
-    async fn put_once(&self, location: &Path, body: bytes::Bytes, mode: &PutMode) -> std::result::Result<PutResult, Cause> {
+    async fn put_once(
+        &self,
+        location: &Path,
+        body: bytes::Bytes,
+        mode: &PutMode,
+    ) -> std::result::Result<PutResult, ServerFailure> {
         let mut request = self.client.put_object().bucket(&self.bucket).key(location.as_ref()).body(ByteStream::from(body));
         request = match mode {
             PutMode::Overwrite => request,
@@ -79,7 +81,7 @@ impl S3Objects {
         };
         match request.send().await {
             Ok(output) => Ok(PutResult { e_tag: output.e_tag, version: None }),
-            Err(error) => Err(Cause::of(error)),
+            Err(error) => Err(ServerFailure::of_sdk(error)),
         }
     }
 
@@ -88,7 +90,7 @@ impl S3Objects {
         let request = request.set_if_match(options.if_match).set_if_none_match(options.if_none_match);
         let request = request.set_if_modified_since(options.if_modified_since.map(seconds));
         let request = request.set_if_unmodified_since(options.if_unmodified_since.map(seconds));
-        let output = request.send().await.map_err(|error| translate(location, Cause::of(error)))?;
+        let output = request.send().await.map_err(|error| translate(location, ServerFailure::of_sdk(error)))?;
         let size = size(output.content_length)?;
         let meta = ObjectMeta {
             location: location.clone(),
@@ -204,18 +206,9 @@ impl ObjectStore for S3Objects {
         if matches!(&options.mode, PutMode::Update(version) if version.e_tag.is_none()) {
             return Err(generic("a conditional update needs an e-tag".into()));
         }
-        let body = bytes::Bytes::from(payload);
-        let mut attempt = 0;
-        loop {
-            attempt += 1;
-            match self.put_once(location, body.clone(), &options.mode).await {
-                Ok(result) => return Ok(result),
-                Err(cause) if cause.status == Some(409) && attempt < CONFLICT_ATTEMPTS_MAX => {
-                    tokio::time::sleep(CONFLICT_WAIT * attempt).await;
-                }
-                Err(cause) => return Err(errors::translate_put(location, &options.mode, cause)),
-            }
-        }
+        // A 409 of a conditional put says "decide again", not "exists".
+        let put = self.put_once(location, bytes::Bytes::from(payload), &options.mode).await;
+        put.map_err(|cause| errors::translate_put(location, &options.mode, cause))
     }
 
     async fn put_multipart_opts(&self, location: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
@@ -232,7 +225,7 @@ impl ObjectStore for S3Objects {
         let request = request.set_if_match(options.if_match).set_if_none_match(options.if_none_match);
         let request = request.set_if_modified_since(options.if_modified_since.map(seconds));
         let request = request.set_if_unmodified_since(options.if_unmodified_since.map(seconds));
-        let output = request.send().await.map_err(|error| translate(location, Cause::of(error)))?;
+        let output = request.send().await.map_err(|error| translate(location, ServerFailure::of_sdk(error)))?;
         let answered = output.content_range.as_deref().and_then(content_range);
         if range.is_some() && answered.is_none() {
             return Err(generic("a ranged get was answered without a content range".into()));
@@ -256,7 +249,7 @@ impl ObjectStore for S3Objects {
             async move {
                 let location = location?;
                 let outcome = objects.client.delete_object().bucket(&objects.bucket).key(location.as_ref()).send().await;
-                outcome.map_err(|error| translate(&location, Cause::of(error)))?;
+                outcome.map_err(|error| translate(&location, ServerFailure::of_sdk(error)))?;
                 Ok(location)
             }
         });
@@ -285,7 +278,7 @@ impl ObjectStore for S3Objects {
         }
         let source = format!("{}/{}", self.bucket, errors::percent_encode(from.as_ref()));
         let request = self.client.copy_object().bucket(&self.bucket).key(to.as_ref()).copy_source(source);
-        request.send().await.map(|_| ()).map_err(|error| translate(from, Cause::of(error)))
+        request.send().await.map(|_| ()).map_err(|error| translate(from, ServerFailure::of_sdk(error)))
     }
 }
 

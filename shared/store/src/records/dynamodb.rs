@@ -1,7 +1,7 @@
 //! Records in one DynamoDB table: `pk`, `sk`, value `v` (binary), version `n`.
 //!
-//! Every call is one request on one item (a query: one per page), every read `ConsistentRead`. The SDK repeats a request
-//! whose answer was lost, so that a condition may fail because of our own first try: callers read and compare.
+//! Every call is one request on one item (a query or a count: one per page), every read but a count `ConsistentRead`. Nothing is
+//! repeated here: [`super::retried`] does.
 
 use super::{Cas, Delete, Put, Record, RecordKey, RecordStore, check_size};
 use crate::aws::AwsConfig;
@@ -11,8 +11,9 @@ use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, TableStatus,
+    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType, Select, TableStatus,
 };
+use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::fmt;
@@ -95,10 +96,11 @@ enum Effect {
     Write,
 }
 
-fn failure<E, R>(operation: &'static str, effect: Effect, error: SdkError<E, R>) -> Error
+/// Translates an error by what it says of the effect: a throttled or refused request did nothing, a 5xx or a lost answer leaves
+/// it open.
+fn failure<E>(operation: &'static str, effect: Effect, error: SdkError<E, HttpResponse>) -> Error
 where
     E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
-    R: fmt::Debug + Send + Sync + 'static,
 {
     let throttled = |code: Option<&str>| {
         matches!(
@@ -115,9 +117,7 @@ where
     match &error {
         SdkError::ConstructionFailure(_) => Error::Refused { operation, source },
         SdkError::ServiceError(service) if throttled(service.err().code()) => Error::Unavailable { operation, source },
-        SdkError::ServiceError(service) if service.err().code() != Some("InternalServerError") => {
-            Error::Refused { operation, source }
-        }
+        SdkError::ServiceError(service) if service.raw().status().is_client_error() => Error::Refused { operation, source },
         _ if effect == Effect::Read => Error::Unavailable { operation, source },
         _ => Error::UnknownOutcome { operation, source },
     }
@@ -125,6 +125,11 @@ where
 
 fn condition_failed<E: ProvideErrorMetadata, R>(error: &SdkError<E, R>) -> bool {
     matches!(error, SdkError::ServiceError(service) if service.err().code() == Some("ConditionalCheckFailedException"))
+}
+
+/// Returns a bound on items as DynamoDB takes it.
+fn clamped(count_max: usize) -> i32 {
+    i32::try_from(count_max.max(1)).unwrap_or(i32::MAX)
 }
 
 fn text(value: &str) -> AttributeValue {
@@ -189,6 +194,23 @@ impl RecordStore for DynamoDbRecords {
             match page.last_evaluated_key {
                 Some(last) if !last.is_empty() => start = Some(last),
                 _ => return Ok(records),
+            }
+        }
+    }
+
+    async fn count_prefix(&self, partition: &str, sort_prefix: &str, count_max: usize) -> Result<usize> {
+        let request = self.client.query().table_name(&self.table).select(Select::Count).limit(clamped(count_max));
+        let request = request.key_condition_expression("pk = :pk AND begins_with(sk, :sk)");
+        let request = request.expression_attribute_values(":pk", text(partition));
+        let request = request.expression_attribute_values(":sk", text(sort_prefix));
+        let (mut count, mut start) = (0, None);
+        loop {
+            let answer = request.clone().set_exclusive_start_key(start).send().await;
+            let page = answer.map_err(|error| failure("count records", Effect::Read, error))?;
+            count += usize::try_from(page.count).unwrap_or(0);
+            match page.last_evaluated_key {
+                Some(last) if !last.is_empty() && count < count_max => start = Some(last),
+                _ => return Ok(count.min(count_max)),
             }
         }
     }

@@ -6,7 +6,12 @@
 mod objects;
 mod records;
 
+use std::sync::Arc;
+
+use model::{Nonces, TimestampMs};
 use store::aws::AwsConfig;
+use store::{Retry, RetryPolicy};
+use testkit::SimulatedClock;
 
 /// Returns the endpoint in `name`, or says that `test` is skipped.
 fn endpoint(name: &str, test: &str) -> Option<String> {
@@ -19,6 +24,11 @@ fn endpoint(name: &str, test: &str) -> Option<String> {
 
 async fn aws() -> AwsConfig {
     AwsConfig::load(Some("us-east-1".into())).await
+}
+
+/// Returns a policy as a process has it.
+fn retry(policy: RetryPolicy) -> Retry {
+    Retry::new(policy, Arc::new(SimulatedClock::at(TimestampMs(0))), Arc::new(Nonces::seeded(1)))
 }
 
 /// Returns a name no other run has used.

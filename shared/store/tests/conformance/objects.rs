@@ -4,7 +4,7 @@ use crate::{aws, endpoint, fresh};
 use object_store::integration;
 use store::objects::s3::S3Objects;
 use store::objects::{ObjectError, ObjectPath, ObjectStoreExt, PutMode, S3Config};
-use store::{Objects, objects};
+use store::{Objects, RetryPolicy, objects};
 
 #[derive(Clone, Copy)]
 struct Abilities {
@@ -98,5 +98,15 @@ async fn s3() {
     let bucket = fresh("conformance");
     let objects = S3Objects::new(S3Config { bucket, endpoint: Some(endpoint), path_style: true }, &aws().await);
     objects.create_bucket().await.unwrap();
-    suite(std::sync::Arc::new(objects), Abilities { updates: true, last_upload_wins: true }).await;
+    let objects = objects::retried(std::sync::Arc::new(objects), crate::retry(RetryPolicy::OBJECTS));
+    suite(objects, Abilities { updates: true, last_upload_wins: true }).await;
+}
+
+#[tokio::test]
+async fn retried() {
+    suite(
+        objects::retried(objects::memory(), crate::retry(RetryPolicy::OBJECTS)),
+        Abilities { updates: true, last_upload_wins: true },
+    )
+    .await;
 }

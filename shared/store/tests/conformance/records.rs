@@ -5,7 +5,7 @@ use bytes::Bytes;
 use futures::future::join_all;
 use store::records::RECORD_BYTES_MAX;
 use store::records::dynamodb::{DynamoDbConfig, DynamoDbRecords};
-use store::{Cas, Delete, Put, RecordKey, Records, records};
+use store::{Cas, Delete, Put, RecordKey, Records, RetryPolicy, records};
 
 fn key(partition: &str, sort: &str) -> RecordKey {
     RecordKey { partition: partition.into(), sort: sort.into() }
@@ -17,6 +17,7 @@ async fn suite(records: Records) {
     deletes_only_its_version(&records).await;
     queries_a_prefix_in_order(&records).await;
     queries_all_pages(&records).await;
+    counts_a_prefix(&records).await;
     bounds_a_record(&records).await;
     one_of_many_wins(&records).await;
     loses_no_update(&records).await;
@@ -84,6 +85,20 @@ async fn queries_all_pages(records: &Records) {
     assert!(found.iter().enumerate().all(|(i, record)| record.sort == format!("0#{i:02}") && record.value == value));
 }
 
+/// Reads what `queries_a_prefix_in_order` and `queries_all_pages` left.
+async fn counts_a_prefix(records: &Records) {
+    for (partition, prefix, count_max, count) in [
+        ("query", "0#", 100, 3),
+        ("query", "0#", 2, 2),
+        ("query", "x", 5, 0),
+        ("nobody", "0#", 5, 0),
+        ("pages", "0#", 24, 24),
+        ("pages", "0#", 1000, 25),
+    ] {
+        assert_eq!(records.count_prefix(partition, prefix, count_max).await.unwrap(), count, "{partition} {prefix}");
+    }
+}
+
 async fn bounds_a_record(records: &Records) {
     let largest = Bytes::from(vec![1; RECORD_BYTES_MAX]);
     assert_eq!(records.put_if_absent(&key("size", "a"), largest.clone()).await.unwrap(), Put::Written);
@@ -142,5 +157,10 @@ async fn dynamodb() {
     let Some(endpoint) = endpoint("LAMELLA_TEST_DYNAMODB_ENDPOINT", "records::dynamodb") else { return };
     let records = DynamoDbRecords::new(DynamoDbConfig { table: fresh("conformance"), endpoint: Some(endpoint) }, &aws().await);
     records.create_table().await.unwrap();
-    suite(std::sync::Arc::new(records)).await;
+    suite(records::retried(std::sync::Arc::new(records), crate::retry(RetryPolicy::RECORDS))).await;
+}
+
+#[tokio::test]
+async fn retried() {
+    suite(records::retried(records::memory(), crate::retry(RetryPolicy::RECORDS))).await;
 }

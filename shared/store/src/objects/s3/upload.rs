@@ -1,6 +1,6 @@
 //! Multipart uploads.
 
-use super::errors::{Cause, generic, source, translate};
+use super::errors::{ServerFailure, generic, source, translate};
 use async_trait::async_trait;
 use aws_sdk_s3::Client;
 use aws_sdk_s3::primitives::ByteStream;
@@ -26,7 +26,7 @@ pub struct S3Upload {
 impl S3Upload {
     pub async fn begin(client: Client, bucket: String, location: Path) -> Result<S3Upload> {
         let request = client.create_multipart_upload().bucket(&bucket).key(location.as_ref());
-        let output = request.send().await.map_err(|error| translate(&location, Cause::of(error)))?;
+        let output = request.send().await.map_err(|error| translate(&location, ServerFailure::of_sdk(error)))?;
         let id = output.upload_id.ok_or_else(|| generic("a multipart upload was begun without an id".into()))?;
         Ok(S3Upload { client, bucket, location, id, begun: 0, finished: Arc::default() })
     }
@@ -65,12 +65,12 @@ impl MultipartUpload for S3Upload {
         let parts = CompletedMultipartUpload::builder().set_parts(Some(self.parts()?)).build();
         let request = self.client.complete_multipart_upload().bucket(&self.bucket).key(self.location.as_ref());
         let output = request.upload_id(&self.id).multipart_upload(parts).send().await;
-        let output = output.map_err(|error| translate(&self.location, Cause::of(error)))?;
+        let output = output.map_err(|error| translate(&self.location, ServerFailure::of_sdk(error)))?;
         Ok(PutResult { e_tag: output.e_tag, version: None })
     }
 
     async fn abort(&mut self) -> Result<()> {
         let request = self.client.abort_multipart_upload().bucket(&self.bucket).key(self.location.as_ref()).upload_id(&self.id);
-        request.send().await.map(|_| ()).map_err(|error| translate(&self.location, Cause::of(error)))
+        request.send().await.map(|_| ()).map_err(|error| translate(&self.location, ServerFailure::of_sdk(error)))
     }
 }
