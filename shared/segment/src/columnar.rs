@@ -5,6 +5,7 @@
 //!                      └────────────────────────── tail ───────────────────────────────────────────────┘
 //! ```
 
+mod describe;
 pub(crate) mod logs_reader;
 pub(crate) mod logs_writer;
 pub(crate) mod metrics_reader;
@@ -12,7 +13,7 @@ pub(crate) mod metrics_writer;
 mod pages;
 mod runs;
 
-pub(crate) use pages::Layout;
+pub(crate) use pages::{Layout, read_error};
 
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::errors::ParquetError;

@@ -90,6 +90,10 @@ pub(crate) struct Tail<'a> {
     pub(crate) index: &'a [u8],
     pub(crate) extras: &'a [u8],
     pub(crate) sums: &'a [u8],
+    /// Version the file was written with.
+    pub(crate) version: u16,
+    /// Bytes behind the seal: the Parquet footer, its length and magic.
+    pub(crate) footer_len: u64,
 }
 
 const CRC_AT: usize = SEAL_BYTES - MAGIC.len() - 4;
@@ -152,7 +156,7 @@ pub(crate) fn open_tail(bytes: &[u8], offset: u64) -> Result<Tail<'_>, SegmentEr
     let sums = part(seal.sums_len)?;
     let extras = part(seal.extras_len)?;
     let index = part(seal.index_len)?;
-    Ok(Tail { seal, index, extras, sums })
+    Ok(Tail { seal, index, extras, sums, version, footer_len: (bytes.len() - end) as u64 })
 }
 
 /// Returns where the seal ends: at the Parquet footer, or at the end of an L0 block.

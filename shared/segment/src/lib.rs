@@ -18,6 +18,7 @@ mod extras;
 pub mod fetched;
 mod frame;
 mod histogram;
+pub mod inspect;
 pub mod l0;
 mod limits;
 pub mod logs;
@@ -29,6 +30,7 @@ mod schema;
 pub mod stats;
 mod table;
 mod tokens;
+pub mod verify;
 
 pub use error::SegmentError;
 pub use fetched::Fetched;

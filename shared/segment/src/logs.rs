@@ -175,6 +175,13 @@ impl Index {
         &self.inner.table
     }
 
+    pub(crate) fn layout(&self) -> Option<(&Layout, &TokenFilters)> {
+        match &self.inner.data {
+            Data::Block(_) => None,
+            Data::Parquet(layout, filters) => Some((layout, filters)),
+        }
+    }
+
     fn entry(&self, ordinal: u32) -> StreamEntry {
         let table = &self.inner.table;
         let row = table.row(ordinal as usize);

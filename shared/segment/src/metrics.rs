@@ -245,6 +245,13 @@ impl Index {
         &self.inner.table
     }
 
+    pub(crate) fn layout(&self) -> Option<&Layout> {
+        match &self.inner.data {
+            Data::Block(_) => None,
+            Data::Parquet(layout) => Some(layout),
+        }
+    }
+
     pub(crate) fn is_block(&self) -> bool {
         matches!(self.inner.data, Data::Block(_))
     }

@@ -315,6 +315,12 @@ impl Table {
         &self.rows[series]
     }
 
+    /// Returns first and last time of all rows.
+    pub(crate) fn times(&self) -> Option<(i64, i64)> {
+        let filled = || self.rows.iter().filter(|row| row.rows > 0);
+        Some((filled().map(|row| row.first).min()?, filled().map(|row| row.last).max()?))
+    }
+
     /// Returns the rows of a series in the segment.
     pub(crate) fn row_range(&self, series: usize) -> Range<u64> {
         let start = if series == 0 { 0 } else { self.row_ends[series - 1] };

@@ -96,6 +96,11 @@ impl TokenFilter {
         probes(xxh3_64(word), self.bits.len()).all(|bit| self.bits[bit / 8] & (1 << (bit % 8)) != 0)
     }
 
+    /// Reports whether the filter knows every word of a line that is there.
+    pub(crate) fn knows_line(&self, line: &[u8]) -> bool {
+        words(line).all(|(word, _, _)| self.may_contain(word))
+    }
+
     /// Reports whether some line may contain the needle. Only words that stand free inside the needle are asked:
     /// one at its edge may be a part of a longer word.
     pub(crate) fn may_contain_needle(&self, needle: &[u8]) -> bool {

@@ -22,7 +22,7 @@ use crate::{Fetched, SegmentError};
 /// An opened Parquet file without its data.
 #[derive(Debug)]
 pub(crate) struct Layout {
-    metadata: ParquetMetaData,
+    pub(super) metadata: ParquetMetaData,
     /// First row of each row group, and one past the last row.
     group_starts: Vec<u64>,
     /// Checksum of each page we read, by its offset in the file.
@@ -61,7 +61,7 @@ fn all_pages(metadata: &ParquetMetaData) -> impl Iterator<Item = Range<u64>> {
     })
 }
 
-fn locations(metadata: &ParquetMetaData, group: usize, column: usize) -> &[PageLocation] {
+pub(super) fn locations(metadata: &ParquetMetaData, group: usize, column: usize) -> &[PageLocation] {
     let index = metadata.offset_index().and_then(|index| index.get(group)).and_then(|columns| columns.get(column));
     index.map_or(&[], |index| index.page_locations())
 }
@@ -104,6 +104,35 @@ impl Layout {
         Ok(Layout { metadata, group_starts, sums: Arc::new(by_offset) })
     }
 
+    /// Returns each checksummed page: its place in words, its bytes, its checksum.
+    pub(crate) fn checked_pages(&self) -> impl Iterator<Item = (String, Range<u64>, u32)> + '_ {
+        self.sums.iter().map(|(start, (len, crc))| {
+            let columns = self
+                .metadata
+                .row_groups()
+                .iter()
+                .enumerate()
+                .flat_map(|(group, metadata)| metadata.columns().iter().map(move |column| (group, column)));
+            let of = columns.into_iter().find(|(_, column)| {
+                let (first, len) = column.byte_range();
+                first <= *start && *start < first + len
+            });
+            let place = of.map_or(String::new(), |(group, column)| {
+                format!("row group {group}, column {}, ", column.column_path().string())
+            });
+            (format!("{place}page at byte {start}"), *start..*start + u64::from(*len), *crc)
+        })
+    }
+
+    pub(crate) fn groups_len(&self) -> usize {
+        self.metadata.num_row_groups()
+    }
+
+    /// Reports whether the column may be null.
+    pub(crate) fn is_nullable(&self, column: usize) -> bool {
+        self.metadata.file_metadata().schema_descr().column(column).max_def_level() > 0
+    }
+
     pub(crate) fn memory_bytes(&self) -> usize {
         self.metadata.memory_size() + self.sums.len() * 24
     }
@@ -114,7 +143,7 @@ impl Layout {
     }
 
     /// Returns first and last time of a row group, where its statistics say.
-    pub(super) fn group_times(&self, group: usize) -> Option<(i64, i64)> {
+    pub(crate) fn group_times(&self, group: usize) -> Option<(i64, i64)> {
         let statistics = self.metadata.row_group(group).column(self.column(schema::TS)?).statistics()?;
         match statistics {
             Statistics::Int64(values) => values.min_opt().copied().zip(values.max_opt().copied()),
@@ -123,7 +152,7 @@ impl Layout {
     }
 
     /// Cuts rows of the segment by row group: (group, rows inside the group).
-    pub(super) fn cut(&self, rows: &Range<u64>) -> impl Iterator<Item = (usize, Range<u64>)> {
+    pub(crate) fn cut(&self, rows: &Range<u64>) -> impl Iterator<Item = (usize, Range<u64>)> {
         let first = self.group_starts.partition_point(|start| *start <= rows.start).saturating_sub(1);
         let rows = rows.clone();
         (first..self.group_starts.len() - 1).map_while(move |group| {
@@ -134,7 +163,7 @@ impl Layout {
     }
 
     /// Returns the column's place in a row group, or `None` where the file does not have it.
-    pub(super) fn column(&self, path: &str) -> Option<usize> {
+    pub(crate) fn column(&self, path: &str) -> Option<usize> {
         let columns = self.metadata.file_metadata().schema_descr().columns();
         columns.iter().position(|column| column.path().parts().iter().map(String::as_str).eq(path.split('.')))
     }
@@ -179,9 +208,28 @@ impl Layout {
         column: usize,
         fetched: &Fetched,
     ) -> Result<ColumnReaderImpl<T>, SegmentError> {
+        self.reader_with(group, column, VerifiedPages { fetched: fetched.clone(), sums: Some(self.sums.clone()) })
+    }
+
+    /// Opens a column that only foreign readers use: its pages have no checksum of ours.
+    pub(crate) fn foreign_reader<T: DataType>(
+        &self,
+        group: usize,
+        column: usize,
+        fetched: &Fetched,
+    ) -> Result<ColumnReaderImpl<T>, SegmentError> {
+        self.reader_with(group, column, VerifiedPages { fetched: fetched.clone(), sums: None })
+    }
+
+    fn reader_with<T: DataType>(
+        &self,
+        group: usize,
+        column: usize,
+        source: VerifiedPages,
+    ) -> Result<ColumnReaderImpl<T>, SegmentError> {
         let row_group = self.metadata.row_group(group);
         let chunk = row_group.column(column);
-        let source = Arc::new(VerifiedPages { fetched: fetched.clone(), sums: self.sums.clone() });
+        let source = Arc::new(source);
         let pages = locations(&self.metadata, group, column).to_vec();
         let pages = SerializedPageReader::new(source, chunk, row_group.num_rows() as usize, Some(pages)).map_err(read_error)?;
         Ok(get_typed_column_reader(get_column_reader(chunk.column_descr_ptr(), Box::new(pages))))
@@ -193,7 +241,7 @@ fn corrupt_footer(source: ParquetError) -> SegmentError {
 }
 
 /// Gives the error that lies inside the library's error, if it is one of ours.
-pub(super) fn read_error(error: ParquetError) -> SegmentError {
+pub(crate) fn read_error(error: ParquetError) -> SegmentError {
     match error {
         ParquetError::External(inner) => match inner.downcast::<SegmentError>() {
             Ok(ours) => *ours,
@@ -206,7 +254,8 @@ pub(super) fn read_error(error: ParquetError) -> SegmentError {
 /// Fetched bytes as the library wants them: by page, each checked before anything decodes it.
 struct VerifiedPages {
     fetched: Fetched,
-    sums: Arc<Sums>,
+    /// None where the column has no checksums.
+    sums: Option<Arc<Sums>>,
 }
 
 impl Length for VerifiedPages {
@@ -226,7 +275,8 @@ impl ChunkReader for VerifiedPages {
     fn get_bytes(&self, start: u64, length: usize) -> parquet::errors::Result<Bytes> {
         let external = |error: SegmentError| ParquetError::External(Box::new(error));
         let bytes = self.fetched.get(start..start.saturating_add(length as u64)).map_err(external)?;
-        match self.sums.get(&start) {
+        let Some(sums) = &self.sums else { return Ok(bytes) };
+        match sums.get(&start) {
             Some((len, crc)) if *len as usize == length && *crc == crc32fast::hash(&bytes) => Ok(bytes),
             _ => Err(external(SegmentError::corrupt(format!("page at {start} has a wrong checksum")))),
         }
