@@ -10,7 +10,7 @@ use bytes::Bytes;
 use model::{SegmentId, TimestampMs};
 use xxhash_rust::xxh3::xxh3_64;
 
-/// Version written; older ones stay readable. 2: parts list the deletions applied to them.
+/// Version written; older ones stay readable. 2: parts list the deletions applied to them, heads their pages.
 const VERSION: u8 = 2;
 
 /// Why a record does not decode.
@@ -33,6 +33,8 @@ pub enum Kind {
     Deletion = 6,
     /// A part in quarantine.
     Quarantined = 7,
+    /// A page of a head.
+    Page = 8,
 }
 
 /// Writes one record.
@@ -86,6 +88,11 @@ impl Writer {
         for item in items {
             write(self, item);
         }
+    }
+
+    /// Counts the bytes of the fields so far.
+    pub fn len(&self) -> usize {
+        self.0.len() - 2
     }
 
     pub fn finish(mut self) -> Bytes {
@@ -203,7 +210,7 @@ impl Reader {
 }
 
 fn parse_kind(byte: u8) -> Result<Kind, Reason> {
-    [Kind::Item, Kind::Burnt, Kind::Head, Kind::Day, Kind::Epoch, Kind::Deletion, Kind::Quarantined]
+    [Kind::Item, Kind::Burnt, Kind::Head, Kind::Day, Kind::Epoch, Kind::Deletion, Kind::Quarantined, Kind::Page]
         .into_iter()
         .find(|kind| *kind as u8 == byte)
         .ok_or("unknown kind")

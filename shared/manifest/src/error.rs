@@ -25,7 +25,7 @@ pub enum Error {
         /// Why it does not decode.
         reason: &'static str,
     },
-    /// A head would pass the bound of a record.
+    /// A head has so many pages that it would pass its bound.
     #[error("head {key} would be {size_bytes} bytes, limit is {limit_bytes}")]
     HeadTooLarge {
         /// The head.
@@ -34,6 +34,14 @@ pub enum Error {
         size_bytes: usize,
         /// The bound.
         limit_bytes: usize,
+    },
+    /// Pages of a head kept vanishing while it was read.
+    #[error("pages of head {key} were gone {attempts} times")]
+    PagesGone {
+        /// The head.
+        key: String,
+        /// Times it was read.
+        attempts: u32,
     },
     /// An L0 item is too large for a record.
     #[error("l0 item is {size_bytes} bytes, limit is {limit_bytes}")]
@@ -135,7 +143,9 @@ impl Error {
             | Error::TooManyDeletions { .. }
             | Error::TooManyQuarantined { .. } => ErrorKind::Limit,
             Error::DeletionGone { .. } => ErrorKind::NotFound,
-            Error::AttemptTooOld { .. } | Error::SnapshotTooSlow { .. } | Error::Contended { .. } => ErrorKind::Unavailable,
+            Error::AttemptTooOld { .. } | Error::SnapshotTooSlow { .. } | Error::Contended { .. } | Error::PagesGone { .. } => {
+                ErrorKind::Unavailable
+            }
             Error::Dropped { .. } | Error::Replacement { .. } | Error::Ring { .. } | Error::Deletion { .. } => ErrorKind::Invalid,
         }
     }

@@ -1,19 +1,22 @@
 //! The head of a window: its merged parts, the ids they replaced one level below, the objects that died.
 //!
-//! Owns: the record's layout and every decision about a change to it, as pure functions of values.
-//! Does not own: reading and writing it (`heads`).
+//! Owns: what a head holds and every decision about a change to it, as pure functions of values.
+//! Does not own: how it is laid out over records (`layout`), reading and writing them (`heads`).
 
-use crate::codec::{Kind, Reader, Reason, Writer};
 use crate::limits::{DEAD_GRACE, REPLACED_KEPT, ROLL_REST_MIN};
-use crate::part::{read_part, write_part};
 use crate::{DeadObject, Location, Part, Replacement};
-use bytes::Bytes;
 use model::{SegmentId, TimestampMs};
 use std::collections::HashSet;
 use store::keys::Window;
 
+mod layout;
+mod record;
+
+pub use layout::{Layout, Page, lay_out};
+pub use record::{DroppedPage, Entries, HeadRecord, List, PageRef};
+
 /// An id one level below that this head's parts stand for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct ReplacedId {
     /// The id.
     pub id: SegmentId,
@@ -59,48 +62,6 @@ pub enum Change {
 }
 
 impl Head {
-    /// Decodes a record.
-    pub fn decode(record: &Bytes) -> Result<Head, Reason> {
-        let mut from = Reader::open_as(record, Kind::Head)?;
-        let head = Head {
-            last_op: from.bits()?,
-            generation: from.number()?,
-            published_at: from.time()?,
-            sealed: from.flag()?,
-            lease: if from.flag()? { Some((from.number()?, from.time()?)) } else { None },
-            parts: from.list(read_part)?,
-            replaced: from.list(|from| Ok(ReplacedId { id: from.id()?, at: from.time()?, gone_since: from.time_if()? }))?,
-            dead: from.list(|from| Ok(DeadObject { key: from.text()?, at: from.time()? }))?,
-        };
-        from.finish()?;
-        Ok(head)
-    }
-
-    /// Encodes the record.
-    pub fn encode(&self) -> Bytes {
-        let mut out = Writer::new(Kind::Head);
-        out.bits(self.last_op);
-        out.number(self.generation);
-        out.time(self.published_at);
-        out.number(u64::from(self.sealed));
-        out.number(u64::from(self.lease.is_some()));
-        if let Some((owner, until)) = self.lease {
-            out.number(owner);
-            out.time(until);
-        }
-        out.list(&self.parts, write_part);
-        out.list(&self.replaced, |out, replaced| {
-            out.id(replaced.id);
-            out.time(replaced.at);
-            out.time_if(replaced.gone_since);
-        });
-        out.list(&self.dead, |out, dead| {
-            out.bytes(dead.key.as_bytes());
-            out.time(dead.at);
-        });
-        out.finish()
-    }
-
     /// Returns the ids this head replaced.
     pub fn replaced_ids(&self) -> HashSet<SegmentId> {
         self.replaced.iter().map(|replaced| replaced.id).collect()

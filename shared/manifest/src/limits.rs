@@ -43,8 +43,22 @@ pub const QUARANTINED_MAX: usize = 1_000;
 /// Bytes kept of the reason for a quarantine.
 pub const QUARANTINE_REASON_BYTES_MAX: usize = 256;
 
-/// Bytes a head may have; above it `replace` answers a limit error until heads spill into an object.
-pub const HEAD_BYTES_MAX: usize = store::records::RECORD_BYTES_MAX;
+/// Bytes of lists that lie in HEAD itself; above it they spill into pages. Each change writes HEAD whole, a kilobyte of it costs
+/// a write unit, and a page more costs a reader a request.
+pub const HEAD_INLINE_BYTES_MAX: usize = 200 * 1024;
+
+/// Bytes of a page.
+pub const PAGE_BYTES_MAX: usize = 350 * 1000;
+
+/// Pages of a head: 80 MB of parts, or three million replaced ids. Above it `replace` answers a limit error.
+pub const HEAD_PAGES_MAX: usize = 256;
+
+/// How long a page stays after HEAD stopped referencing it: a reader may be between the two. One that takes longer reads HEAD
+/// again.
+pub const PAGE_GRACE: Duration = Duration::from_secs(30 * 60);
+
+/// Times HEAD is read again because a page of it was gone.
+pub const PAGE_ATTEMPTS_MAX: u32 = 4;
 
 /// Times a conditional update of a head is tried again because somebody else changed it.
 pub const CAS_ATTEMPTS_MAX: u32 = 16;

@@ -5,6 +5,7 @@ mod collect;
 mod commit;
 mod deletions;
 mod heads;
+mod pages;
 mod quarantines;
 mod read;
 mod replace;
@@ -16,11 +17,27 @@ pub use commit::Committed;
 pub use deletions::Finish;
 pub use replace::{Replaced, Replacement};
 
+use crate::limits::{HEAD_INLINE_BYTES_MAX, PAGE_BYTES_MAX};
 use crate::{Error, Result};
 use commit::Known;
 use model::{Clock, Nonces, TimestampMs};
 use std::sync::Arc;
 use store::Records;
+
+/// When heads spill, and into how large pages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct HeadSizes {
+    /// Bytes of lists that lie in HEAD itself.
+    pub inline_bytes_max: usize,
+    /// Bytes of a page, at least one entry each.
+    pub page_bytes_max: usize,
+}
+
+impl Default for HeadSizes {
+    fn default() -> HeadSizes {
+        HeadSizes { inline_bytes_max: HEAD_INLINE_BYTES_MAX, page_bytes_max: PAGE_BYTES_MAX }
+    }
+}
 
 /// The manifest of all tenants over one record store. Cheap to clone; the copies share what is known of the catalog.
 #[derive(Clone, Debug)]
@@ -29,12 +46,18 @@ pub struct Manifest {
     clock: Arc<dyn Clock>,
     nonces: Arc<Nonces>,
     known: Arc<Known>,
+    sizes: HeadSizes,
 }
 
 impl Manifest {
     /// Makes a manifest over a record store.
     pub fn new(records: Records, clock: Arc<dyn Clock>, nonces: Arc<Nonces>) -> Manifest {
-        Manifest { records, clock, nonces, known: Arc::default() }
+        Manifest { records, clock, nonces, known: Arc::default(), sizes: HeadSizes::default() }
+    }
+
+    /// Returns the manifest with heads that spill elsewhere than at the default sizes. Heads of any sizes are read.
+    pub fn with_head_sizes(self, sizes: HeadSizes) -> Manifest {
+        Manifest { sizes, ..self }
     }
 
     fn now(&self) -> TimestampMs {

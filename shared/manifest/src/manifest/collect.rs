@@ -1,7 +1,9 @@
 //! Collect: what was replaced, what died, and what was never referenced.
 
+use super::heads::Lists;
+use super::read::PlacedHead;
 use super::{Manifest, Step, corrupt};
-use crate::head::{Change, Head};
+use crate::head::{Change, Head, HeadRecord};
 use crate::item::{self, ItemRecord};
 use crate::{Location, Result};
 use model::{Hour, Resolution, SegmentId, Signal, TenantId, TimestampMs};
@@ -10,7 +12,7 @@ use store::keys::{self, ObjectKey, Window};
 use store::{Put, RecordKey};
 
 /// An object no snapshot taken from now on can name.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct DeadObject {
     /// The object's key.
     pub key: String,
@@ -31,14 +33,16 @@ impl Manifest {
     /// Deletes records of a window whose ids were replaced, forgets ids that were gone for long enough, and returns the
     /// objects dead for longer than the grace. Delete those, then call [`Manifest::forget_dead`].
     pub async fn collect_window(&self, tenant: &TenantId, signal: Signal, window: Window) -> Result<Vec<DeadObject>> {
-        let heads = self.heads(tenant, signal, window, true).await?;
-        if let Some((_, _, head)) =
-            heads.iter().find(|(_, resolution, head)| *resolution == Resolution::Raw && !head.replaced.is_empty())
-        {
-            self.settle(tenant, signal, window, head).await?;
+        let heads = self.heads(tenant, signal, window, true, Lists::All).await?;
+        let raw = heads.iter().find(|placed| placed.resolution == Resolution::Raw);
+        if let Some(placed) = raw.filter(|placed| !placed.head.replaced.is_empty()) {
+            self.settle(tenant, signal, window, &placed.head).await?;
+        }
+        for placed in heads.iter().filter(|placed| placed.paged) {
+            self.collect_pages(&keys::head(tenant, signal, window, placed.resolution)).await?;
         }
         let now = self.now();
-        Ok(heads.iter().flat_map(|(_, _, head)| head.due(now)).collect())
+        Ok(heads.iter().flat_map(|placed| placed.head.due(now)).collect())
     }
 
     /// Marks in the head which replaced ids still exist below, then deletes those.
@@ -86,7 +90,7 @@ impl Manifest {
     /// Removes deleted objects from the window's lists of the dead.
     pub async fn forget_dead(&self, tenant: &TenantId, signal: Signal, window: Window, keys: &[String]) -> Result<()> {
         let gone: HashSet<&String> = keys.iter().collect();
-        for (_, resolution, head) in self.heads(tenant, signal, window, true).await? {
+        for PlacedHead { resolution, head, .. } in self.heads(tenant, signal, window, true, Lists::All).await? {
             if head.dead.iter().any(|dead| gone.contains(&dead.key)) {
                 let key = keys::head(tenant, signal, window, resolution);
                 self.update_head(&key, |head| forget(head, &gone)).await?;
@@ -129,11 +133,11 @@ impl Manifest {
             return Ok(false);
         }
         let key = keys::head(&object.tenant, object.signal, object.window, object.resolution);
-        let raise = |head: &mut Head| {
-            head.generation += 1;
+        let raise = |record: &mut HeadRecord| {
+            record.head.generation += 1;
             Change::Write
         };
-        self.update_head(&key, raise).await.map(|_| true)
+        self.update_head_record(&key, raise).await.map(|_| true)
     }
 
     /// Reports whether the object is live or on a list of the dead, in its own window or in the day it rolls into.

@@ -3,6 +3,7 @@
 //! an item seen below and listed as replaced above is left out.
 
 use super::catalogs::Catalog;
+use super::heads::Lists;
 use super::{Manifest, Step, corrupt};
 use crate::catalog::DayRecord;
 use crate::head::Head;
@@ -18,7 +19,15 @@ use store::Record;
 use store::keys::{self, Window};
 
 /// A head with the place it was read from.
-pub(super) type PlacedHead = (Window, Resolution, Head);
+pub(super) struct PlacedHead {
+    pub window: Window,
+    pub resolution: Resolution,
+    /// Pages read for it.
+    pub pages: u64,
+    /// Whether HEAD references pages, or dropped some.
+    pub paged: bool,
+    pub head: Head,
+}
 
 impl Manifest {
     /// Returns the live raw parts that overlap `range`, in the read order that makes M1 and M2 hold.
@@ -66,10 +75,11 @@ impl Manifest {
         let hours = live_hours(&catalog.days, range);
         let days: Vec<i64> = catalog.days.keys().copied().collect();
         let items = each(&hours, |hour| self.items(tenant, signal, hour)).await?;
-        let hour_heads = each(&hours, |hour| self.heads(tenant, signal, Window::Hour(hour), false)).await?.concat();
-        let day_heads = each(&days, |day| self.heads(tenant, signal, Window::Day(day), with_coarse)).await?.concat();
+        let hour_heads = flat(each(&hours, |hour| self.heads(tenant, signal, Window::Hour(hour), false, Lists::Visible)).await?);
+        let day_heads = flat(each(&days, |day| self.heads(tenant, signal, Window::Day(day), with_coarse, Lists::Visible)).await?);
         check_time(taken_at, self.now())?;
-        let requests = 1 + 2 * hours.len() as u64 + days.len() as u64;
+        let pages: u64 = hour_heads.iter().chain(&day_heads).map(|head| head.pages).sum();
+        let requests = 1 + 2 * hours.len() as u64 + days.len() as u64 + pages;
         Ok(Read { catalog, items, hour_heads, day_heads }.into_snapshot(range, taken_at, requests))
     }
 
@@ -103,19 +113,25 @@ impl Manifest {
         signal: Signal,
         window: Window,
         with_coarse: bool,
+        lists: Lists,
     ) -> Result<Vec<PlacedHead>> {
-        if !with_coarse {
+        let records = if with_coarse {
+            let partition = keys::window_partition(tenant, signal, window);
+            self.records.query_prefix(&partition, keys::HEAD_PREFIX).await.step("read heads")?
+        } else {
             let key = keys::head(tenant, signal, window, Resolution::Raw);
-            return Ok(self.head(&key).await?.map(|head| (window, Resolution::Raw, head)).into_iter().collect());
-        }
-        let partition = keys::window_partition(tenant, signal, window);
-        let records = self.records.query_prefix(&partition, keys::HEAD_PREFIX).await.step("read heads")?;
-        let parse = |record: Record| {
-            let resolution = keys::parse_head_sort(&record.sort).ok_or("sort key is no head");
-            let parsed = resolution.and_then(|resolution| Ok((window, resolution, Head::decode(&record.value)?)));
-            parsed.map_err(corrupt(format!("{partition} {}", record.sort)))
+            self.records.get(&key).await.step("read head")?.into_iter().collect()
         };
-        records.into_iter().map(parse).collect()
+        let mut heads = Vec::with_capacity(records.len());
+        for record in records {
+            let resolution = keys::parse_head_sort(&record.sort);
+            let resolution = resolution.ok_or("sort key is no head").map_err(corrupt(&record.sort))?;
+            let key = keys::head(tenant, signal, window, resolution);
+            let loaded = self.load_pages(&key, Some(record), lists).await?;
+            let paged = !loaded.record.pages.is_empty() || !loaded.record.dropped.is_empty();
+            heads.push(PlacedHead { window, resolution, pages: loaded.pages.len() as u64, paged, head: loaded.whole() });
+        }
+        Ok(heads)
     }
 }
 
@@ -123,6 +139,10 @@ impl Manifest {
 async fn each<K: Copy, T, F: Future<Output = Result<T>>>(keys: &[K], read: impl Fn(K) -> F) -> Result<Vec<T>> {
     let reads: Vec<F> = keys.iter().map(|key| read(*key)).collect();
     stream::iter(reads).buffered(READS_IN_FLIGHT).try_collect().await
+}
+
+fn flat<T>(lists: Vec<Vec<T>>) -> Vec<T> {
+    lists.into_iter().flatten().collect()
 }
 
 fn live_hours(catalog: &BTreeMap<i64, DayRecord>, range: TimeRangeMs) -> Vec<Hour> {
@@ -152,16 +172,16 @@ impl Read {
         let dropped = |day: i64, resolution| days.get(&day).is_some_and(|record| record.dropped_at(resolution).is_some());
         let placed = || self.hour_heads.iter().chain(&self.day_heads);
         let replaced: HashMap<Window, HashSet<SegmentId>> = placed()
-            .filter(|(_, resolution, _)| *resolution == Resolution::Raw)
-            .map(|(window, _, head)| (*window, head.replaced_ids()))
+            .filter(|placed| placed.resolution == Resolution::Raw)
+            .map(|placed| (placed.window, placed.head.replaced_ids()))
             .collect();
         let is_replaced = |part: &Part| replaced.get(&above(part)).is_some_and(|ids| ids.contains(&part.id));
         let heads = placed().map(HeadState::of).collect();
-        let below = self.items.into_iter().flatten().chain(self.hour_heads.into_iter().flat_map(|(_, _, head)| head.parts));
+        let below = self.items.into_iter().flatten().chain(self.hour_heads.into_iter().flat_map(|placed| placed.head.parts));
         // M2: visible(n) = items(n) − replaced(n+1).
         let mut parts: Vec<Part> = below.filter(|part| !is_replaced(part)).collect();
         let mut coarse = Vec::new();
-        for (window, resolution, head) in self.day_heads {
+        for PlacedHead { window, resolution, head, .. } in self.day_heads {
             let kept = head.parts.into_iter().filter(|_| !dropped(window.day(), resolution));
             if resolution == Resolution::Raw { parts.extend(kept) } else { coarse.extend(kept) }
         }
@@ -181,10 +201,11 @@ fn above(part: &Part) -> Window {
 }
 
 impl HeadState {
-    fn of((window, resolution, head): &PlacedHead) -> HeadState {
+    fn of(placed: &PlacedHead) -> HeadState {
+        let head = &placed.head;
         HeadState {
-            window: *window,
-            resolution: *resolution,
+            window: placed.window,
+            resolution: placed.resolution,
             generation: head.generation,
             sealed: head.sealed,
             rollable_from: head.rollable_from(),

@@ -1,7 +1,7 @@
 //! Compact: outputs under fresh keys, then one conditional update of the head, then the inputs' records.
 
 use super::{Manifest, Step};
-use crate::head::{Change, Head};
+use crate::head::{Change, Head, HeadRecord};
 use crate::limits::READS_IN_FLIGHT;
 use crate::{Error, Part, Result};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -41,7 +41,7 @@ impl Manifest {
     /// Publishes a compaction by one conditional update of the window's head. Decides an unknown outcome by reading.
     ///
     /// # Errors
-    /// `HeadTooLarge` where the head would pass the bound of a record; `Replacement` where the plan itself makes no sense.
+    /// `HeadTooLarge` where the head would pass the bound of its pages; `Replacement` where the plan itself makes no sense.
     pub async fn replace(&self, tenant: &TenantId, signal: Signal, replacement: Replacement) -> Result<Replaced> {
         check(&replacement)?;
         if !self.rollable(tenant, signal, &replacement).await? {
@@ -117,11 +117,11 @@ impl Manifest {
     /// Seals an hour: from now on its merged parts only roll into the day. L0 still arrives and merges.
     pub async fn seal(&self, tenant: &TenantId, signal: Signal, hour: Hour) -> Result<()> {
         let key = keys::head(tenant, signal, Window::Hour(hour), Resolution::Raw);
-        let seal = |head: &mut Head| {
-            let was = std::mem::replace(&mut head.sealed, true);
+        let seal = |record: &mut HeadRecord| {
+            let was = std::mem::replace(&mut record.head.sealed, true);
             if was { Change::Already } else { Change::Write }
         };
-        self.update_head(&key, seal).await.map(|_| ())
+        self.update_head_record(&key, seal).await.map(|_| ())
     }
 
     /// Takes the lease on a window until `now + length`, unless another owner holds it. A hint: it saves work and is never
@@ -129,14 +129,14 @@ impl Manifest {
     pub async fn lease(&self, tenant: &TenantId, signal: Signal, window: Window, owner: u64, length: Duration) -> Result<bool> {
         let key = keys::head(tenant, signal, window, Resolution::Raw);
         let now = self.now();
-        let take = |head: &mut Head| match head.lease {
+        let take = |record: &mut HeadRecord| match record.head.lease {
             Some((other, until)) if other != owner && until > now => Change::Refused,
             _ => {
-                head.lease = Some((owner, now.plus(length)));
+                record.head.lease = Some((owner, now.plus(length)));
                 Change::Write
             }
         };
-        Ok(self.update_head(&key, take).await? != Change::Refused)
+        Ok(self.update_head_record(&key, take).await? != Change::Refused)
     }
 }
 

@@ -77,7 +77,10 @@ impl Manifest {
                 self.delete_items(tenant, signal, hour, items.into_iter().map(|(id, version, _)| (id, version)).collect())
                     .await?;
             }
-            self.delete_record(&keys::head(tenant, signal, window, resolution)).await?;
+            // HEAD first: without its pages it could not be read.
+            let head = keys::head(tenant, signal, window, resolution);
+            self.delete_record(&head).await?;
+            self.delete_pages(&head).await?;
         }
         let apart = self.quarantined(tenant, signal).await?;
         for gone in apart.into_iter().filter(|part| part.window.day() == day && part.resolution() == resolution) {

@@ -6,7 +6,7 @@ use model::{Clock, Resolution};
 
 #[tokio::test]
 async fn requests_per_call() {
-    let world = World::new(1);
+    let world = World::new(0);
     let manifest = world.manifest(0);
     let commit = async |content| {
         let item = world.upload(content, false, world.clock.now());

@@ -36,7 +36,7 @@ async fn a_deletion_from_request_to_removal() {
     let early = world.clock.now();
     world.clock.advance(minute);
     let deletion = manifest.request_deletion(tenant, SIGNAL, request(range)).await.unwrap();
-    assert_eq!(manifest.deletions(tenant, SIGNAL).await.unwrap(), [deletion.clone()]);
+    assert_eq!(manifest.deletions(tenant, SIGNAL).await.unwrap(), std::slice::from_ref(&deletion));
     world.clock.advance(minute);
     write(&world, &manifest, 2, world.clock.now()).await;
 

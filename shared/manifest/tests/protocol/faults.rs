@@ -84,8 +84,8 @@ async fn perform(world: &World, manifest: &Manifest, call: Call) -> Result<(), E
 }
 
 /// Runs `call` with `fault` at step `step`; reports whether there was such a step.
-async fn check(call: Call, fault: Fault, step: u64) -> bool {
-    let world = World::new(step);
+async fn check(call: Call, fault: Fault, step: u64, spills: bool) -> bool {
+    let world = World::new(2 * step + u64::from(spills));
     let manifest = world.manifest(0);
     prepare(&world, &manifest, call).await.unwrap();
     let (before, fresh) = (world.records.calls(), world.manifest(0));
@@ -114,12 +114,14 @@ async fn every_step_may_fail() {
     let mut checked = 0;
     for call in [Call::Commit, Call::Replace, Call::DeleteInputs, Call::Collect, Call::Roll, Call::Burn] {
         for fault in [Fault::Before, Fault::After, Fault::CrashBefore, Fault::CrashAfter] {
-            let mut step = 0;
-            while check(call, fault, step).await {
-                step += 1;
+            for spills in [false, true] {
+                let mut step = 0;
+                while check(call, fault, step, spills).await {
+                    step += 1;
+                }
+                checked += step;
             }
-            checked += step;
         }
     }
-    assert!(checked > 100, "only {checked} faults were tried");
+    assert!(checked > 250, "only {checked} faults were tried");
 }

@@ -6,4 +6,5 @@ mod costs;
 mod deletions;
 mod faults;
 mod simulation;
+mod spill;
 mod world;

@@ -1,7 +1,7 @@
 //! What really happened, beside what the manifest says: objects, their rows, acknowledged writes.
 
 use bytes::Bytes;
-use manifest::{L0Item, Location, Manifest, ObjectKey, Part, PartStats, Snapshot, Window};
+use manifest::{HeadSizes, L0Item, Location, Manifest, ObjectKey, Part, PartStats, Snapshot, Window};
 use model::{Clock, Hour, Nonces, Resolution, SegmentId, Signal, SlotRange, TenantId, TimeRangeMs, TimestampMs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
@@ -29,6 +29,8 @@ pub struct World {
     pub nonces: Arc<Nonces>,
     pub truth: Arc<Mutex<Truth>>,
     pub violations: Arc<Mutex<Vec<String>>>,
+    /// Heads of every other world spill all the time.
+    pub sizes: HeadSizes,
 }
 
 impl World {
@@ -40,12 +42,16 @@ impl World {
         let clock = SimulatedClock::at(HOUR.start());
         let records = FaultyRecords::new(inner, clock.clone(), seed);
         let nonces = Arc::new(Nonces::seeded(u128::from(seed)));
-        World { tenant: TenantId::anonymous(), clock, records, nonces, truth: Arc::default(), violations: Arc::default() }
+        let small = HeadSizes { inline_bytes_max: 100, page_bytes_max: 200 };
+        let sizes = if seed % 2 == 1 { small } else { HeadSizes::default() };
+        let (tenant, truth, violations) = (TenantId::anonymous(), Arc::default(), Arc::default());
+        World { tenant, clock, records, nonces, truth, violations, sizes }
     }
 
     /// A manifest of a process of its own: its clock is wrong by `skew_ms`, it knows nothing yet.
     pub fn manifest(&self, skew_ms: i64) -> Manifest {
-        Manifest::new(Arc::new(self.records.clone()), Arc::new(self.clock.skewed(skew_ms)), self.nonces.clone())
+        let manifest = Manifest::new(Arc::new(self.records.clone()), Arc::new(self.clock.skewed(skew_ms)), self.nonces.clone());
+        manifest.with_head_sizes(self.sizes)
     }
 
     pub fn day_range(&self) -> TimeRangeMs {

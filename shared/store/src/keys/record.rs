@@ -8,6 +8,8 @@ use model::{Hour, Resolution, SegmentId, Signal, TenantId};
 pub const L0_PREFIX: &str = "0#";
 /// Sort-key prefix of heads.
 pub const HEAD_PREFIX: &str = "HEAD";
+/// Sort-key prefix of the pages of heads.
+pub const PAGE_PREFIX: &str = "P#";
 /// Sort-key prefix of a catalog's days.
 pub const DAY_PREFIX: &str = "D#";
 /// Sort-key prefix of a catalog's deletions.
@@ -51,6 +53,21 @@ pub fn parse_head_sort(sort: &str) -> Option<Resolution> {
         "" => Some(Resolution::Raw),
         coarse => Resolution::parse(coarse.strip_prefix('#')?).filter(|resolution| *resolution != Resolution::Raw),
     }
+}
+
+/// Returns the key of a page of a head.
+pub fn page(head: &RecordKey, id: u128) -> RecordKey {
+    RecordKey { partition: head.partition.clone(), sort: format!("{PAGE_PREFIX}{}#{id:032x}", head.sort) }
+}
+
+/// Returns the prefix of the sort keys of a head's pages, and of those of the coarse heads beside it.
+pub fn page_prefix(head: &RecordKey) -> String {
+    format!("{PAGE_PREFIX}{}#", head.sort)
+}
+
+/// Parses the sort key of a page of this head; `None` for the pages of another.
+pub fn parse_page_sort(head: &RecordKey, sort: &str) -> Option<u128> {
+    Some(SegmentId::parse(sort.strip_prefix(&page_prefix(head))?)?.0)
 }
 
 /// Returns the partition of a catalog.
@@ -118,6 +135,11 @@ mod tests {
         for (key, text) in cases {
             assert_eq!(key.to_string(), text);
         }
+        let (raw, coarse) =
+            [Resolution::Raw, Resolution::FiveMinutes].map(|of| head(&tenant, Signal::Logs, Window::Day(0), of)).into();
+        assert_eq!(page(&coarse, 5).sort, "P#HEAD#5m#00000000000000000000000000000005");
+        assert_eq!(parse_page_sort(&coarse, &page(&coarse, 5).sort), Some(5));
+        assert_eq!(parse_page_sort(&raw, &page(&coarse, 5).sort), None);
         assert_eq!(parse_l0_sort("0#00000000000000000000000000000001"), Some(SegmentId(1)));
         assert_eq!(parse_day_sort("D#2026-11-21"), Some(20_778));
         assert_eq!(parse_registered("team#logs"), Some((tenant, Signal::Logs)));

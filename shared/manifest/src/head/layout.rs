@@ -1,0 +1,193 @@
+//! How a head lies over records: in HEAD while it is small, its lists spilt into immutable pages when it grows.
+//!
+//! ```text
+//! HEAD  meta | parts | replaced | dead | pages [id, list] | dropped [id, at]        below `inline_bytes_max`
+//! page  entries of one list                                                          below `page_bytes_max`
+//! ```
+//! A change writes new pages under fresh ids, then swaps HEAD to reference them. Whatever happens in between leaves HEAD as it
+//! was and pages nobody references. A page is kept for as long as all its entries stand unchanged; otherwise what is left of it
+//! returns into HEAD, to spill again when HEAD is full, and the page is listed as dropped by the same swap. A dropped page is
+//! deleted after a grace ([`crate::limits::PAGE_GRACE`]); a reader that finds one gone reads HEAD again.
+
+use super::record::{write_dead, write_replaced};
+use super::{DroppedPage, Entries, Head, HeadRecord, PageRef, ReplacedId};
+use crate::codec::{Kind, Writer};
+use crate::limits::HEAD_PAGES_MAX;
+use crate::manifest::HeadSizes;
+use crate::part::write_part;
+use crate::{DeadObject, Part};
+use bytes::Bytes;
+use model::TimestampMs;
+use std::collections::HashSet;
+use std::hash::Hash;
+
+/// A page as read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Page {
+    /// Its id.
+    pub id: u128,
+    /// What it holds.
+    pub entries: Entries,
+}
+
+/// What to write for a head: first the pages, then HEAD.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Layout {
+    /// New pages.
+    pub pages: Vec<(u128, Bytes)>,
+    /// HEAD.
+    pub head: Bytes,
+}
+
+impl HeadRecord {
+    /// Returns the head with the entries of its pages.
+    pub fn whole(&self, pages: &[Page]) -> Head {
+        let mut head = self.head.clone();
+        for page in pages {
+            match &page.entries {
+                Entries::Parts(parts) => head.parts.extend(parts.iter().cloned()),
+                Entries::Replaced(replaced) => head.replaced.extend(replaced.iter().cloned()),
+                Entries::Dead(dead) => head.dead.extend(dead.iter().cloned()),
+            }
+        }
+        head
+    }
+}
+
+/// Lays out a head of which `before` and `pages` were read. `Err` is the size in bytes of HEAD where the pages would be too many.
+pub fn lay_out(
+    mut head: Head,
+    before: &HeadRecord,
+    pages: &[Page],
+    sizes: HeadSizes,
+    now: TimestampMs,
+    fresh: impl Fn() -> u128,
+) -> Result<Layout, usize> {
+    let (kept, broken): (Vec<&Page>, Vec<&Page>) = {
+        let standing = Standing::of(&head);
+        pages.iter().partition(|page| standing.holds(&page.entries))
+    };
+    kept.iter().for_each(|page| take_out(&mut head, &page.entries));
+    let mut refs: Vec<PageRef> = kept.iter().map(|page| PageRef { id: page.id, list: page.entries.list() }).collect();
+    let mut dropped = before.dropped.clone();
+    dropped.extend(broken.iter().map(|page| DroppedPage { id: page.id, at: now }));
+    let mut written = Vec::new();
+    for entries in spill(&mut head, sizes, 48 * (refs.len() + dropped.len())) {
+        let id = fresh();
+        refs.push(PageRef { id, list: entries.list() });
+        written.push((id, entries.encode()));
+    }
+    let (pages_count, record) = (refs.len(), HeadRecord { head, pages: refs, dropped }.encode());
+    if pages_count > HEAD_PAGES_MAX || record.len() > store::records::RECORD_BYTES_MAX {
+        return Err(record.len());
+    }
+    Ok(Layout { pages: written, head: record })
+}
+
+/// The entries of a head, to look pages' entries up.
+struct Standing<'a> {
+    parts: HashSet<PartKey<'a>>,
+    replaced: HashSet<&'a ReplacedId>,
+    dead: HashSet<&'a DeadObject>,
+}
+
+/// A part by its id; compared whole.
+#[derive(PartialEq, Eq)]
+struct PartKey<'a>(&'a Part);
+
+impl Hash for PartKey<'_> {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.0.id.hash(state);
+    }
+}
+
+impl<'a> Standing<'a> {
+    fn of(head: &'a Head) -> Standing<'a> {
+        Standing {
+            parts: head.parts.iter().map(PartKey).collect(),
+            replaced: head.replaced.iter().collect(),
+            dead: head.dead.iter().collect(),
+        }
+    }
+
+    fn holds(&self, entries: &'a Entries) -> bool {
+        match entries {
+            Entries::Parts(parts) => parts.iter().all(|part| self.parts.contains(&PartKey(part))),
+            Entries::Replaced(replaced) => replaced.iter().all(|replaced| self.replaced.contains(replaced)),
+            Entries::Dead(dead) => dead.iter().all(|dead| self.dead.contains(dead)),
+        }
+    }
+}
+
+/// Removes from the head what a kept page holds.
+fn take_out(head: &mut Head, entries: &Entries) {
+    match entries {
+        Entries::Parts(parts) => {
+            let ids: HashSet<_> = parts.iter().map(|part| part.id).collect();
+            head.parts.retain(|part| !ids.contains(&part.id));
+        }
+        Entries::Replaced(replaced) => {
+            let ids: HashSet<_> = replaced.iter().map(|replaced| replaced.id).collect();
+            head.replaced.retain(|replaced| !ids.contains(&replaced.id));
+        }
+        Entries::Dead(dead) => {
+            let gone: HashSet<&DeadObject> = dead.iter().collect();
+            head.dead.retain(|dead| !gone.contains(dead));
+        }
+    }
+}
+
+/// Empties the head's longest lists into pages until the rest fits into HEAD beside `refs_bytes` of references.
+fn spill(head: &mut Head, sizes: HeadSizes, refs_bytes: usize) -> Vec<Entries> {
+    let measured = |head: &Head| {
+        [
+            lengths(&head.parts, write_part).iter().sum::<usize>(),
+            lengths(&head.replaced, write_replaced).iter().sum(),
+            lengths(&head.dead, write_dead).iter().sum(),
+        ]
+    };
+    let mut pages = Vec::new();
+    loop {
+        let bytes = measured(head);
+        if bytes.iter().sum::<usize>() + refs_bytes <= sizes.inline_bytes_max || bytes.iter().all(|bytes| *bytes == 0) {
+            return pages;
+        }
+        let longest = (0..bytes.len()).max_by_key(|list| bytes[*list]).unwrap_or_default();
+        match longest {
+            0 => pages.extend(chunks(&mut head.parts, write_part, sizes).map(Entries::Parts)),
+            1 => pages.extend(chunks(&mut head.replaced, write_replaced, sizes).map(Entries::Replaced)),
+            _ => pages.extend(chunks(&mut head.dead, write_dead, sizes).map(Entries::Dead)),
+        }
+    }
+}
+
+fn lengths<T>(items: &[T], write: impl Fn(&mut Writer, &T)) -> Vec<usize> {
+    let length = |item: &T| {
+        let mut out = Writer::new(Kind::Page);
+        write(&mut out, item);
+        out.len()
+    };
+    items.iter().map(length).collect()
+}
+
+/// Cuts a list into pieces of at most a page, an entry at least.
+fn chunks<T>(items: &mut Vec<T>, write: impl Fn(&mut Writer, &T), sizes: HeadSizes) -> impl Iterator<Item = Vec<T>> {
+    let lengths = lengths(items, write);
+    let (mut pieces, mut bytes) = (Vec::<Vec<T>>::new(), 0);
+    for (item, length) in items.drain(..).zip(lengths) {
+        match pieces.last_mut() {
+            Some(piece) if bytes + length <= sizes.page_bytes_max => {
+                bytes += length;
+                piece.push(item);
+            }
+            _ => {
+                bytes = length;
+                pieces.push(vec![item]);
+            }
+        }
+    }
+    pieces.into_iter()
+}
+
+#[cfg(test)]
+mod tests;
