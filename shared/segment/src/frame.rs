@@ -29,6 +29,11 @@ pub(crate) fn compress(raw: &[u8], level: i32) -> Result<Vec<u8>, SegmentError> 
     Ok(out)
 }
 
+/// Returns the raw length that a frame claims, 0 where it is too short to claim one.
+pub(crate) fn raw_len(frame: &[u8]) -> usize {
+    frame.first_chunk().map_or(0, |head| u32::from_le_bytes(*head) as usize)
+}
+
 /// Decompresses one frame; never allocates more than the bound, and only for checksummed bytes.
 pub(crate) fn decompress(frame: &[u8], what: &'static str) -> Result<Vec<u8>, SegmentError> {
     let (head, body) = frame.split_at_checked(4).ok_or_else(|| SegmentError::corrupt(format!("{what} is truncated")))?;

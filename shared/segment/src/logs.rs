@@ -217,6 +217,15 @@ impl Index {
         chunks
     }
 
+    /// Cuts all rows into pieces of whole pages with about `bytes` of lines each, in segment order: what a merge holds
+    /// decoded. A block is one piece.
+    pub(crate) fn batches(&self, entries: &[StreamEntry], bytes: usize) -> Vec<Chunk> {
+        match &self.inner.data {
+            Data::Block(_) => whole_block(entries),
+            Data::Parquet(layout, _) => reader::batches(layout, entries, bytes),
+        }
+    }
+
     /// Returns the byte ranges of the object that [`Index::decode`] will read for `chunk`, coalesced, ascending.
     pub fn plan_ranges(&self, chunk: &Chunk, projection: Projection) -> Vec<Range<u64>> {
         match &self.inner.data {

@@ -53,6 +53,18 @@ impl SeriesRows {
         self.histograms.extend_from_slice(slices.histograms);
     }
 
+    /// Appends decoded samples without those at times that `erased` names; returns how many it left out.
+    pub(crate) fn extend_without(&mut self, slices: SeriesSlices<'_>, erased: impl Fn(i64) -> bool) -> u64 {
+        let before = self.len();
+        for (row, timestamp) in slices.timestamps.iter().enumerate().filter(|(_, timestamp)| !erased(**timestamp)) {
+            self.timestamps.push(*timestamp);
+            self.values.push(slices.values[row]);
+            self.starts.push(slices.start_timestamps.get(row).copied().unwrap_or(0));
+        }
+        self.histograms.extend(slices.histograms.iter().filter(|sample| !erased(sample.timestamp.0)).cloned());
+        (slices.timestamps.len() + slices.histograms.len() - (self.len() - before)) as u64
+    }
+
     /// Sorts by time and leaves one sample per time (W3): of equal values one, of different values the larger bit pattern,
     /// of a float and a histogram the histogram. Counts what it drops.
     pub(crate) fn settle(&mut self, report: &mut MergeReport) {

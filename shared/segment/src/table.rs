@@ -92,10 +92,6 @@ impl Interned {
         slice_of(&self.bytes, &self.ends, id)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.ends.len()
-    }
-
     /// Returns the number of the item, and whether it is new.
     pub(crate) fn intern(&mut self, item: &[u8]) -> (u32, bool) {
         let hash = xxh3_64(item);
@@ -344,11 +340,16 @@ impl Table {
     /// Builds the label set of a series.
     pub(crate) fn labels(&self, series: usize) -> LabelSet {
         let mut encoded = Vec::with_capacity(128);
+        self.encode_labels(series, &mut encoded);
+        LabelSet::from_encoded(&encoded).expect("decode verified order, text and emptiness")
+    }
+
+    /// Appends the canonical encoding of a series' labels.
+    pub(crate) fn encode_labels(&self, series: usize, out: &mut Vec<u8>) {
         for id in self.pairs(series) {
             let (name, value) = self.pair(*id);
-            model::labels::encode_label(&mut encoded, name.as_bytes(), value.as_bytes());
+            model::labels::encode_label(out, name.as_bytes(), value.as_bytes());
         }
-        LabelSet::from_encoded(&encoded).expect("decode verified order, text and emptiness")
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {

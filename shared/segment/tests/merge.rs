@@ -286,3 +286,87 @@ proptest::proptest! {
         proptest::prop_assert!(read_any(&bytes.into()).is_err());
     }
 }
+
+#[test]
+fn erased_rows_are_gone_and_counted() {
+    let (inputs, _) = small_set(1);
+    let mut before = Samples::new();
+    inputs.iter().for_each(|input| read_metrics(input, &mut before));
+    let range = TimeRangeMs::new(TimestampMs(generator::START_MS), TimestampMs(generator::START_MS + 60_000));
+    let hit = |labels: &LabelSet| labels.metric_name() == Some("app_metric_06_total") || labels.metric_name() == Some("odd");
+    let erase = |_: usize, labels: &LabelSet| if hit(labels) { vec![range] } else { Vec::new() };
+    let mut outputs = Vec::new();
+    let mut emit = |output: Encoded| outputs.push(output);
+    let report = merge::metrics_without(&tenant(), &inputs, &MergeOptions::default(), &erase, &mut emit).unwrap();
+    let mut got = Samples::new();
+    outputs.iter().for_each(|output| read_metrics(&output.bytes, &mut got));
+    let kept = |(labels, time): &(String, i64)| {
+        let name = labels.contains("app_metric_06_total") || labels.contains("\"odd\"");
+        !(name && range.start.0 <= *time && *time < range.end.0)
+    };
+    before.retain(|key, _| kept(key));
+    assert_eq!(got, before);
+    assert!(report.erased > 0 && report.rows_out == got.len() as u64);
+    // Only the third input: its rows alone are gone.
+    let third = |position: usize, _: &LabelSet| if position == 2 { vec![ALL] } else { Vec::new() };
+    let rows = metrics::Index::open(&inputs[2]).unwrap().rows();
+    let report = merge::metrics_without(&tenant(), &inputs, &MergeOptions::default(), &third, &mut |_| {}).unwrap();
+    assert_eq!(report.erased, rows);
+
+    let inputs = log_inputs(3);
+    let mut before = Entries::new();
+    inputs.iter().for_each(|input| read_logs(input, &mut before));
+    let erase = |_: usize, labels: &LabelSet| {
+        let test: merge::EraseEntry = Box::new(|time, line, _| time.0 < 10 && line.ends_with(b"0"));
+        (labels.get("app") == Some("odd")).then_some(test)
+    };
+    let mut outputs = Vec::new();
+    let mut emit = |output: Encoded| outputs.push(output);
+    let report = merge::logs_without(&tenant(), &inputs, &MergeOptions::default(), &erase, &mut emit).unwrap();
+    let mut got = Entries::new();
+    outputs.iter().for_each(|output| read_logs(&output.bytes, &mut got));
+    for (labels, entries) in &mut before {
+        entries.retain(|(time, line, _)| !(labels.contains("\"odd\"") && *time < 10 && line.ends_with(b"0")));
+        entries.sort_by_key(|entry| entry.0);
+    }
+    assert_eq!(got, before);
+    assert!(report.erased > 0);
+}
+
+#[test]
+fn too_many_inputs_are_merged_in_two_steps() {
+    // Blocks of noise: their open size passes the bound, so neighbours become intermediate segments first.
+    let mut random = Random(5);
+    let (mut inputs, mut samples) = (Vec::new(), Vec::new());
+    for input in 0..4i64 {
+        let mut batch = MetricBatch::default();
+        for series in 0..400 {
+            batch.start_series_of(&LabelSet::from_pairs([("__name__", "noise"), ("n", &format!("{series}"))]));
+            for step in 0..2500i64 {
+                let value = random.unit();
+                samples.push((series, input * 2000 + step, value));
+                batch.push_sample(TimestampMs(input * 2000 + step), value, TimestampMs(0));
+            }
+        }
+        inputs.push(l0::encode_metrics(&tenant(), &batch).unwrap().bytes);
+    }
+    let (outputs, report) = merge_metrics(&inputs, &MergeOptions::default());
+    assert_eq!((report.rows_in, report.rows_out), (4_000_000, 400 * 8_500));
+    assert_eq!(report.conflicts, 600_000);
+    let mut expected: std::collections::HashMap<(i32, i64), u64> = std::collections::HashMap::new();
+    for (series, time, value) in samples {
+        let bits = expected.entry((series, time)).or_default();
+        *bits = (*bits).max(value.to_bits());
+    }
+    let index = metrics::Index::open(&outputs[0].bytes).unwrap();
+    let all = index.all();
+    let columns = index.decode(&all, metrics::Projection::ALL, &Fetched::whole(outputs[0].bytes.clone())).unwrap();
+    for (place, entry) in all.iter().enumerate() {
+        let series: i32 = entry.labels.get("n").unwrap().parse().unwrap();
+        let samples = columns.series(place);
+        assert_eq!(samples.timestamps.len(), 8_500);
+        for (time, value) in samples.timestamps.iter().zip(samples.values) {
+            assert_eq!(value.to_bits(), expected[&(series, *time)]);
+        }
+    }
+}

@@ -51,6 +51,46 @@ pub(crate) fn chunks(
     narrowed.filter(|chunk| chunk.range.start < range.end && range.start < chunk.range.end).collect()
 }
 
+/// Cuts all rows of `entries` (all streams of the file) into pieces of whole body pages, in segment order.
+pub(crate) fn batches(layout: &Layout, entries: &[StreamEntry], bytes: usize) -> Vec<Chunk> {
+    let mut pieces: Vec<Range<u64>> = Vec::new();
+    for group in 0..layout.groups_len() {
+        let rows = layout.group_rows(group);
+        let per_row =
+            layout.column(schema::BODY).map_or(0, |body| layout.uncompressed_bytes(group, body)) / (rows.end - rows.start).max(1);
+        let wanted = (bytes as u64 / per_row.max(1)).max(1);
+        for page in layout.page_starts(group, schema::BODY) {
+            let start = rows.start + page;
+            match pieces.last_mut() {
+                Some(last) if last.start >= rows.start && start - last.start < wanted => {}
+                Some(last) if last.start >= rows.start => {
+                    last.end = start;
+                    pieces.push(start..rows.end);
+                }
+                _ => pieces.push(start..rows.end),
+            }
+        }
+    }
+    let mut streams = entries.iter().enumerate().peekable();
+    let cut = pieces.into_iter().map(|piece| {
+        let group = layout.group_of(piece.start);
+        let mut chunk =
+            Chunk { row_group: group as u32, range: TimeRangeNs::new(TimestampNs(0), TimestampNs(0)), runs: Vec::new() };
+        while let Some((stream, entry)) = streams.peek().copied() {
+            let rows = entry.rows.start.max(piece.start)..entry.rows.end.min(piece.end);
+            if rows.start < rows.end {
+                chunk.runs.push((stream as u32, rows));
+            }
+            if entry.rows.end > piece.end {
+                break;
+            }
+            streams.next();
+        }
+        chunk
+    });
+    cut.collect()
+}
+
 /// Rows of a chunk inside its row group, neighbours joined.
 fn local(layout: &Layout, chunk: &Chunk) -> Vec<Range<u64>> {
     let start = layout.group_rows(chunk.row_group as usize).start;

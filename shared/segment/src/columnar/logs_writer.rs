@@ -13,6 +13,7 @@ use super::metrics_writer::{RowGroup, by_series, label_runs, write_label_map, wr
 use super::{column, open_writer, parquet_error, properties, seal, with_encoding};
 use crate::frame::Kind;
 use crate::limits::{LOG_BYTES_PER_GROUP, LOG_ROWS_PER_GROUP, METADATA_COLUMNS_MAX};
+use crate::merge::Effort;
 use crate::schema::{self, LogsShape};
 use crate::table::{Pairs, Row, TableBuilder};
 use crate::tokens::{TokenFilters, TokenSet};
@@ -44,7 +45,8 @@ struct Group {
 }
 
 impl LogsWriter {
-    pub(crate) fn new(shape: LogsShape) -> LogsWriter {
+    pub(crate) fn new(shape: LogsShape, effort: Effort) -> LogsWriter {
+        let _ = effort;
         LogsWriter {
             shape,
             writer: None,

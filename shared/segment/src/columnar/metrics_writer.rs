@@ -15,6 +15,7 @@ use crate::extras::Extras;
 use crate::frame::{self, Kind};
 use crate::histogram::hint_code;
 use crate::limits::METRIC_ROWS_PER_GROUP;
+use crate::merge::Effort;
 use crate::rows::SeriesRows;
 use crate::scale::{Split, divisor};
 use crate::schema::{self, MetricsShape};
@@ -69,7 +70,8 @@ impl<'a> RowGroup<'a> {
 }
 
 impl MetricsWriter {
-    pub(crate) fn new(shape: MetricsShape) -> Result<MetricsWriter, SegmentError> {
+    pub(crate) fn new(shape: MetricsShape, effort: Effort) -> Result<MetricsWriter, SegmentError> {
+        let _ = effort;
         let schema = schema::metrics(&shape).map_err(parquet_error("build schema"))?;
         let mut builder = properties();
         for name in [schema::TS, schema::V_INT, schema::ST] {

@@ -142,6 +142,23 @@ impl Layout {
         self.group_starts[group]..self.group_starts[group + 1]
     }
 
+    /// Returns the row group that has a row of the segment.
+    pub(super) fn group_of(&self, row: u64) -> usize {
+        self.group_starts.partition_point(|start| *start <= row).saturating_sub(1)
+    }
+
+    /// Returns the bytes of a column chunk before compression.
+    pub(super) fn uncompressed_bytes(&self, group: usize, column: usize) -> u64 {
+        u64::try_from(self.metadata.row_group(group).column(column).uncompressed_size()).unwrap_or(0)
+    }
+
+    /// Returns the first row, inside the group, of each page of a column; 0 alone where the column is not there.
+    pub(super) fn page_starts(&self, group: usize, path: &str) -> Vec<u64> {
+        let pages = self.column(path).map_or(&[][..], |column| locations(&self.metadata, group, column));
+        let starts = pages.iter().map(|page| page.first_row_index as u64);
+        if pages.is_empty() { vec![0] } else { starts.collect() }
+    }
+
     /// Returns first and last time of a row group, where its statistics say.
     pub(crate) fn group_times(&self, group: usize) -> Option<(i64, i64)> {
         let statistics = self.metadata.row_group(group).column(self.column(schema::TS)?).statistics()?;

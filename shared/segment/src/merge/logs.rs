@@ -1,13 +1,14 @@
-//! Merge of logs: stream by stream, one row group of each input in memory.
+//! Merge of logs: stream by stream, a few pages of each input in memory.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::ops::Range;
 
 use bytes::Bytes;
-use model::{LabelSet, Slot, TenantId, TimeRangeNs, TimestampNs};
+use model::{LabelSet, Slot, TenantId, TimestampNs};
 
-use super::metrics::at_input;
-use super::{MergeOptions, MergeReport};
+use super::reduce::{Input, reduce};
+use super::{EraseEntries, EraseEntry, MergeOptions, MergeReport};
 use crate::columnar::label_columns;
 use crate::columnar::logs_writer::LogsWriter;
 use crate::l0::compare_streams;
@@ -15,7 +16,10 @@ use crate::logs::{Chunk, EntryColumns, Index, Projection, StreamEntry};
 use crate::schema::LogsShape;
 use crate::{Encoded, Fetched, SegmentError};
 
-const ALL: TimeRangeNs = TimeRangeNs { start: TimestampNs(i64::MIN), end: TimestampNs(i64::MAX) };
+/// Bytes of lines that one input holds decoded.
+const BATCH_BYTES: usize = 1 << 20;
+/// A batch of short lines takes this much: times, slices and metadata beside the lines.
+const BATCH_FACTOR: usize = 3;
 
 /// Merges whole log segments; `emit` takes each output as soon as it is closed. Entries of one time keep the order of
 /// `inputs`; a repeat (same stream, time, line and metadata) is one entry.
@@ -28,16 +32,42 @@ pub fn logs(
     options: &MergeOptions,
     emit: &mut dyn FnMut(Encoded),
 ) -> Result<MergeReport, SegmentError> {
+    logs_without(tenant, inputs, options, &|_, _| None, emit)
+}
+
+/// As [`logs`], and leaves out the entries that `erase` names.
+///
+/// # Errors
+/// As [`super::metrics`].
+pub fn logs_without(
+    tenant: &TenantId,
+    inputs: &[Bytes],
+    options: &MergeOptions,
+    erase: &EraseEntries<'_>,
+    emit: &mut dyn FnMut(Encoded),
+) -> Result<MergeReport, SegmentError> {
     let _ = tenant;
-    let sources = inputs.iter().enumerate().map(|(position, input)| Source::open(position, input));
+    let mut losses = MergeReport::default();
+    let inputs = reduce(inputs, BATCH_BYTES * BATCH_FACTOR, &mut losses, &mut |group, options, emit| {
+        merge_step(group.to_vec(), options, erase, emit)
+    })?;
+    let mut report = merge_step(inputs, options, erase, emit)?;
+    report.add_losses(&losses);
+    report.verify();
+    Ok(report)
+}
+
+fn merge_step(
+    inputs: Vec<Input>,
+    options: &MergeOptions,
+    erase: &EraseEntries<'_>,
+    emit: &mut dyn FnMut(Encoded),
+) -> Result<MergeReport, SegmentError> {
+    let sources = inputs.into_iter().map(|input| Source::open(input, erase));
     let mut sources = sources.collect::<Result<Vec<Source>, _>>()?;
-    let mut merge = Merge {
-        shape: shape_of(&sources),
-        options,
-        emit,
-        writer: None,
-        report: MergeReport { rows_in: sources.iter().map(|source| source.index.rows()).sum(), ..MergeReport::default() },
-    };
+    let rows_in = sources.iter().map(|source| source.index.rows()).sum();
+    let report = MergeReport { rows_in, ..MergeReport::default() };
+    let mut merge = Merge { shape: shape_of(&sources), options, emit, writer: None, report };
     loop {
         let least = sources.iter().filter_map(Source::labels).min_by(|a, b| compare_streams(a.encoded(), b.encoded()));
         let Some(labels) = least.cloned() else { break };
@@ -56,50 +86,58 @@ struct Merge<'a> {
     report: MergeReport,
 }
 
+/// The stream being written.
+struct Stream<'a> {
+    labels: &'a LabelSet,
+    slot: Slot,
+    /// Whether the output in the making has begun it.
+    begun: bool,
+    /// Entries already written at the current time, to leave out repeats.
+    time: i64,
+    seen: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
 impl Merge<'_> {
     /// Merges one stream out of all inputs that have it.
-    fn stream(&mut self, sources: &mut [Source], labels: &LabelSet) -> Result<(), SegmentError> {
-        let slot = sources.iter().find(|source| source.labels() == Some(labels)).map_or(Slot(0), Source::slot);
-        let mut begun = false;
-        // Entries already written at the current time, to leave out repeats.
-        let mut time = i64::MIN;
-        let mut seen: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
-        loop {
-            let heads = sources.iter().enumerate().filter(|(_, source)| source.labels() == Some(labels));
-            let mut heads: Vec<(i64, usize)> = heads.filter_map(|(position, source)| Some((source.time()?, position))).collect();
-            heads.sort_unstable();
-            let Some((_, position)) = heads.first().copied() else { break };
+    fn stream(&mut self, sources: &mut [Source<'_, '_>], labels: &LabelSet) -> Result<(), SegmentError> {
+        let with: Vec<usize> = (0..sources.len()).filter(|at| sources[*at].labels() == Some(labels)).collect();
+        let slot = with.first().map_or(Slot(0), |at| sources[*at].slot());
+        let mut stream = Stream { labels, slot, begun: false, time: i64::MIN, seen: Vec::new() };
+        let head = |sources: &[Source<'_, '_>], at: usize| {
+            let source = &sources[at];
+            source.time().filter(|_| source.labels() == Some(labels)).map(|time| Reverse((time, at)))
+        };
+        let mut heads: BinaryHeap<Reverse<(i64, usize)>> = with.iter().filter_map(|at| head(sources, *at)).collect();
+        while let Some(Reverse((_, at))) = heads.pop() {
             // Up to the next input's time this one goes alone.
-            let until = heads.get(1).map(|(time, _)| *time);
-            let piece = sources[position].take_until(until)?;
-            let columns = sources[position].columns();
-            for row in piece {
+            let until = heads.peek().map(|Reverse((time, _))| *time);
+            let source = &mut sources[at];
+            let rows = source.take_until(until);
+            for row in rows {
+                let columns = &source.columns;
                 let (timestamp, line, metadata) = (columns.timestamps[row], columns.lines.get(row), columns.metadata.get(row));
-                if timestamp != time {
-                    time = timestamp;
-                    seen.clear();
+                if source.erase.as_ref().is_some_and(|erase| erase(TimestampNs(timestamp), line, metadata)) {
+                    self.report.erased += 1;
+                } else {
+                    self.entry(&mut stream, timestamp, line, metadata)?;
                 }
-                if seen.iter().any(|(l, m)| l == line && m == metadata) {
-                    self.report.duplicates += 1;
-                    continue;
-                }
-                seen.push((line.to_vec(), metadata.to_vec()));
-                self.entry(labels, slot, &mut begun, timestamp, line, metadata)?;
             }
-            sources[position].refill()?;
+            source.refill()?;
+            heads.extend(head(sources, at));
         }
         Ok(())
     }
 
-    fn entry(
-        &mut self,
-        labels: &LabelSet,
-        slot: Slot,
-        begun: &mut bool,
-        timestamp: i64,
-        line: &[u8],
-        metadata: &[u8],
-    ) -> Result<(), SegmentError> {
+    fn entry(&mut self, stream: &mut Stream<'_>, timestamp: i64, line: &[u8], metadata: &[u8]) -> Result<(), SegmentError> {
+        if timestamp != stream.time {
+            stream.time = timestamp;
+            stream.seen.clear();
+        }
+        if stream.seen.iter().any(|(l, m)| l == line && m == metadata) {
+            self.report.duplicates += 1;
+            return Ok(());
+        }
+        stream.seen.push((line.to_vec(), metadata.to_vec()));
         let full = |writer: &LogsWriter| {
             writer.bytes() >= self.options.output_bytes_max
                 || writer.rows() >= self.options.output_rows_max
@@ -107,13 +145,13 @@ impl Merge<'_> {
         };
         if self.writer.as_ref().is_some_and(full) {
             self.roll()?;
-            *begun = false;
+            stream.begun = false;
         }
-        let shape = &self.shape;
-        let writer = self.writer.get_or_insert_with(|| LogsWriter::new(shape.clone()));
-        if !*begun {
-            writer.start_stream(labels, slot);
-            *begun = true;
+        let (shape, effort) = (&self.shape, self.options.effort);
+        let writer = self.writer.get_or_insert_with(|| LogsWriter::new(shape.clone(), effort));
+        if !stream.begun {
+            writer.start_stream(stream.labels, stream.slot);
+            stream.begun = true;
         }
         self.report.rows_out += 1;
         writer.push(timestamp, line, metadata)
@@ -128,7 +166,7 @@ impl Merge<'_> {
     }
 }
 
-fn shape_of(sources: &[Source]) -> LogsShape {
+fn shape_of(sources: &[Source<'_, '_>]) -> LogsShape {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for source in sources {
         source.index.table().name_counts().for_each(|(name, count)| *counts.entry(name).or_default() += count);
@@ -137,9 +175,9 @@ fn shape_of(sources: &[Source]) -> LogsShape {
     LogsShape { labels, labels_rest, ..LogsShape::default() }
 }
 
-/// One input, read row group by row group.
-struct Source {
-    position: usize,
+/// One input, read a few pages at a time.
+struct Source<'s, 'a> {
+    input: Input,
     index: Index,
     fetched: Fetched,
     entries: Vec<StreamEntry>,
@@ -148,36 +186,63 @@ struct Source {
     /// The run being read, and the row it stands at.
     run: usize,
     row: usize,
+    erases: &'s EraseEntries<'a>,
+    /// What is left out of the stream it stands at, and which stream that is.
+    erase: Option<EraseEntry<'a>>,
+    erase_of: Option<u32>,
 }
 
-impl Source {
-    fn open(position: usize, input: &Bytes) -> Result<Source, SegmentError> {
-        let index = Index::open(input).map_err(|error| at_input(position, error))?;
+impl<'s, 'a> Source<'s, 'a> {
+    fn open(input: Input, erases: &'s EraseEntries<'a>) -> Result<Source<'s, 'a>, SegmentError> {
+        let index = Index::open(&input.bytes).map_err(|error| input.error(error))?;
         let entries: Vec<StreamEntry> = index.all();
-        let mut chunks = index.chunks(&entries, ALL, &[]);
-        chunks.sort_by_key(|chunk| chunk.row_group);
-        let fetched = Fetched::whole(input.clone());
-        let (columns, chunks) = (EntryColumns::default(), chunks.into());
-        let mut source = Source { position, index, fetched, entries, chunks, columns, run: 0, row: 0 };
+        let ascend = entries.windows(2).all(|pair| compare_streams(pair[0].labels.encoded(), pair[1].labels.encoded()).is_lt());
+        if !ascend {
+            return Err(input.error(SegmentError::corrupt("streams are not in segment order")));
+        }
+        let chunks = index.batches(&entries, BATCH_BYTES).into();
+        let mut source = Source {
+            fetched: Fetched::whole(input.bytes.clone()),
+            input,
+            index,
+            entries,
+            chunks,
+            columns: EntryColumns::default(),
+            run: 0,
+            row: 0,
+            erases,
+            erase: None,
+            erase_of: None,
+        };
         source.refill()?;
         Ok(source)
     }
 
-    /// Moves on to the next run, decoding the next row group where needed.
+    /// Moves on to the next run, decoding the next pages where needed.
     fn refill(&mut self) -> Result<(), SegmentError> {
         loop {
             match self.columns.runs.get(self.run) {
-                Some((_, rows)) if self.row < rows.end as usize => return Ok(()),
+                Some((_, rows)) if self.row < rows.end as usize => break,
                 Some(_) => self.run += 1,
                 None => {
-                    let Some(chunk) = self.chunks.pop_front() else { return Ok(()) };
+                    let Some(chunk) = self.chunks.pop_front() else { break };
+                    // The old batch goes before the new one comes.
+                    self.columns = EntryColumns::default();
                     let columns = self.index.decode(&chunk, Projection::ALL, &self.fetched);
-                    self.columns = columns.map_err(|error| at_input(self.position, error))?;
+                    self.columns = columns.map_err(|error| self.input.error(error))?;
                     self.run = 0;
                 }
             }
             self.row = self.columns.runs.get(self.run).map_or(0, |(_, rows)| rows.start as usize);
         }
+        let stream = self.columns.runs.get(self.run).map(|(stream, _)| *stream);
+        if let Some((stream, position)) = stream.zip(self.input.position)
+            && self.erase_of != Some(stream)
+        {
+            self.erase = (self.erases)(position, &self.entries[stream as usize].labels);
+            self.erase_of = Some(stream);
+        }
+        Ok(())
     }
 
     fn entry(&self) -> Option<&StreamEntry> {
@@ -196,17 +261,13 @@ impl Source {
         self.columns.runs.get(self.run).map(|_| self.columns.timestamps[self.row])
     }
 
-    fn columns(&self) -> &EntryColumns {
-        &self.columns
-    }
-
     /// Takes the rows of this run with a time before `until`, at least one row.
-    fn take_until(&mut self, until: Option<i64>) -> Result<Range<usize>, SegmentError> {
+    fn take_until(&mut self, until: Option<i64>) -> Range<usize> {
         let end = self.columns.runs[self.run].1.end as usize;
         let times = &self.columns.timestamps[self.row..end];
         let taken = until.map_or(times.len(), |until| times.partition_point(|time| *time < until)).max(1);
         let rows = self.row..self.row + taken;
         self.row = rows.end;
-        Ok(rows)
+        rows
     }
 }

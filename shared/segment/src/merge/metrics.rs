@@ -1,22 +1,29 @@
-//! Merge of metrics: series by series in segment order, a few batches in memory.
+//! Merge of metrics: a heap of inputs by their next series, one batch of each decoded.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use bytes::Bytes;
-use model::{LabelSet, SeriesId, Slot, TenantId};
+use model::labels::METRIC_NAME;
+use model::{LabelSet, SeriesId, Slot, TenantId, TimeRangeMs, TimestampMs};
 
-use super::{MergeOptions, MergeReport};
+use super::reduce::{Input, at_input, reduce};
+use super::{EraseSamples, MergeOptions, MergeReport};
 use crate::columnar::label_columns;
 use crate::columnar::metrics_writer::MetricsWriter;
 use crate::extras::OrdinalExemplar;
 use crate::metrics::{Index, Place, Projection, SeriesColumns, SeriesSlices};
 use crate::rows::SeriesRows;
 use crate::schema::MetricsShape;
-use crate::table::{Interned, columns};
+use crate::table::columns;
 use crate::{Encoded, Fetched, SegmentError};
 
-/// Rows that one input may hold decoded: 64 inputs then stay below 512 MB.
-const BATCH_ROWS: u64 = 1 << 18;
+/// Rows that all Parquet inputs together hold decoded: about 48 MB.
+const OPEN_ROWS: u64 = 1 << 21;
+/// Rows that one input holds decoded at least: two pages.
+const BATCH_ROWS_MIN: u64 = 1 << 15;
+/// Bytes of a decoded row.
+const ROW_BYTES: usize = 24;
 
 /// Merges whole metrics segments; `emit` takes each output as soon as it is closed.
 ///
@@ -28,117 +35,141 @@ pub fn metrics(
     options: &MergeOptions,
     emit: &mut dyn FnMut(Encoded),
 ) -> Result<MergeReport, SegmentError> {
+    metrics_without(tenant, inputs, options, &|_, _| Vec::new(), emit)
+}
+
+/// As [`metrics`], and leaves out the samples that `erase` names.
+///
+/// # Errors
+/// As [`metrics`].
+pub fn metrics_without(
+    tenant: &TenantId,
+    inputs: &[Bytes],
+    options: &MergeOptions,
+    erase: &EraseSamples<'_>,
+    emit: &mut dyn FnMut(Encoded),
+) -> Result<MergeReport, SegmentError> {
     // Slots were computed at ingest and come with the inputs; the tenant is here so that both merges are called alike.
     let _ = tenant;
-    let sources = inputs.iter().enumerate().map(|(position, input)| Source::open(position, input));
-    let mut sources = sources.collect::<Result<Vec<Source>, _>>()?;
-    let shape = shape_of(&sources);
-    let mut report = MergeReport { rows_in: sources.iter().map(|source| source.index.rows()).sum(), ..MergeReport::default() };
-    let mut writer = MetricsWriter::new(shape.clone())?;
-    for source in &mut sources {
-        writer.extras_mut().metadata.append(&mut source.metadata);
-    }
-    let mut rows = SeriesRows::default();
-    for series in Union::of(&sources).sorted() {
-        if writer.bytes() >= options.output_bytes_max || writer.rows() >= options.output_rows_max {
-            let full = std::mem::replace(&mut writer, MetricsWriter::new(shape.clone())?);
-            emit(full.finish()?);
-        }
-        merge_series(&mut sources, &series, &mut rows, &mut writer, &mut report)?;
-    }
-    if writer.series_len() > 0 || !writer.extras_mut().is_empty() {
-        emit(writer.finish()?);
-    }
+    let mut losses = MergeReport::default();
+    let batch = BATCH_ROWS_MIN as usize * ROW_BYTES;
+    let inputs =
+        reduce(inputs, batch, &mut losses, &mut |group, options, emit| merge_step(group.to_vec(), options, erase, emit))?;
+    let mut report = merge_step(inputs, options, erase, emit)?;
+    report.add_losses(&losses);
     report.verify();
     Ok(report)
 }
 
-/// A series of the output and where its samples come from.
-struct UnitedSeries {
-    labels: LabelSet,
-    slot: Slot,
-    id: SeriesId,
-    /// (input, ordinal), by input.
-    pieces: Vec<(u32, u32)>,
-}
-
-/// The distinct series of all inputs. Label pairs are numbered once for all, so that finding a series again costs a hash of
-/// a few numbers instead of its text.
-#[derive(Default)]
-struct Union {
-    pairs: Interned,
-    /// Series as the bytes of their pair numbers.
-    series: Interned,
-    united: Vec<UnitedSeries>,
-}
-
-impl Union {
-    fn of(sources: &[Source]) -> Union {
-        let mut union = Union::default();
-        for (position, source) in sources.iter().enumerate() {
-            union.add(position as u32, source);
-        }
-        union
+fn merge_step(
+    inputs: Vec<Input>,
+    options: &MergeOptions,
+    erase: &EraseSamples<'_>,
+    emit: &mut dyn FnMut(Encoded),
+) -> Result<MergeReport, SegmentError> {
+    let batch_rows = (OPEN_ROWS / inputs.len().max(1) as u64).max(BATCH_ROWS_MIN);
+    let sources = inputs.into_iter().map(|input| Source::open(input, batch_rows));
+    let mut sources = sources.collect::<Result<Vec<Source>, _>>()?;
+    rank_names(&mut sources);
+    let shape = shape_of(&sources);
+    let rows_in = sources.iter().map(|source| source.index.rows()).sum();
+    let writer = MetricsWriter::new(shape.clone(), options.effort)?;
+    let report = MergeReport { rows_in, ..MergeReport::default() };
+    let mut merge = Merge { shape, options, erase, emit, writer, report, rows: SeriesRows::default() };
+    for source in &mut sources {
+        merge.writer.extras_mut().metadata.append(&mut source.metadata);
     }
+    merge.run(&mut sources)?;
+    if merge.writer.series_len() > 0 || !merge.writer.extras_mut().is_empty() {
+        (merge.emit)(merge.writer.finish()?);
+    }
+    merge.report.verify();
+    Ok(merge.report)
+}
 
-    fn add(&mut self, position: u32, source: &Source) {
-        let table = source.index.table();
-        let mut encoded = Vec::new();
-        let numbers: Vec<u32> = (0..table.pairs_len() as u32)
-            .map(|pair| {
-                let (name, value) = table.pair(pair);
-                encoded.clear();
-                model::labels::encode_label(&mut encoded, name.as_bytes(), value.as_bytes());
-                self.pairs.intern(&encoded).0
-            })
-            .collect();
-        let mut key = Vec::new();
-        for ordinal in 0..table.len() {
-            key.clear();
-            table.pairs(ordinal).iter().for_each(|pair| key.extend_from_slice(&numbers[*pair as usize].to_le_bytes()));
-            let (number, fresh) = self.series.intern(&key);
-            if fresh {
-                let labels = table.labels(ordinal);
-                let (id, slot) = (SeriesId::of(&labels), Slot(table.row(ordinal).slot));
-                self.united.push(UnitedSeries { labels, slot, id, pieces: Vec::new() });
+struct Merge<'a> {
+    shape: MetricsShape,
+    options: &'a MergeOptions,
+    erase: &'a EraseSamples<'a>,
+    emit: &'a mut dyn FnMut(Encoded),
+    writer: MetricsWriter,
+    report: MergeReport,
+    rows: SeriesRows,
+}
+
+impl Merge<'_> {
+    fn run(&mut self, sources: &mut [Source]) -> Result<(), SegmentError> {
+        let mut heap: BinaryHeap<Reverse<(u128, usize)>> = BinaryHeap::with_capacity(sources.len());
+        for (at, source) in sources.iter_mut().enumerate() {
+            heap.extend(source.next()?.map(|key| Reverse((key, at))));
+        }
+        let mut same = Vec::with_capacity(sources.len());
+        while let Some(Reverse((key, first))) = heap.pop() {
+            same.clear();
+            same.push(first);
+            while let Some(Reverse((next, at))) = heap.peek().copied()
+                && next == key
+            {
+                heap.pop();
+                same.push(at);
             }
-            self.united[number as usize].pieces.push((position, ordinal as u32));
+            Self::settle_collision(sources, &mut same, &mut heap, key);
+            self.series(sources, &same)?;
+            for at in &same {
+                heap.extend(sources[*at].next()?.map(|key| Reverse((key, *at))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Two label sets with one id: the smaller one first, the others go back into the heap.
+    fn settle_collision(sources: &[Source], same: &mut Vec<usize>, heap: &mut BinaryHeap<Reverse<(u128, usize)>>, key: u128) {
+        let Some(least) = same.iter().map(|at| &sources[*at].labels).min() else { return };
+        if same.iter().any(|at| sources[*at].labels != *least) {
+            heap.extend(same.iter().filter(|at| sources[**at].labels != *least).map(|at| Reverse((key, *at))));
+            same.retain(|at| sources[*at].labels == *least);
         }
     }
 
-    /// Returns the series in segment order: metric name, slot, id; the labels tell two series with one id apart.
-    fn sorted(mut self) -> Vec<UnitedSeries> {
-        debug_assert_eq!(self.series.len(), self.united.len());
-        self.united.sort_unstable_by(|a, b| {
-            let by_name = a.labels.metric_name().unwrap_or("").cmp(b.labels.metric_name().unwrap_or(""));
-            let by_place = by_name.then_with(|| (a.slot.0, a.id).cmp(&(b.slot.0, b.id)));
-            by_place.then_with(|| a.labels.encoded().cmp(b.labels.encoded()))
-        });
-        self.united
+    /// Merges one series out of the inputs that stand at it.
+    fn series(&mut self, sources: &mut [Source], same: &[usize]) -> Result<(), SegmentError> {
+        if self.writer.bytes() >= self.options.output_bytes_max || self.writer.rows() >= self.options.output_rows_max {
+            let full = std::mem::replace(&mut self.writer, MetricsWriter::new(self.shape.clone(), self.options.effort)?);
+            (self.emit)(full.finish()?);
+        }
+        let first = &sources[same[0]];
+        let labels = LabelSet::from_encoded(&first.labels).map_err(|_| SegmentError::corrupt("labels of a series"))?;
+        let slot = first.slot();
+        // Pieces in order of time make the common case a concatenation.
+        let mut pieces = same.to_vec();
+        pieces.sort_by_key(|at| sources[*at].row().first);
+        self.rows.clear();
+        let ordinal = self.writer.series_len() as u32;
+        let mut exemplars = Vec::new();
+        for at in pieces {
+            let source = &mut sources[at];
+            let erased = source.input.position.map_or(Vec::new(), |position| (self.erase)(position, &labels));
+            let piece = source.exemplars.remove(&source.ordinal).unwrap_or_default();
+            exemplars.extend(piece.into_iter().filter(|row| !holds(&erased, row.exemplar.timestamp)));
+            let samples = source.samples()?;
+            if erased.is_empty() {
+                self.rows.extend_from_slices(samples);
+            } else {
+                self.report.erased += self.rows.extend_without(samples, |time| holds(&erased, TimestampMs(time)));
+            }
+        }
+        self.rows.settle(&mut self.report);
+        if self.rows.len() == 0 && exemplars.is_empty() {
+            return Ok(());
+        }
+        self.report.rows_out += self.rows.len() as u64;
+        self.writer.extras_mut().exemplars.extend(exemplars.into_iter().map(|row| OrdinalExemplar { ordinal, ..row }));
+        self.writer.push(&labels, slot, &self.rows)
     }
 }
 
-fn merge_series(
-    sources: &mut [Source],
-    series: &UnitedSeries,
-    rows: &mut SeriesRows,
-    writer: &mut MetricsWriter,
-    report: &mut MergeReport,
-) -> Result<(), SegmentError> {
-    rows.clear();
-    let ordinal = writer.series_len() as u32;
-    // Pieces in order of time make the common case a concatenation.
-    let mut pieces = series.pieces.clone();
-    pieces.sort_by_key(|(input, ordinal)| sources[*input as usize].index.table().row(*ordinal as usize).first);
-    for (input, piece) in pieces {
-        let source = &mut sources[input as usize];
-        rows.extend_from_slices(source.samples(piece)?);
-        let exemplars = source.exemplars.remove(&piece).unwrap_or_default();
-        writer.extras_mut().exemplars.extend(exemplars.into_iter().map(|exemplar| OrdinalExemplar { ordinal, ..exemplar }));
-    }
-    rows.settle(report);
-    report.rows_out += rows.len() as u64;
-    writer.push(&series.labels, series.slot, rows)
+fn holds(ranges: &[TimeRangeMs], time: TimestampMs) -> bool {
+    ranges.iter().any(|range| range.start <= time && time < range.end)
 }
 
 fn shape_of(sources: &[Source]) -> MetricsShape {
@@ -152,67 +183,125 @@ fn shape_of(sources: &[Source]) -> MetricsShape {
     MetricsShape { starts: used & columns::START != 0, histograms: used & columns::HISTOGRAM != 0, labels, labels_rest }
 }
 
+/// Numbers the metric names of all inputs in their order, so that comparing two series is comparing two numbers.
+fn rank_names(sources: &mut [Source]) {
+    let mut ranks: BTreeMap<String, u32> = BTreeMap::new();
+    for source in &*sources {
+        let table = source.index.table();
+        let pairs = (0..table.pairs_len() as u32).map(|pair| table.pair(pair));
+        pairs.filter(|(name, _)| *name == METRIC_NAME).for_each(|(_, value)| {
+            ranks.entry(value.to_owned()).or_default();
+        });
+    }
+    // 0 is the series without a name.
+    ranks.values_mut().zip(1..).for_each(|(rank, next)| *rank = next);
+    for source in sources {
+        let table = source.index.table();
+        let pairs = (0..table.pairs_len() as u32).map(|pair| table.pair(pair));
+        source.ranks = pairs.map(|(name, value)| if name == METRIC_NAME { ranks[value] } else { 0 }).collect();
+    }
+}
+
 /// One input, read batch by batch in the order of its series.
 struct Source {
-    position: usize,
+    input: Input,
     index: Index,
     fetched: Fetched,
     exemplars: BTreeMap<u32, Vec<OrdinalExemplar>>,
     metadata: Vec<model::MetricMetadata>,
+    /// Per label pair, the rank of the metric name it gives, or 0.
+    ranks: Vec<u32>,
+    /// The series it stands at: ordinal, place in the order, canonical labels.
+    ordinal: u32,
+    key: Option<u128>,
+    labels: Vec<u8>,
+    batch_rows: u64,
     /// First series of the batch; `columns` holds as many as it has `ends`.
     first: u32,
     columns: SeriesColumns,
 }
 
 impl Source {
-    fn open(position: usize, input: &Bytes) -> Result<Source, SegmentError> {
+    fn open(input: Input, batch_rows: u64) -> Result<Source, SegmentError> {
         let open = || {
-            let index = Index::open(input)?;
+            let index = Index::open(&input.bytes)?;
             let extras = index.extras()?;
             Ok((index, extras))
         };
-        let (index, extras) = open().map_err(|error| at_input(position, error))?;
+        let (index, extras) = open().map_err(|error| input.error(error))?;
         let mut exemplars: BTreeMap<u32, Vec<OrdinalExemplar>> = BTreeMap::new();
         extras.exemplars.into_iter().for_each(|exemplar| exemplars.entry(exemplar.ordinal).or_default().push(exemplar));
-        let (fetched, metadata, columns) = (Fetched::whole(input.clone()), extras.metadata, SeriesColumns::default());
-        Ok(Source { position, index, fetched, exemplars, metadata, first: 0, columns })
+        Ok(Source {
+            fetched: Fetched::whole(input.bytes.clone()),
+            input,
+            index,
+            exemplars,
+            metadata: extras.metadata,
+            ranks: Vec::new(),
+            ordinal: 0,
+            key: None,
+            labels: Vec::new(),
+            batch_rows,
+            first: 0,
+            columns: SeriesColumns::default(),
+        })
     }
 
-    /// Returns the samples of a series, decoding its batch where needed.
-    fn samples(&mut self, ordinal: u32) -> Result<SeriesSlices<'_>, SegmentError> {
-        let loaded = self.first..self.first + self.columns.series_len() as u32;
-        if !loaded.contains(&ordinal) {
-            // Files are written in the order they are read here; one that is not would be decoded again and again.
-            if ordinal < loaded.end {
-                return Err(at_input(self.position, SegmentError::corrupt("series are not in segment order")));
-            }
-            self.load(ordinal).map_err(|error| at_input(self.position, error))?;
+    /// Moves to the next series; returns its place in the order: rank of the metric name, slot, id.
+    fn next(&mut self) -> Result<Option<u128>, SegmentError> {
+        let table = self.index.table();
+        let ordinal = if self.key.is_some() { self.ordinal + 1 } else { 0 };
+        if ordinal as usize >= table.len() {
+            return Ok(None);
         }
-        Ok(self.columns.series((ordinal - self.first) as usize))
+        let before = std::mem::take(&mut self.labels);
+        table.encode_labels(ordinal as usize, &mut self.labels);
+        let rank = table.pairs(ordinal as usize).iter().map(|pair| self.ranks[*pair as usize]).max().unwrap_or(0);
+        let (slot, id) = (table.row(ordinal as usize).slot, SeriesId::of_encoded(&self.labels));
+        let key = u128::from(rank) << 80 | u128::from(slot) << 64 | u128::from(id.0);
+        // The heap relies on it, and so does the output's order.
+        if self.key.is_some_and(|last| (last, &before) >= (key, &self.labels)) {
+            return Err(at_input(self.input.position, SegmentError::corrupt("series are not in segment order")));
+        }
+        (self.ordinal, self.key) = (ordinal, Some(key));
+        Ok(self.key)
     }
 
-    fn load(&mut self, first: u32) -> Result<(), SegmentError> {
+    fn row(&self) -> &crate::table::Row {
+        self.index.table().row(self.ordinal as usize)
+    }
+
+    fn slot(&self) -> Slot {
+        Slot(self.row().slot)
+    }
+
+    /// Returns the samples of the series it stands at, decoding the next batch where needed.
+    fn samples(&mut self) -> Result<SeriesSlices<'_>, SegmentError> {
+        let loaded = self.first..self.first + self.columns.series_len() as u32;
+        if !loaded.contains(&self.ordinal) {
+            self.load().map_err(|error| at_input(self.input.position, error))?;
+        }
+        Ok(self.columns.series((self.ordinal - self.first) as usize))
+    }
+
+    fn load(&mut self) -> Result<(), SegmentError> {
         let table = self.index.table();
         // A block is one frame: reading it in parts would decompress it as often.
         let bounded = !self.index.is_block();
-        let first = if bounded { first } else { 0 };
+        self.first = if bounded { self.ordinal } else { 0 };
+        // The old batch goes before the new one comes.
+        self.columns = SeriesColumns::default();
         let mut places: Vec<Place> = Vec::new();
         let mut rows = 0;
-        for ordinal in first..table.len() as u32 {
+        for ordinal in self.first..table.len() as u32 {
             let range = table.row_range(ordinal as usize);
             rows += range.end - range.start;
-            if bounded && !places.is_empty() && rows > BATCH_ROWS {
+            if bounded && !places.is_empty() && rows > self.batch_rows {
                 break;
             }
             places.push(Place { ordinal, rows: range });
         }
         self.columns = self.index.decode_places(&places, Projection::ALL, &self.fetched)?;
-        self.first = first;
         Ok(())
     }
-}
-
-/// Names the input in an error about its bytes.
-pub(super) fn at_input(position: usize, error: SegmentError) -> SegmentError {
-    SegmentError::Input { position, source: Box::new(error) }
 }
