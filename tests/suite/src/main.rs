@@ -27,6 +27,9 @@ enum Command {
         /// Exits with 1 where a case failed.
         #[arg(long)]
         strict: bool,
+        /// Exits with 1 where fewer cases pass: what has landed does not get lost.
+        #[arg(long, value_name = "CASES", default_value_t = 0)]
+        at_least: usize,
     },
     /// Runs recorded answers of Loki: parse, stage, metric, level and HTTP cases.
     Logql {
@@ -42,12 +45,14 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let (counts, strict) = match Cli::parse().command {
-        Command::Promql { path, engine, failures, strict } => (suite::promqltest::run(&path, engine, failures), strict),
-        Command::Logql { folder, failures, strict } => (suite::logql::run(&folder, failures), strict),
+    let (counts, strict, at_least) = match Cli::parse().command {
+        Command::Promql { path, engine, failures, strict, at_least } => {
+            (suite::promqltest::run(&path, engine, failures), strict, at_least)
+        }
+        Command::Logql { folder, failures, strict } => (suite::logql::run(&folder, failures), strict, 0),
     };
     match counts {
-        Ok((_, failed)) => ExitCode::from(u8::from(strict && failed > 0)),
+        Ok((passed, failed)) => ExitCode::from(u8::from((strict && failed > 0) || passed < at_least)),
         Err(error) => {
             eprintln!("{error:#}");
             ExitCode::from(2)

@@ -3,6 +3,7 @@
 //! Owns: the script language, loading, comparison, the re-runs that upstream's runner makes, counts per file.
 //! Does not own: any expectation; a script says what must come. The language itself is `promql`, its meaning `plan`.
 
+mod datafusion;
 mod engine;
 mod expect;
 mod hints;

@@ -7,6 +7,7 @@ use model::TimestampMs;
 use plan::{Answer, EvalOptions, LogicalPlan, Series};
 use promql::{EvalParams, Options};
 
+use super::datafusion::DataFusion;
 use super::reference::Reference;
 use super::script::When;
 
@@ -34,6 +35,9 @@ pub enum Engine {
     /// The slow, obvious evaluator.
     #[default]
     Reference,
+    /// The engine, over segments in memory stores; named after whose operators run.
+    #[value(name = "datafusion")]
+    DataFusion,
 }
 
 impl Engine {
@@ -41,6 +45,7 @@ impl Engine {
     pub fn start(self) -> Box<dyn Evaluator> {
         match self {
             Engine::Reference => Box::new(Reference::default()),
+            Engine::DataFusion => Box::new(DataFusion::default()),
         }
     }
 }

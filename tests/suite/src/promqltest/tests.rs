@@ -6,11 +6,12 @@ use super::*;
 fn our_scripts_pass() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts");
     let files = files(&folder).expect("the scripts are part of the crate");
-    let reports: Vec<Report> =
-        files.iter().map(|file| run_file(file, Engine::Reference).expect("a script is readable")).collect();
-    let failures: Vec<String> = reports.iter().flat_map(|r| r.failures.iter().map(|f| format!("{}\n{f}", r.name))).collect();
-    assert!(failures.is_empty(), "{}", failures.join("\n"));
-    assert!(reports.iter().map(|report| report.passed).sum::<usize>() >= 40);
+    for engine in [Engine::Reference, Engine::DataFusion] {
+        let reports: Vec<Report> = files.iter().map(|file| run_file(file, engine).expect("a script is readable")).collect();
+        let failures: Vec<String> = reports.iter().flat_map(|r| r.failures.iter().map(|f| format!("{}\n{f}", r.name))).collect();
+        assert!(failures.is_empty(), "{engine:?}\n{}", failures.join("\n"));
+        assert!(reports.iter().map(|report| report.passed).sum::<usize>() >= 40);
+    }
 }
 
 #[test]
