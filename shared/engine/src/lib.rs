@@ -18,6 +18,7 @@ mod aggregate;
 mod annotations;
 mod batch;
 mod cache;
+mod cardinality;
 mod context;
 mod engine;
 pub mod error;
@@ -33,6 +34,7 @@ mod planner;
 mod ranges;
 mod stats;
 
+pub use cardinality::{Cardinality, Count};
 pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
 pub use lookup::{Lookup, TenantExemplar};

@@ -8,13 +8,11 @@ use model::{Exemplar, LabelSet, Limits, Matcher, MetricMetadata, Signal, TenantI
 use plan::EvalOptions;
 use segment::{logs, metrics};
 
+use crate::cache::TailCache;
 use crate::context::QueryContext;
 use crate::engine::within;
-use crate::fetch::{OpenPart, open_parts, prune};
+use crate::fetch::{OpenPart, Tail, open_parts, prune};
 use crate::{Engine, EngineError, QueryStats, StageTimes};
-
-/// Looks at the tails that may match one set of matchers.
-type EachSet<'a> = dyn FnMut(&Tails, &[Matcher]) -> Result<(), EngineError> + Send + 'a;
 
 /// What a lookup found, sorted and distinct.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,10 +30,38 @@ pub struct Lookup<T> {
 /// An exemplar with its series.
 pub type TenantExemplar = (LabelSet, Exemplar);
 
-/// The opened tails of either signal.
-enum Tails {
-    Metrics(Vec<OpenPart<metrics::Index>>),
-    Logs(Vec<OpenPart<logs::Index>>),
+/// What the index of either signal says of its series or streams.
+trait Labels {
+    /// Returns the label sets that all matchers accept, with samples or entries inside `range`.
+    fn label_sets(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<LabelSet>;
+    /// Returns their label names.
+    fn names(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String>;
+    /// Returns their values of one label.
+    fn values(&self, name: &str, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String>;
+}
+
+impl Labels for metrics::Index {
+    fn label_sets(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<LabelSet> {
+        self.select(matchers, range).into_iter().map(|entry| entry.labels).collect()
+    }
+    fn names(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String> {
+        self.label_names(matchers, range)
+    }
+    fn values(&self, name: &str, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String> {
+        self.label_values(name, matchers, range)
+    }
+}
+
+impl Labels for logs::Index {
+    fn label_sets(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<LabelSet> {
+        self.select(matchers, in_ns(range)).into_iter().map(|entry| entry.labels).collect()
+    }
+    fn names(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String> {
+        self.label_names(matchers, in_ns(range))
+    }
+    fn values(&self, name: &str, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String> {
+        self.label_values(name, matchers, in_ns(range))
+    }
 }
 
 impl Engine {
@@ -53,22 +79,8 @@ impl Engine {
         limits: &Limits,
     ) -> Result<Lookup<LabelSet>, EngineError> {
         let context = self.lookup_context(tenant, limits);
-        let ns = in_ns(range);
-        let mut found = BTreeSet::new();
-        self.each_set(&context, signal, match_sets, range, &mut |tails, matchers| {
-            match tails {
-                Tails::Metrics(parts) => {
-                    let entries = parts.iter().flat_map(|part| part.index.select(matchers, range));
-                    found.extend(entries.map(|entry| entry.labels));
-                }
-                Tails::Logs(parts) => {
-                    let entries = parts.iter().flat_map(|part| part.index.select(matchers, ns));
-                    found.extend(entries.map(|entry| entry.labels));
-                }
-            }
-            Ok(())
-        })
-        .await?;
+        let ask = |index: &dyn Labels, matchers: &[Matcher]| index.label_sets(matchers, range);
+        let found = self.find(&context, signal, match_sets, range, &ask).await?;
         context.count_series(found.len() as u64)?;
         Ok(lookup(&context, found, limit))
     }
@@ -87,17 +99,8 @@ impl Engine {
         limits: &Limits,
     ) -> Result<Lookup<String>, EngineError> {
         let context = self.lookup_context(tenant, limits);
-        let ns = in_ns(range);
-        let mut found = BTreeSet::new();
-        self.each_set(&context, signal, match_sets, range, &mut |tails, matchers| {
-            match tails {
-                Tails::Metrics(parts) => parts.iter().for_each(|part| found.extend(part.index.label_names(matchers, range))),
-                Tails::Logs(parts) => parts.iter().for_each(|part| found.extend(part.index.label_names(matchers, ns))),
-            }
-            Ok(())
-        })
-        .await?;
-        Ok(lookup(&context, found, limit))
+        let ask = |index: &dyn Labels, matchers: &[Matcher]| index.names(matchers, range);
+        Ok(lookup(&context, self.find(&context, signal, match_sets, range, &ask).await?, limit))
     }
 
     /// Returns the values of one label among matching series or streams.
@@ -116,19 +119,8 @@ impl Engine {
         limits: &Limits,
     ) -> Result<Lookup<String>, EngineError> {
         let context = self.lookup_context(tenant, limits);
-        let ns = in_ns(range);
-        let mut found = BTreeSet::new();
-        self.each_set(&context, signal, match_sets, range, &mut |tails, matchers| {
-            match tails {
-                Tails::Metrics(parts) => {
-                    parts.iter().for_each(|part| found.extend(part.index.label_values(name, matchers, range)));
-                }
-                Tails::Logs(parts) => parts.iter().for_each(|part| found.extend(part.index.label_values(name, matchers, ns))),
-            }
-            Ok(())
-        })
-        .await?;
-        Ok(lookup(&context, found, limit))
+        let ask = |index: &dyn Labels, matchers: &[Matcher]| index.values(name, matchers, range);
+        Ok(lookup(&context, self.find(&context, signal, match_sets, range, &ask).await?, limit))
     }
 
     /// Returns the metadata of metric families seen inside `range`; `metric` asks for one family.
@@ -172,55 +164,65 @@ impl Engine {
     ) -> Result<Lookup<TenantExemplar>, EngineError> {
         let context = self.lookup_context(tenant, limits);
         let mut found: BTreeMap<(LabelSet, i64, LabelSet, u64), TenantExemplar> = BTreeMap::new();
-        self.each_set(&context, Signal::Metrics, match_sets, range, &mut |tails, matchers| {
-            let Tails::Metrics(parts) = tails else { return Ok(()) };
-            for part in parts {
-                match part.index.exemplars(matchers, range) {
-                    Ok(exemplars) => found.extend(exemplars.into_iter().map(|one| {
-                        let key = (
-                            one.labels.clone(),
-                            one.exemplar.timestamp.0,
-                            one.exemplar.labels.clone(),
-                            one.exemplar.value.to_bits(),
-                        );
-                        (key, (one.labels, one.exemplar))
-                    })),
-                    Err(error) => crate::fetch::warn_corrupt(&context, &part.location, &error),
-                }
+        let tails = self.opened(&context, &self.metric_tails, Signal::Metrics, match_sets, range).await?;
+        for (part, matchers) in &tails {
+            match part.index.exemplars(matchers, range) {
+                Ok(exemplars) => found.extend(exemplars.into_iter().map(|one| {
+                    let (time, value) = (one.exemplar.timestamp.0, one.exemplar.value.to_bits());
+                    ((one.labels.clone(), time, one.exemplar.labels.clone(), value), (one.labels, one.exemplar))
+                })),
+                Err(error) => crate::fetch::warn_corrupt(&context, &part.location, &error),
             }
-            Ok(())
-        })
-        .await?;
+        }
         Ok(lookup(&context, found.into_values(), None))
     }
 
-    fn lookup_context(&self, tenant: &TenantId, limits: &Limits) -> Arc<QueryContext> {
+    pub(crate) fn lookup_context(&self, tenant: &TenantId, limits: &Limits) -> Arc<QueryContext> {
         let (options, text) = (EvalOptions::default(), Arc::from(""));
         Arc::new(QueryContext::new(tenant, &self.objects, limits, options, text, self.config.fetches_in_flight))
     }
 
-    /// Takes one snapshot and calls `each` with the tails that may match, per match set.
-    async fn each_set(
+    /// The one path of label lookups: asks every tail that may match, set by set; what is found is sorted and distinct.
+    async fn find<T: Ord>(
         &self,
         context: &Arc<QueryContext>,
         signal: Signal,
         match_sets: &[Vec<Matcher>],
         range: TimeRangeMs,
-        each: &mut EachSet<'_>,
-    ) -> Result<(), EngineError> {
-        let all = [Vec::new()];
-        let match_sets = if match_sets.is_empty() { &all } else { match_sets };
+        ask: &(dyn Fn(&dyn Labels, &[Matcher]) -> Vec<T> + Sync),
+    ) -> Result<BTreeSet<T>, EngineError> {
+        Ok(match signal {
+            Signal::Metrics => {
+                let tails = self.opened(context, &self.metric_tails, signal, match_sets, range).await?;
+                tails.iter().flat_map(|(part, matchers)| ask(&part.index, matchers)).collect()
+            }
+            Signal::Logs => {
+                let tails = self.opened(context, &self.log_tails, signal, match_sets, range).await?;
+                tails.iter().flat_map(|(part, matchers)| ask(&part.index, matchers)).collect()
+            }
+        })
+    }
+
+    /// Takes one snapshot and opens the tails that may match, each beside the match set it may match.
+    pub(crate) async fn opened<'m, T: Tail>(
+        &self,
+        context: &Arc<QueryContext>,
+        cache: &TailCache<T>,
+        signal: Signal,
+        match_sets: &'m [Vec<Matcher>],
+        range: TimeRangeMs,
+    ) -> Result<Vec<(OpenPart<T>, &'m [Matcher])>, EngineError> {
+        let all: &[&[Matcher]] = &[&[]];
+        let sets: Vec<&[Matcher]> = match_sets.iter().map(Vec::as_slice).collect();
+        let sets = if sets.is_empty() { all } else { &sets };
         let work = async {
             let parts: Vec<Part> = self.parts(context, signal, Some(range)).await?;
-            for matchers in match_sets {
-                let pruned = prune(signal, &parts, matchers, range);
-                let tails = match signal {
-                    Signal::Metrics => Tails::Metrics(open_parts(context, &self.metric_tails, pruned).await?),
-                    Signal::Logs => Tails::Logs(open_parts(context, &self.log_tails, pruned).await?),
-                };
-                each(&tails, matchers)?;
+            let mut tails = Vec::new();
+            for matchers in sets {
+                let opened = open_parts(context, cache, prune(signal, &parts, matchers, range)).await?;
+                tails.extend(opened.into_iter().map(|part| (part, *matchers)));
             }
-            Ok(())
+            Ok(tails)
         };
         within(context.limits.query_timeout, work).await
     }
