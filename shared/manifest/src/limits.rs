@@ -72,5 +72,8 @@ pub const READS_IN_FLIGHT: usize = 32;
 /// Bytes of a part's name filter.
 pub const NAME_FILTER_BYTES_MAX: usize = 512;
 
+/// Tenants whose rings a process remembers: a bound on its memory.
+pub const KNOWN_RINGS_MAX: usize = 1_000;
+
 /// Hours a process remembers to be set in the catalog: a bound on its memory, not on what can be written.
 pub const KNOWN_HOURS_MAX: usize = 100_000;

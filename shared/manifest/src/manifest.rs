@@ -21,6 +21,7 @@ use crate::limits::{HEAD_INLINE_BYTES_MAX, PAGE_BYTES_MAX};
 use crate::{Error, Result};
 use commit::Known;
 use model::{Clock, Nonces, TimestampMs};
+use rings::KnownRings;
 use std::sync::Arc;
 use store::Records;
 
@@ -46,13 +47,14 @@ pub struct Manifest {
     clock: Arc<dyn Clock>,
     nonces: Arc<Nonces>,
     known: Arc<Known>,
+    rings: Arc<KnownRings>,
     sizes: HeadSizes,
 }
 
 impl Manifest {
     /// Makes a manifest over a record store.
     pub fn new(records: Records, clock: Arc<dyn Clock>, nonces: Arc<Nonces>) -> Manifest {
-        Manifest { records, clock, nonces, known: Arc::default(), sizes: HeadSizes::default() }
+        Manifest { records, clock, nonces, known: Arc::default(), rings: Arc::default(), sizes: HeadSizes::default() }
     }
 
     /// Returns the manifest with heads that spill elsewhere than at the default sizes. Heads of any sizes are read.

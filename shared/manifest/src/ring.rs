@@ -1,96 +1,37 @@
-//! The hash ring: which group owns which of the 1,024 slots, epoch by epoch (design §3).
+//! The hash ring: which group owns which of the 1,024 slots, epoch by epoch, tenant by tenant (design §3).
 //!
-//! Owns: assignments, their growth (R1), epochs and their encoding, as pure values. Does not own: how a series gets its
-//! slot (`model::Slot`), reading and writing epochs (`manifest::rings`). No read is addressed by the ring.
+//! ```text
+//! slots   0 ─────────────── 512 ─────────────── 1024
+//! epoch 0 │ group 0                              │   until the hour epoch 1 begins at
+//! epoch 1 │ group 0         │ group 1            │
+//! ```
+//! Owns: assignments, their growth and shrinking (R1), epochs and their encoding, when to change them, as pure values. Does
+//! not own: how a series gets its slot (`model::Slot`), reading and writing epochs (`manifest::rings`).
+//!
+//! No read is addressed by the ring and parts say which slots they hold, so that a change moves no stored byte (R2). What the
+//! epoch of an hour decides is where merges of that hour cut ([`Assignment::cuts`]): a slot, and so a series, is in one cut (R3).
+
+mod advice;
+mod assignment;
+
+pub use advice::{Advice, HourLoad, advise, loads};
+pub use assignment::Assignment;
 
 use crate::codec::{Kind, Reader, Reason, Writer};
 use bytes::Bytes;
-use model::{Hour, SlotRange, TimestampMs};
+use model::{Hour, TimestampMs};
 use std::time::Duration;
 
 /// Slots of the ring.
 pub const SLOTS: usize = model::series::SLOT_COUNT as usize;
 /// Groups a tenant may have.
 pub const GROUPS_MAX: u16 = 64;
-/// An epoch becomes active at the first full hour at least this far away, so that every process has read it by then.
-pub const ACTIVATION_DELAY_MIN: Duration = Duration::from_secs(5 * 60);
-
-/// Which group owns each slot.
-///
-/// # Invariants
-/// Groups are `0..groups`; their sizes differ by at most two.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Assignment {
-    groups: u16,
-    owners: Vec<u16>,
-}
-
-impl Assignment {
-    /// Returns the assignment of a single group: epoch 0, implicit.
-    pub fn single() -> Assignment {
-        Assignment { groups: 1, owners: vec![0; SLOTS] }
-    }
-
-    /// Counts the groups.
-    pub fn groups(&self) -> u16 {
-        self.groups
-    }
-
-    /// Returns the group that owns a slot.
-    pub fn owner(&self, slot: model::Slot) -> u16 {
-        self.owners[usize::from(slot.0)]
-    }
-
-    /// Returns the slots of a group as runs, ascending.
-    pub fn runs(&self, group: u16) -> Vec<SlotRange> {
-        let mut runs: Vec<SlotRange> = Vec::new();
-        for slot in (0..SLOTS).filter(|slot| self.owners[*slot] == group).map(|slot| slot as u16) {
-            match runs.last_mut() {
-                Some(run) if run.hi == slot => run.hi += 1,
-                _ => runs.push(SlotRange { lo: slot, hi: slot + 1 }),
-            }
-        }
-        runs
-    }
-
-    fn sizes(&self) -> Vec<usize> {
-        let mut sizes = vec![0; usize::from(self.groups)];
-        for owner in &self.owners {
-            sizes[usize::from(*owner)] += 1;
-        }
-        sizes
-    }
-
-    /// Adds groups. R1: growing n → n+k moves k/(n+k) of the slots (±1), all of them to new groups.
-    ///
-    /// Each slot moved comes from the group that is largest then, from its end, so that old groups stay contiguous where
-    /// they were; the new groups fill one after the other. `None` past [`GROUPS_MAX`].
-    pub fn grow(&self, added: u16) -> Option<Assignment> {
-        let groups = self.groups.checked_add(added).filter(|groups| *groups <= GROUPS_MAX)?;
-        let moved = SLOTS * usize::from(added) / usize::from(groups);
-        let mut grown = Assignment { groups, owners: self.owners.clone() };
-        let mut sizes = self.sizes();
-        let mut given = Vec::with_capacity(moved);
-        for _ in 0..moved {
-            let largest = (0..sizes.len()).max_by_key(|group| (sizes[*group], *group))?;
-            let slot = grown.owners.iter().rposition(|owner| usize::from(*owner) == largest)?;
-            sizes[largest] -= 1;
-            // Marked as taken: no group has this number.
-            grown.owners[slot] = u16::MAX;
-            given.push(slot);
-        }
-        given.sort_unstable();
-        for (index, slot) in given.into_iter().enumerate() {
-            grown.owners[slot] = self.groups + (index * usize::from(added) / moved) as u16;
-        }
-        Some(grown)
-    }
-
-    /// Counts the slots whose owner differs.
-    pub fn moved(&self, other: &Assignment) -> usize {
-        self.owners.iter().zip(&other.owners).filter(|(a, b)| a != b).count()
-    }
-}
+/// An epoch becomes active at the first full hour at least this far away. Its record may be written late by a freeze (20 min),
+/// the validity of a signed request (15 min) and wrong clocks; there still are five minutes left before it begins, in which
+/// nobody can have asked for that hour yet ([`Ring::settles`]).
+pub const ACTIVATION_DELAY_MIN: Duration = Duration::from_secs(45 * 60);
+/// A ring read at some moment is final for hours that begin at most this much later: every epoch written since begins later.
+pub const SETTLED_AHEAD: Duration = Duration::from_secs(5 * 60);
 
 /// An assignment and the hour it becomes active at. Written once, never changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -101,6 +42,15 @@ pub struct Epoch {
     pub from: Hour,
     /// Who owns what.
     pub assignment: Assignment,
+}
+
+/// A change of the number of groups.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RingChange {
+    /// Adds so many groups.
+    Grow(u16),
+    /// Removes the so many last ones.
+    Shrink(u16),
 }
 
 /// All epochs known.
@@ -142,11 +92,27 @@ impl Ring {
         self.epochs.iter().rev().find(|epoch| epoch.from <= hour).expect("epoch 0 holds from the beginning")
     }
 
-    /// Plans the epoch that adds groups: active at the first full hour far enough away, after the newest one.
-    pub fn grown(&self, added: u16, now: TimestampMs) -> Option<Epoch> {
-        let earliest = now.plus(ACTIVATION_DELAY_MIN).hour();
-        let from = Hour(earliest.0.checked_add(1)?).max(Hour(self.latest().from.0.saturating_add(1)));
-        Some(Epoch { number: self.latest().number.checked_add(1)?, from, assignment: self.latest().assignment.grow(added)? })
+    /// Returns all epochs, the implicit one first.
+    pub fn epochs(&self) -> &[Epoch] {
+        &self.epochs
+    }
+
+    /// Reports whether a ring read at `read_at` can tell the epoch of an hour for good.
+    pub fn settles(read_at: TimestampMs, hour: Hour) -> bool {
+        hour.start() <= read_at.plus(SETTLED_AHEAD)
+    }
+
+    /// Plans the epoch that a change leads to: active at the first full hour far enough away, after the newest one. `None` below
+    /// one group and past [`GROUPS_MAX`].
+    pub fn changed(&self, change: RingChange, now: TimestampMs) -> Option<Epoch> {
+        let latest = self.latest();
+        let assignment = match change {
+            RingChange::Grow(added) => latest.assignment.grow(added)?,
+            RingChange::Shrink(removed) => latest.assignment.shrink(removed)?,
+        };
+        let earliest = Hour(now.plus(ACTIVATION_DELAY_MIN).hour().0.checked_add(1)?);
+        let from = earliest.max(Hour(latest.from.0.saturating_add(1)));
+        Some(Epoch { number: latest.number.checked_add(1)?, from, assignment })
     }
 }
 
@@ -157,10 +123,8 @@ impl Epoch {
         let (number, hour, groups) = (from.small()?, Hour(from.signed()?), from.small()?);
         let owners = from.list(Reader::small)?;
         from.finish()?;
-        if owners.len() != SLOTS || groups == 0 || groups > GROUPS_MAX || owners.iter().any(|owner| *owner >= groups) {
-            return Err("assignment is not valid");
-        }
-        Ok(Epoch { number, from: hour, assignment: Assignment { groups, owners } })
+        let assignment = Assignment::of(groups, owners).ok_or("assignment is not valid")?;
+        Ok(Epoch { number, from: hour, assignment })
     }
 
     /// Encodes the record.
@@ -168,8 +132,8 @@ impl Epoch {
         let mut out = Writer::new(Kind::Epoch);
         out.number(u64::from(self.number));
         out.signed(self.from.0);
-        out.number(u64::from(self.assignment.groups));
-        out.list(&self.assignment.owners, |out, owner| out.number(u64::from(*owner)));
+        out.number(u64::from(self.assignment.groups()));
+        out.list(self.assignment.owners(), |out, owner| out.number(u64::from(*owner)));
         out.finish()
     }
 }

@@ -9,7 +9,7 @@
 //!           C#<tenant>#<signal>                   D#<yyyy-mm-dd>          hours with data
 //!           C#<tenant>#<signal>                   X#<deletion>            a deletion
 //!           C#<tenant>#<signal>                   Q#<id>                  a part in quarantine
-//!           R#ring                                E#<epoch>               epochs of the ring
+//!           R#<tenant>                            E#<epoch>               epochs of the tenant's ring
 //!           T#tenants                             <tenant>#<signal>       who has data at all
 //! ```
 //! Neither `#` nor `/` can occur in a tenant id, so no key of one tenant is a prefix of another's.

@@ -5,6 +5,7 @@
 mod costs;
 mod deletions;
 mod faults;
+mod ring;
 mod simulation;
 mod spill;
 mod world;

@@ -20,8 +20,6 @@ pub const QUARANTINE_PREFIX: &str = "Q#";
 pub const EPOCH_PREFIX: &str = "E#";
 /// Partition of the registry of tenants.
 pub const TENANTS_PARTITION: &str = "T#tenants";
-/// Partition of the ring's epochs.
-pub const RING_PARTITION: &str = "R#ring";
 
 /// Returns the partition of a window's items and heads.
 pub fn window_partition(tenant: &TenantId, signal: Signal, window: Window) -> String {
@@ -95,9 +93,14 @@ pub fn quarantined(tenant: &TenantId, signal: Signal, id: SegmentId) -> RecordKe
     RecordKey { partition: catalog_partition(tenant, signal), sort: format!("{QUARANTINE_PREFIX}{id}") }
 }
 
+/// Returns the partition of a tenant's ring.
+pub fn ring_partition(tenant: &TenantId) -> String {
+    format!("R#{tenant}")
+}
+
 /// Returns the key of a ring epoch, zero-padded so that sort order is numeric.
-pub fn ring_epoch(epoch: u32) -> RecordKey {
-    RecordKey { partition: RING_PARTITION.to_owned(), sort: format!("{EPOCH_PREFIX}{epoch:010}") }
+pub fn ring_epoch(tenant: &TenantId, epoch: u32) -> RecordKey {
+    RecordKey { partition: ring_partition(tenant), sort: format!("{EPOCH_PREFIX}{epoch:010}") }
 }
 
 /// Returns the key of a tenant's entry in the registry.
@@ -129,7 +132,7 @@ mod tests {
             (catalog_day(&tenant, Signal::Metrics, 20_778), "C#team#metrics D#2026-11-21"),
             (deletion(&tenant, Signal::Logs, 255), "C#team#logs X#000000000000000000000000000000ff"),
             (quarantined(&tenant, Signal::Logs, SegmentId(1)), "C#team#logs Q#00000000000000000000000000000001"),
-            (ring_epoch(3), "R#ring E#0000000003"),
+            (ring_epoch(&tenant, 3), "R#team E#0000000003"),
             (registered(&tenant, Signal::Logs), "T#tenants team#logs"),
         ];
         for (key, text) in cases {
