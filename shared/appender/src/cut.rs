@@ -1,8 +1,21 @@
-//! A batch cut by event hour: the grain of the manifest. Pure.
+//! A batch cut by event hour: the grain of the manifest. Pure, and one scan however many hours there are.
+
+use std::collections::{BTreeSet, HashMap};
 
 use model::{Hour, LogBatch, MetricBatch, TimestampMs, TimestampNs};
 
 use crate::Batch;
+
+/// Lists the event hours of a batch, ascending: those of its rows, or that of `now` for metadata alone.
+pub fn hours(batch: &Batch, now: TimestampMs) -> Vec<Hour> {
+    match batch {
+        Batch::Metrics(batch) => {
+            let hours = hours_of(|| metric_times(batch));
+            if hours.is_empty() { vec![now.hour()] } else { hours }
+        }
+        Batch::Logs(batch) => hours_of(|| batch.timestamps.iter().map(|at| TimestampNs(*at).to_ms())),
+    }
+}
 
 /// Cuts a batch into one batch per event hour, hours ascending. Metadata, which has no time, goes with the first, or with the hour
 /// of `now` where there is no sample at all.
@@ -13,134 +26,139 @@ pub fn cut(batch: Batch, now: TimestampMs) -> Vec<(Hour, Batch)> {
     }
 }
 
-fn cut_metrics(mut batch: MetricBatch, now: TimestampMs) -> Vec<(Hour, Batch)> {
-    let mut hours = hours_of(metric_times(&batch));
-    if hours.is_empty() {
-        hours.push(now.hour());
-    }
-    if let [hour] = hours[..] {
-        return vec![(hour, Batch::Metrics(batch))];
-    }
-    let metadata = std::mem::take(&mut batch.metadata);
-    let mut parts: Vec<(Hour, Batch)> = hours.iter().map(|hour| (*hour, Batch::Metrics(metrics_of(&batch, *hour)))).collect();
-    if let Some((_, Batch::Metrics(first))) = parts.first_mut() {
-        first.metadata = metadata;
-    }
-    parts
-}
-
-fn metric_times(batch: &MetricBatch) -> impl Iterator<Item = Hour> {
+fn metric_times(batch: &MetricBatch) -> impl Iterator<Item = TimestampMs> {
     let samples = batch.timestamps.iter().map(|at| TimestampMs(*at));
     let histograms = batch.histograms.iter().map(|row| row.timestamp);
     let exemplars = batch.exemplars.iter().map(|row| row.exemplar.timestamp);
-    samples.chain(histograms).chain(exemplars).map(TimestampMs::hour)
+    samples.chain(histograms).chain(exemplars)
 }
 
-/// Lists the distinct hours, ascending; neighbours usually share theirs.
-fn hours_of(times: impl Iterator<Item = Hour>) -> Vec<Hour> {
-    let mut hours: Vec<Hour> = Vec::new();
-    for hour in times {
-        if hours.last() != Some(&hour) && !hours.contains(&hour) {
-            hours.push(hour);
+/// Lists the distinct hours, ascending. Nearly every batch has one, which its first and last moment tell without a division a row.
+fn hours_of<I: Iterator<Item = TimestampMs>>(times: impl Fn() -> I) -> Vec<Hour> {
+    let (first, last) =
+        times().fold((TimestampMs(i64::MAX), TimestampMs(i64::MIN)), |(first, last), at| (first.min(at), last.max(at)));
+    if first > last {
+        return Vec::new();
+    }
+    if first.hour() == last.hour() {
+        return vec![first.hour()];
+    }
+    let (mut hours, mut newest) = (BTreeSet::new(), None);
+    for hour in times().map(TimestampMs::hour) {
+        // Neighbours usually share theirs.
+        if newest.replace(hour) != Some(hour) {
+            hours.insert(hour);
         }
     }
-    hours.sort_unstable();
-    hours
+    hours.into_iter().collect()
 }
 
-fn metrics_of(batch: &MetricBatch, hour: Hour) -> MetricBatch {
-    let mut part = MetricBatch::default();
-    let (mut histograms, mut exemplars) = (batch.histograms.iter().peekable(), batch.exemplars.iter().peekable());
+/// The parts made so far, one per hour, found by the hour of a row.
+struct Parts<B> {
+    parts: Vec<Part<B>>,
+    places: HashMap<Hour, usize>,
+    /// The part of the row before.
+    newest: usize,
+}
+
+/// One hour's rows, and which series or stream of the whole was started last in it.
+struct Part<B> {
+    hour: Hour,
+    batch: B,
+    started: Option<usize>,
+}
+
+impl<B: Default> Parts<B> {
+    fn new() -> Parts<B> {
+        Parts { parts: Vec::new(), places: HashMap::new(), newest: 0 }
+    }
+
+    /// Returns the batch of an hour, and whether `series` has yet to be started in it.
+    fn at(&mut self, hour: Hour, series: usize) -> (&mut B, bool) {
+        if self.parts.get(self.newest).is_none_or(|part| part.hour != hour) {
+            self.newest = *self.places.entry(hour).or_insert(self.parts.len());
+            if self.newest == self.parts.len() {
+                self.parts.push(Part { hour, batch: B::default(), started: None });
+            }
+        }
+        let part = &mut self.parts[self.newest];
+        let starts = part.started.replace(series) != Some(series);
+        (&mut part.batch, starts)
+    }
+
+    fn ascending(mut self) -> impl Iterator<Item = (Hour, B)> {
+        self.parts.sort_by_key(|part| part.hour);
+        self.parts.into_iter().map(|part| (part.hour, part.batch))
+    }
+}
+
+impl Parts<MetricBatch> {
+    /// Returns the batch of an hour and the index of the series in it, which is started where it has not been.
+    fn series_at(&mut self, hour: Hour, series: usize, labels: &[u8]) -> (&mut MetricBatch, u32) {
+        let (part, starts) = self.at(hour, series);
+        if starts {
+            part.start_series(|out| out.extend_from_slice(labels));
+        }
+        let index = part.series_len() as u32 - 1;
+        (part, index)
+    }
+}
+
+fn cut_metrics(mut batch: MetricBatch, now: TimestampMs) -> Vec<(Hour, Batch)> {
+    let hours = hours_of(|| metric_times(&batch));
+    if hours.len() <= 1 {
+        let hour = hours.first().copied().unwrap_or(now.hour());
+        return vec![(hour, Batch::Metrics(batch))];
+    }
+    let mut parts = Parts::<MetricBatch>::new();
+    let mut histograms = std::mem::take(&mut batch.histograms).into_iter().peekable();
+    let mut exemplars = std::mem::take(&mut batch.exemplars).into_iter().peekable();
     for series in 0..batch.series_len() {
-        let range = batch.sample_range(series);
-        let samples = range.clone().filter(|row| TimestampMs(batch.timestamps[*row]).hour() == hour);
-        let mut own_histograms = Vec::new();
-        while let Some(row) = histograms.next_if(|row| row.series as usize == series) {
-            own_histograms.extend((row.timestamp.hour() == hour).then(|| row.clone()));
-        }
-        let mut own_exemplars = Vec::new();
-        while let Some(row) = exemplars.next_if(|row| row.series as usize == series) {
-            own_exemplars.extend((row.exemplar.timestamp.hour() == hour).then(|| row.clone()));
-        }
-        if samples.clone().next().is_none() && own_histograms.is_empty() && own_exemplars.is_empty() {
-            continue;
-        }
-        let index = part.series_len() as u32;
-        part.start_series(|out| out.extend_from_slice(batch.labels.get(series)));
-        for row in samples {
+        let labels = batch.labels.get(series);
+        for row in batch.sample_range(series) {
+            let at = TimestampMs(batch.timestamps[row]);
             let start = batch.start_timestamps.get(row).copied().unwrap_or(0);
-            part.push_sample(TimestampMs(batch.timestamps[row]), batch.values[row], TimestampMs(start));
+            parts.series_at(at.hour(), series, labels).0.push_sample(at, batch.values[row], TimestampMs(start));
         }
-        own_histograms.iter_mut().for_each(|row| row.series = index);
-        own_exemplars.iter_mut().for_each(|row| row.series = index);
-        part.histograms.append(&mut own_histograms);
-        part.exemplars.append(&mut own_exemplars);
+        while let Some(mut row) = histograms.next_if(|row| row.series as usize == series) {
+            let (part, index) = parts.series_at(row.timestamp.hour(), series, labels);
+            row.series = index;
+            part.histograms.push(row);
+        }
+        while let Some(mut row) = exemplars.next_if(|row| row.series as usize == series) {
+            let (part, index) = parts.series_at(row.exemplar.timestamp.hour(), series, labels);
+            row.series = index;
+            part.exemplars.push(row);
+        }
     }
-    part
+    let mut metadata = std::mem::take(&mut batch.metadata);
+    let parts = parts.ascending().map(|(hour, mut part)| {
+        part.metadata = std::mem::take(&mut metadata);
+        (hour, Batch::Metrics(part))
+    });
+    parts.collect()
 }
 
 fn cut_logs(batch: LogBatch) -> Vec<(Hour, Batch)> {
-    let hours = hours_of(batch.timestamps.iter().map(|at| TimestampNs(*at).hour()));
+    let hours = hours_of(|| batch.timestamps.iter().map(|at| TimestampNs(*at).to_ms()));
     match hours[..] {
-        [] => Vec::new(),
-        [hour] => vec![(hour, Batch::Logs(batch))],
-        _ => hours.iter().map(|hour| (*hour, Batch::Logs(logs_of(&batch, *hour)))).collect(),
+        [] => return Vec::new(),
+        [hour] => return vec![(hour, Batch::Logs(batch))],
+        _ => {}
     }
-}
-
-fn logs_of(batch: &LogBatch, hour: Hour) -> LogBatch {
-    let mut part = LogBatch::default();
+    let mut parts = Parts::<LogBatch>::new();
     for stream in 0..batch.streams_len() {
-        let mut started = false;
-        for row in batch.entry_range(stream).filter(|row| TimestampNs(batch.timestamps[*row]).hour() == hour) {
-            if !started {
+        for row in batch.entry_range(stream) {
+            let at = TimestampNs(batch.timestamps[row]);
+            let (part, starts) = parts.at(at.hour(), stream);
+            if starts {
                 part.start_stream(|out| out.extend_from_slice(batch.labels.get(stream)));
-                started = true;
             }
-            part.push_entry(TimestampNs(batch.timestamps[row]), batch.lines.get(row), batch.metadata.get(row));
+            part.push_entry(at, batch.lines.get(row), batch.metadata.get(row));
         }
     }
-    part
+    parts.ascending().map(|(hour, part)| (hour, Batch::Logs(part))).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use model::LabelSet;
-    use model::time::HOUR_MS;
-
-    use super::*;
-
-    fn batch(samples: &[(&str, i64)]) -> Batch {
-        let mut batch = MetricBatch::default();
-        for (name, at) in samples {
-            batch.start_series_of(&LabelSet::from_pairs([("__name__", *name)]));
-            batch.push_sample(TimestampMs(*at), *at as f64, TimestampMs(0));
-        }
-        Batch::Metrics(batch)
-    }
-
-    #[test]
-    fn one_hour_is_not_copied() {
-        let whole = batch(&[("a", 1), ("b", HOUR_MS - 1)]);
-        assert_eq!(cut(whole.clone(), TimestampMs(0)), vec![(Hour(0), whole)]);
-    }
-
-    #[test]
-    fn hours_ascend_and_rows_are_kept() {
-        let parts = cut(batch(&[("a", HOUR_MS), ("a", -1), ("b", 0), ("b", HOUR_MS + 1)]), TimestampMs(0));
-        let shape: Vec<(i64, usize)> = parts.iter().map(|(hour, part)| (hour.0, part.rows())).collect();
-        assert_eq!(shape, [(-1, 1), (0, 1), (1, 2)]);
-    }
-
-    #[test]
-    fn metadata_alone_goes_to_the_present() {
-        let mut batch = MetricBatch::default();
-        batch.metadata.push(model::MetricMetadata {
-            metric: "m".into(),
-            kind: model::MetricKind::Gauge,
-            help: String::new(),
-            unit: String::new(),
-        });
-        assert_eq!(cut(Batch::Metrics(batch), TimestampMs(5 * HOUR_MS))[0].0, Hour(5));
-    }
-}
+mod tests;

@@ -21,6 +21,7 @@ impl Direct {
 #[async_trait]
 impl WriteBuffer for Direct {
     async fn append(&self, tenant: &TenantId, batch: Batch) -> Result<Receipt> {
+        self.writer.admit(tenant, &batch).await?;
         self.writer.write(tenant, batch).await
     }
 

@@ -14,7 +14,7 @@ use model::{ErrorKind, Signal, TenantId};
 use tokio::sync::{Notify, oneshot};
 
 use crate::limits::{GROUP_BYTES_MAX, HELD_BYTES_MAX};
-use crate::{Batch, Error, Receipt, Result, WriteBuffer, Writer};
+use crate::{Batch, Choice, Error, Receipt, Result, Strategy, WriteBuffer, Writer};
 
 /// How long and how large a group may grow.
 #[derive(Clone, Copy, Debug)]
@@ -93,6 +93,12 @@ impl Group {
             idle: Notify::new(),
         };
         Group { shared: Arc::new(shared) }
+    }
+
+    /// Appends a batch that is not empty and that the backlog lets pass.
+    pub(crate) async fn append_admitted(&self, tenant: &TenantId, batch: Batch) -> Result<Receipt> {
+        let receipt = self.join(tenant, batch)?.await.map_err(|_| Error::Interrupted)??;
+        Ok(Receipt { choice: Choice { strategy: Strategy::Group, ..receipt.choice }, ..receipt })
     }
 
     /// Joins the open group, or opens one and starts its linger.
@@ -196,7 +202,8 @@ impl WriteBuffer for Group {
         if batch.is_empty() {
             return Ok(Receipt::default());
         }
-        self.join(tenant, batch)?.await.map_err(|_| Error::Interrupted)?
+        self.shared.writer.admit(tenant, &batch).await?;
+        self.append_admitted(tenant, batch).await
     }
 
     async fn close(&self) {

@@ -4,24 +4,33 @@
 //!  batch ─ cut by event hour ─▶ drafts ─ segment::l0 ─▶ bytes ─▶ object (or inline) ─▶ manifest.commit ─▶ receipt
 //! ```
 //! Owns: the order of these steps (W1), the content-derived id that makes a retry harmless (W2), and when writes are put together
-//! ([`WriteBuffer`]: [`Direct`], [`Group`]). Does not own: protocols, validation, the segment format, the manifest's records.
+//! ([`WriteBuffer`]: [`Direct`], [`Group`], and [`Adaptive`] that chooses), and when writes are held back ([`backlog`]).
+//! Does not own: protocols, validation, the segment format, the manifest's records.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod adaptive;
+pub mod backlog;
 mod batch;
 mod cut;
 mod direct;
+mod epochs;
 pub mod error;
 mod group;
 pub mod limits;
+pub mod rate;
+mod receipt;
 mod writer;
 
+pub use adaptive::Adaptive;
+pub use backlog::{Backlog, BacklogBounds, BacklogHints, HourBacklog};
 pub use batch::Batch;
-pub use cut::cut;
+pub use cut::{cut, hours};
 pub use direct::Direct;
 pub use error::{Error, Result};
 pub use group::{Group, GroupOptions};
-pub use writer::{Receipt, Writer};
+pub use receipt::{Choice, Reason, Receipt, Strategy};
+pub use writer::Writer;
 
 use async_trait::async_trait;
 use model::TenantId;

@@ -3,38 +3,19 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
 use manifest::{Committed, L0Item, Location, Manifest, PartStats};
 use model::segment_id::Nonces;
-use model::{Clock, Hour, Resolution, SegmentId, TenantId};
+use model::{Clock, Hour, Resolution, SegmentId, TenantId, TimestampMs};
 use object_store::{PutMode, PutOptions, PutPayload};
 use segment::{Encoded, l0};
 use store::Objects;
 use store::keys::{ObjectKey, Window};
 
-use crate::limits::{INLINE_BYTES_MAX, PUT_ATTEMPTS_MAX, REMINTS_MAX};
-use crate::{Batch, Error, Result, cut};
-
-/// What an append made durable.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Receipt {
-    /// Samples or entries.
-    pub rows: usize,
-    /// Segments written.
-    pub segments: usize,
-    /// Of them, those that live inside the manifest's record.
-    pub inline: usize,
-    /// Encoded bytes.
-    pub bytes: usize,
-}
-
-impl Receipt {
-    fn add(&mut self, other: Receipt) {
-        self.rows += other.rows;
-        self.segments += other.segments;
-        self.inline += other.inline;
-        self.bytes += other.bytes;
-    }
-}
+use crate::backlog::Pressure;
+use crate::epochs::Epochs;
+use crate::limits::{HOURS_IN_FLIGHT, HOURS_MAX, INLINE_BYTES_MAX, REMINTS_MAX, WRITE_TIME_MAX};
+use crate::{Backlog, BacklogBounds, BacklogHints, Batch, Error, Receipt, Result, cut, hours};
 
 /// Writes batches to the stores.
 #[derive(Clone, Debug)]
@@ -43,13 +24,27 @@ pub struct Writer {
     manifest: Manifest,
     clock: Arc<dyn Clock>,
     nonces: Arc<Nonces>,
+    backlog: Backlog,
+    epochs: Epochs,
     inline_bytes_max: usize,
 }
 
 impl Writer {
     /// Makes a writer over both stores.
     pub fn new(objects: Objects, manifest: Manifest, clock: Arc<dyn Clock>, nonces: Arc<Nonces>) -> Writer {
-        Writer { objects, manifest, clock, nonces, inline_bytes_max: INLINE_BYTES_MAX }
+        let backlog = Backlog::new(manifest.clone(), clock.clone());
+        let epochs = Epochs::new(manifest.clone(), clock.clone());
+        Writer { objects, manifest, clock, nonces, backlog, epochs, inline_bytes_max: INLINE_BYTES_MAX }
+    }
+
+    /// Tells `hints` where compaction falls behind.
+    pub fn with_hints(self, hints: Arc<dyn BacklogHints>) -> Writer {
+        Writer { backlog: self.backlog.with_hints(hints), ..self }
+    }
+
+    /// Sets the numbers of segments from which on writes are held back.
+    pub fn with_backlog_bounds(self, bounds: BacklogBounds) -> Writer {
+        Writer { backlog: self.backlog.with_bounds(bounds), ..self }
     }
 
     /// Sets up to which size a segment goes inside the manifest's record, in place of [`INLINE_BYTES_MAX`]; 0: never.
@@ -57,31 +52,54 @@ impl Writer {
         Writer { inline_bytes_max, ..self }
     }
 
-    /// Makes a batch durable and visible: one segment per event hour. Hours are committed one after the other; an error leaves the
-    /// earlier ones visible, and a retry finds them by their id (W2).
-    pub async fn write(&self, tenant: &TenantId, batch: Batch) -> Result<Receipt> {
-        let mut receipt = Receipt::default();
-        for (hour, draft) in cut(batch, self.clock.now()) {
-            if !draft.is_empty() {
-                receipt.add(self.write_hour(tenant, hour, draft).await?);
-            }
+    /// Decides whether and how a batch may be written now. Every strategy asks once per request, before anything is written.
+    ///
+    /// # Errors
+    /// `TooManyHours` for a batch that may never be written, `Backlogged` for one that may be later.
+    pub async fn admit(&self, tenant: &TenantId, batch: &Batch) -> Result<Pressure> {
+        let hours = hours(batch, self.clock.now());
+        if hours.len() > HOURS_MAX {
+            return Err(Error::TooManyHours { hours: hours.len(), limit: HOURS_MAX });
         }
-        Ok(receipt)
+        self.backlog.admit(tenant, batch.signal(), &hours).await
     }
 
-    async fn write_hour(&self, tenant: &TenantId, hour: Hour, draft: Batch) -> Result<Receipt> {
-        let minted_at = self.clock.now();
+    /// Makes a batch durable and visible: one segment per event hour, several hours at a time. An error leaves those that were
+    /// done visible, and a retry finds them by their id (W2). Bounded in time: what is under way then is dropped, which is
+    /// as harmless as a crash at that step (M4).
+    pub async fn write(&self, tenant: &TenantId, batch: Batch) -> Result<Receipt> {
+        let limit_ms = WRITE_TIME_MAX.as_millis() as u64;
+        tokio::time::timeout(WRITE_TIME_MAX, self.write_hours(tenant, batch)).await.unwrap_or(Err(Error::TooSlow { limit_ms }))
+    }
+
+    async fn write_hours(&self, tenant: &TenantId, batch: Batch) -> Result<Receipt> {
+        // From here on the deadline of the attempt runs.
+        let (signal, minted_at) = (batch.signal(), self.clock.now());
+        let parts: Vec<(Hour, Batch)> = cut(batch, minted_at).into_iter().filter(|(_, draft)| !draft.is_empty()).collect();
+        if parts.len() > 1 {
+            // One update per day instead of one per hour, all of them on the same record.
+            let hours: Vec<Hour> = parts.iter().map(|(hour, _)| *hour).collect();
+            self.manifest.announce(tenant, signal, &hours).await.map_err(manifest_error)?;
+        }
+        let writes: Vec<_> = parts.into_iter().map(|(hour, draft)| self.write_hour(tenant, hour, draft, minted_at)).collect();
+        let receipts = stream::iter(writes).buffer_unordered(HOURS_IN_FLIGHT);
+        receipts.try_fold(Receipt::default(), |all, receipt| async move { Ok(all.add(receipt)) }).await
+    }
+
+    async fn write_hour(&self, tenant: &TenantId, hour: Hour, draft: Batch, minted_at: TimestampMs) -> Result<Receipt> {
         let (rows, signal) = (draft.rows(), draft.signal());
         let encoded = encode(tenant.clone(), draft).await?;
+        let epoch = self.epochs.at(hour).await.map_err(manifest_error)?;
         for remint in 0..=REMINTS_MAX {
             let id = content_id(&encoded.bytes, remint);
             let location = self.place(tenant, hour, signal, id, &encoded.bytes).await?;
             let inline = usize::from(matches!(location, Location::Inline(_)));
-            let item =
-                L0Item { id, location, tail_offset: encoded.tail_offset, stats: part_stats(&encoded.stats, hour), minted_at };
-            match self.manifest.commit(tenant, signal, hour, item).await.map_err(|source| Error::Manifest(Arc::new(source)))? {
+            let stats = part_stats(&encoded.stats, hour, epoch);
+            let item = L0Item { id, location, tail_offset: encoded.tail_offset, stats, minted_at };
+            match self.manifest.commit(tenant, signal, hour, item).await.map_err(manifest_error)? {
                 Committed::Committed | Committed::AlreadyCommitted => {
-                    return Ok(Receipt { rows, segments: 1, inline, bytes: encoded.bytes.len() });
+                    self.backlog.committed(tenant, signal, hour);
+                    return Ok(Receipt { rows, segments: 1, inline, bytes: encoded.bytes.len(), ..Receipt::default() });
                 }
                 Committed::Burnt => {}
             }
@@ -101,27 +119,25 @@ impl Writer {
         if bytes.len() <= self.inline_bytes_max {
             return Ok(Location::Inline(bytes.clone()));
         }
-        let mut attempts = 0;
-        loop {
-            attempts += 1;
-            let key = ObjectKey {
-                tenant: tenant.clone(),
-                signal,
-                window: Window::Hour(hour),
-                resolution: Resolution::Raw,
-                level: 0,
-                id,
-                nonce: self.nonces.next(),
-            };
-            // A key is drawn for one attempt only: what an earlier attempt may have left is the collector's.
-            let options = PutOptions { mode: PutMode::Overwrite, ..PutOptions::default() };
-            match self.objects.put_opts(&key.path(), PutPayload::from_bytes(bytes.clone()), options).await {
-                Ok(_) => return Ok(Location::Object { key: key.to_string(), len: bytes.len() as u64 }),
-                Err(error) if attempts < PUT_ATTEMPTS_MAX => tracing::warn!(%error, attempts, "put segment again"),
-                Err(error) => return Err(Error::Object(Arc::new(error))),
-            }
-        }
+        let key = ObjectKey {
+            tenant: tenant.clone(),
+            signal,
+            window: Window::Hour(hour),
+            resolution: Resolution::Raw,
+            level: 0,
+            id,
+            nonce: self.nonces.next(),
+        };
+        // A key is drawn for one attempt only: what an earlier attempt may have left is the collector's.
+        let options = PutOptions { mode: PutMode::Overwrite, ..PutOptions::default() };
+        let put = self.objects.put_opts(&key.path(), PutPayload::from_bytes(bytes.clone()), options).await;
+        put.map_err(|error| Error::Object(Arc::new(error)))?;
+        Ok(Location::Object { key: key.to_string(), len: bytes.len() as u64 })
     }
+}
+
+fn manifest_error(source: manifest::Error) -> Error {
+    Error::Manifest(Arc::new(source))
 }
 
 /// Rows from which encoding leaves the request's thread: it takes more than a millisecond from there on.
@@ -149,7 +165,7 @@ fn content_id(bytes: &[u8], remint: u32) -> SegmentId {
     SegmentId(u128::from_le_bytes(id))
 }
 
-fn part_stats(stats: &segment::SegmentStats, hour: Hour) -> PartStats {
+fn part_stats(stats: &segment::SegmentStats, hour: Hour, epoch: u32) -> PartStats {
     // Metadata has no time of its own: it is found by whoever looks at its hour.
     let time_range = if stats.range.is_empty() { Window::Hour(hour).range() } else { stats.range };
     PartStats {
@@ -157,7 +173,7 @@ fn part_stats(stats: &segment::SegmentStats, hour: Hour) -> PartStats {
         series: u32::try_from(stats.series).unwrap_or(u32::MAX),
         time_range,
         slots: stats.slots,
-        epoch: 0,
+        epoch,
         names: Bytes::copy_from_slice(stats.filter.as_bytes()),
     }
 }

@@ -67,12 +67,15 @@ async fn check(strategy: Strategy, batch: &Batch, parts: usize, trouble: Trouble
     (met, first.is_err())
 }
 
+/// As often as the manifest repeats a call whose outcome is unknown.
+const FAULTS_IN_A_ROW: u64 = manifest::limits::UNKNOWN_OUTCOME_ATTEMPTS_MAX as u64;
+
 /// Returns how many troubles were met and how many of them failed the append.
 async fn check_all(strategy: Strategy, batch: &Batch, parts: usize) -> (u64, u64) {
     let (mut met, mut failed) = (0, 0);
     for port in [Port::Records, Port::Objects] {
         for fault in [Fault::Before, Fault::After, Fault::CrashBefore, Fault::CrashAfter] {
-            for times in [1, u64::from(limits::PUT_ATTEMPTS_MAX)] {
+            for times in [1, FAULTS_IN_A_ROW] {
                 for step in 0.. {
                     let (was_met, has_failed) = check(strategy, batch, parts, Trouble { port, fault, step, times }).await;
                     if !was_met {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use appender::{Batch, Error, Group, Receipt, Result, WriteBuffer};
 use model::{ErrorKind, Resolution, Signal};
-use testkit::MetricBatchBuilder;
+use testkit::{Fault, MetricBatchBuilder};
 use tokio::task::JoinSet;
 
 use crate::world::{HOUR, World, expected, group_over};
@@ -90,6 +90,44 @@ async fn a_client_that_hung_up_is_written_all_the_same() {
     gone.abort_all();
     group.append(&world.tenant, batches[1].clone()).await.unwrap();
     assert_eq!(world.rows(Signal::Metrics).await, expected(&world.tenant, &batches));
+}
+
+/// A request whose answer was lost while it was in a group with others comes again, alone or with another company: its rows are
+/// in two segments for a while, and are one row to every reader and after the merge (W2 by W3).
+#[tokio::test]
+async fn a_retry_in_other_company_changes_nothing_anybody_sees() {
+    let at = |ms: i64| (HOUR.start().0 + ms) * 1_000_000;
+    let logs = |job: &str, rows: &[(i64, &str)]| {
+        Batch::Logs(testkit::LogBatchBuilder::default().stream([("job", job)], rows.iter().copied()).build())
+    };
+    // One request of logs says the same twice; it stays as often as one attempt alone would leave it.
+    let metrics = [request(1, 300), request(2, 3), request(3, 300)];
+    let entries =
+        [logs("a", &[(at(1), "x"), (at(1), "x"), (at(2), "y")]), logs("b", &[(at(1), "x")]), logs("c", &[(at(1), "z")])];
+    for batches in [metrics, entries] {
+        let signal = batches[0].signal();
+        let expected = expected(&World::new().tenant, &batches);
+        for company in [vec![0], vec![0, 2], vec![1, 0], vec![2, 1, 0]] {
+            let world = World::new();
+            let group = world.group(held_bytes(&batches[..2]));
+            world.records.script([Fault::None, Fault::None, Fault::None, Fault::None, Fault::None, Fault::CrashAfter]);
+            let lost = append_all(&world, &group, &batches[..2]).join_all().await;
+            assert!(lost.iter().all(Result::is_err), "committed, and the answer lost");
+            assert_eq!(world.parts(signal).await.len(), 1);
+
+            // A process that knows nothing gets the retries.
+            let again: Vec<Batch> = company.iter().map(|index| batches[*index].clone()).collect();
+            for receipt in append_all(&world, &world.group(held_bytes(&again)), &again).join_all().await {
+                receipt.unwrap();
+            }
+            let rest = world.group(held_bytes(&batches));
+            for receipt in append_all(&world, &rest, &batches).join_all().await {
+                receipt.unwrap();
+            }
+            assert!(world.parts(signal).await.len() > 1, "{company:?}: another company is another segment");
+            assert_eq!(world.rows(signal).await, expected, "{company:?}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -3,6 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod attempts;
+mod backlog;
+mod choice;
+mod epochs;
 mod faults;
 mod grouping;
+mod spread;
 mod world;

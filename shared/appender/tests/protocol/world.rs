@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use appender::{Batch, Direct, Group, GroupOptions, WriteBuffer, Writer};
+use appender::{Adaptive, Batch, Direct, Group, GroupOptions, WriteBuffer, Writer};
 use bytes::Bytes;
 use manifest::{Location, Manifest, Part};
 use model::{Hour, Nonces, Signal, TenantId, TimeRangeMs, TimestampMs};
@@ -51,6 +51,12 @@ impl World {
     /// A process that knows nothing yet.
     pub fn writer(&self) -> Writer {
         Writer::new(self.objects.clone(), self.manifest(), Arc::new(self.clock.clone()), self.nonces.clone())
+    }
+
+    /// A buffer that chooses by what it measures; groups are written at once.
+    pub fn adaptive(&self, writer: Writer) -> Adaptive {
+        let options = GroupOptions { linger: Duration::from_millis(250), bytes_max: 1 };
+        Adaptive::living(writer, options, Arc::new(self.clock.clone()))
     }
 
     pub fn buffer(&self, strategy: Strategy) -> Box<dyn WriteBuffer> {
@@ -160,6 +166,12 @@ fn read_logs(bytes: &Bytes, into: &mut Rows) {
             }
         }
     }
+}
+
+/// One sample like no other: inline, one segment.
+pub fn single(number: i64) -> Batch {
+    let name = format!("single_{number}");
+    Batch::Metrics(MetricBatchBuilder::default().series([("__name__", name.as_str())], [(HOUR.start().0, number as f64)]).build())
 }
 
 /// A few samples in two hours: inline twice.

@@ -9,7 +9,7 @@ use crate::limits::{ATTEMPT_AGE_MAX, KNOWN_HOURS_MAX, UNKNOWN_OUTCOME_ATTEMPTS_M
 use crate::{Error, L0Item, Location, Result};
 use bytes::Bytes;
 use model::{Hour, Resolution, Signal, TenantId, TimestampMs};
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 use store::keys::{self, Window};
 use store::records::RECORD_BYTES_MAX;
@@ -67,7 +67,7 @@ impl Manifest {
             return Err(Error::ItemTooLarge { size_bytes: value.len(), limit_bytes: RECORD_BYTES_MAX });
         }
         self.register(tenant, signal).await?;
-        self.ensure_hour(tenant, signal, hour).await?;
+        self.ensure_hours(tenant, signal, &[hour]).await?;
         self.put_item(&key, value, minted_at, &location).await
     }
 
@@ -118,27 +118,50 @@ impl Manifest {
         Ok(())
     }
 
-    /// Sets the catalog's bit of an hour, once per process and hour: a reader finds items only through it (M1).
-    async fn ensure_hour(&self, tenant: &TenantId, signal: Signal, hour: Hour) -> Result<()> {
-        let entry = (tenant.clone(), signal, hour);
-        if self.known.sets().hours.contains(&entry) {
-            return Ok(());
+    /// Sets the catalog's bits of several hours with one update per day: what [`Manifest::commit`] does hour by hour.
+    ///
+    /// # Errors
+    /// `Dropped` where retention dropped a day.
+    pub async fn announce(&self, tenant: &TenantId, signal: Signal, hours: &[Hour]) -> Result<()> {
+        self.register(tenant, signal).await?;
+        let mut days: BTreeMap<i64, Vec<Hour>> = BTreeMap::new();
+        for hour in hours {
+            days.entry(hour.day()).or_default().push(*hour);
         }
-        let key = keys::catalog_day(tenant, signal, hour.day());
+        for hours in days.into_values() {
+            self.ensure_hours(tenant, signal, &hours).await?;
+        }
+        Ok(())
+    }
+
+    /// Counts the L0 items of an hour, up to `count_max`: a figure to steer by.
+    pub async fn l0_count(&self, tenant: &TenantId, signal: Signal, hour: Hour, count_max: usize) -> Result<usize> {
+        let partition = keys::window_partition(tenant, signal, Window::Hour(hour));
+        self.records.count_prefix(&partition, keys::L0_PREFIX, count_max).await.step("count l0 items")
+    }
+
+    /// Sets the catalog's bits of hours of one day, once per process and hour: a reader finds items only through them (M1).
+    async fn ensure_hours(&self, tenant: &TenantId, signal: Signal, hours: &[Hour]) -> Result<()> {
+        let unknown: Vec<Hour> = {
+            let sets = self.known.sets();
+            hours.iter().filter(|hour| !sets.hours.contains(&(tenant.clone(), signal, **hour))).copied().collect()
+        };
+        let Some(first) = unknown.first() else { return Ok(()) };
+        let key = keys::catalog_day(tenant, signal, first.day());
         self.update_record(&key, "set catalog bit", |record| {
             let mut day =
                 record.map_or(Ok(DayRecord::default()), |record| DayRecord::decode(&record.value).map_err(corrupt(&key)))?;
             if day.dropped_at(Resolution::Raw).is_some() {
-                return Err(Error::Dropped { hour: Window::Hour(hour).to_string() });
+                return Err(Error::Dropped { hour: Window::Hour(*first).to_string() });
             }
-            if day.has(hour) {
+            if unknown.iter().all(|hour| day.has(*hour)) {
                 return Ok(Decision::Stop(Change::Already));
             }
-            day.set(hour);
+            unknown.iter().for_each(|hour| day.set(*hour));
             Ok(Decision::Write(day.encode()))
         })
         .await?;
-        self.known.add_hour(entry);
+        unknown.into_iter().for_each(|hour| self.known.add_hour((tenant.clone(), signal, hour)));
         Ok(())
     }
 }
