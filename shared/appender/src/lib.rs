@@ -14,7 +14,6 @@ pub mod backlog;
 mod batch;
 mod cut;
 mod direct;
-mod epochs;
 pub mod error;
 mod group;
 pub mod limits;

@@ -6,14 +6,13 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use manifest::{Committed, L0Item, Location, Manifest, PartStats};
 use model::segment_id::Nonces;
-use model::{Clock, Hour, Resolution, SegmentId, TenantId, TimestampMs};
+use model::{Clock, ErrorKind, Hour, Resolution, SegmentId, TenantId, TimestampMs};
 use object_store::{PutMode, PutOptions, PutPayload};
 use segment::{Encoded, l0};
 use store::Objects;
 use store::keys::{ObjectKey, Window};
 
 use crate::backlog::Pressure;
-use crate::epochs::Epochs;
 use crate::limits::{HOURS_IN_FLIGHT, HOURS_MAX, INLINE_BYTES_MAX, REMINTS_MAX, WRITE_TIME_MAX};
 use crate::{Backlog, BacklogBounds, BacklogHints, Batch, Error, Receipt, Result, cut, hours};
 
@@ -25,7 +24,6 @@ pub struct Writer {
     clock: Arc<dyn Clock>,
     nonces: Arc<Nonces>,
     backlog: Backlog,
-    epochs: Epochs,
     inline_bytes_max: usize,
 }
 
@@ -33,8 +31,7 @@ impl Writer {
     /// Makes a writer over both stores.
     pub fn new(objects: Objects, manifest: Manifest, clock: Arc<dyn Clock>, nonces: Arc<Nonces>) -> Writer {
         let backlog = Backlog::new(manifest.clone(), clock.clone());
-        let epochs = Epochs::new(manifest.clone(), clock.clone());
-        Writer { objects, manifest, clock, nonces, backlog, epochs, inline_bytes_max: INLINE_BYTES_MAX }
+        Writer { objects, manifest, clock, nonces, backlog, inline_bytes_max: INLINE_BYTES_MAX }
     }
 
     /// Tells `hints` where compaction falls behind.
@@ -80,6 +77,8 @@ impl Writer {
             // One update per day instead of one per hour, all of them on the same record.
             let hours: Vec<Hour> = parts.iter().map(|(hour, _)| *hour).collect();
             self.manifest.announce(tenant, signal, &hours).await.map_err(manifest_error)?;
+            // Known from here on: the hours would all read the ring at the same time.
+            self.epoch(tenant, hours[hours.len() - 1]).await?;
         }
         let writes: Vec<_> = parts.into_iter().map(|(hour, draft)| self.write_hour(tenant, hour, draft, minted_at)).collect();
         let receipts = stream::iter(writes).buffer_unordered(HOURS_IN_FLIGHT);
@@ -89,7 +88,7 @@ impl Writer {
     async fn write_hour(&self, tenant: &TenantId, hour: Hour, draft: Batch, minted_at: TimestampMs) -> Result<Receipt> {
         let (rows, signal) = (draft.rows(), draft.signal());
         let encoded = encode(tenant.clone(), draft).await?;
-        let epoch = self.epochs.at(hour).await.map_err(manifest_error)?;
+        let epoch = self.epoch(tenant, hour).await?;
         for remint in 0..=REMINTS_MAX {
             let id = content_id(&encoded.bytes, remint);
             let location = self.place(tenant, hour, signal, id, &encoded.bytes).await?;
@@ -105,6 +104,19 @@ impl Writer {
             }
         }
         Err(Error::Burnt { attempts: REMINTS_MAX + 1 })
+    }
+
+    /// Returns the number of the ring's epoch in force. A ring that does not decode is no reason to refuse writes: no read is
+    /// addressed by it.
+    async fn epoch(&self, tenant: &TenantId, hour: Hour) -> Result<u32> {
+        match self.manifest.epoch(tenant, hour).await {
+            Ok(epoch) => Ok(epoch.number),
+            Err(error) if matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Invalid) => {
+                tracing::error!(%tenant, error = &error as &dyn std::error::Error, "ring is not readable, epoch 0 is recorded");
+                Ok(0)
+            }
+            Err(error) => Err(manifest_error(error)),
+        }
     }
 
     /// Puts the bytes where a reader will find them: small ones go inside the manifest's record.

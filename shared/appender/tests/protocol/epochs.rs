@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use appender::{Direct, WriteBuffer};
+use manifest::ring::RingChange;
 use model::{Hour, Signal};
 use testkit::{Fault, MetricBatchBuilder};
 
@@ -19,7 +20,7 @@ async fn an_hour_has_the_epoch_it_began_with() {
     let direct = Direct::new(world.writer());
     direct.append(&world.tenant, in_hour(HOUR, 0)).await.unwrap();
     // Grown by another process; active from the next full hour on.
-    let grown = world.manifest().grow_ring(3).await.unwrap().unwrap();
+    let grown = world.manifest().change_ring(&world.tenant, RingChange::Grow(3)).await.unwrap().unwrap();
     assert_eq!((grown.number, grown.from), (1, Hour(HOUR.0 + 1)));
     direct.append(&world.tenant, in_hour(HOUR, 1)).await.unwrap();
     world.clock.advance(Duration::from_secs(3600));
