@@ -1,5 +1,9 @@
 //! Native histograms, exponential and with custom bounds, as Prometheus's `FloatHistogram`.
 
+mod bounds;
+
+pub use bounds::bound;
+
 /// Schema number of histograms with custom bucket bounds (NHCB).
 pub const CUSTOM_BUCKETS_SCHEMA: i32 = -53;
 /// Coarsest exponential schema.

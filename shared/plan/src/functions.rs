@@ -3,7 +3,6 @@
 pub mod float;
 pub mod format;
 pub mod histogram;
-pub mod histogram_bounds;
 pub mod histogram_classic;
 pub mod log_range;
 pub mod time;

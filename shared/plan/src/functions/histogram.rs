@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use model::histogram::CUSTOM_BUCKETS_SCHEMA;
+pub use model::histogram::bound;
 use model::{CounterResetHint, Histogram, Span};
 
 use super::float::Kahan;
 use super::format::general;
-use super::histogram_bounds::FRACTIONS;
 
 /// The histograms cannot be combined: one has exponential, the other custom buckets.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,30 +21,6 @@ pub struct Combined {
     pub collision: bool,
     /// Custom bounds differed and were intersected.
     pub reconciled: bool,
-}
-
-/// Upper bound of a bucket.
-pub fn bound(index: i64, schema: i32, custom: &[f64]) -> f64 {
-    if schema == CUSTOM_BUCKETS_SCHEMA {
-        return match usize::try_from(index) {
-            Err(_) => f64::NEG_INFINITY,
-            Ok(index) => custom.get(index).copied().unwrap_or(f64::INFINITY),
-        };
-    }
-    let (fraction, exponent) = if schema < 0 {
-        (0.5, (index << -schema) + 1)
-    } else {
-        let schema = schema.min(8);
-        let fraction = (index & ((1 << schema) - 1)) as usize;
-        (FRACTIONS[fraction << (8 - schema)], (index >> schema) + 1)
-    };
-    if fraction == 0.5 && exponent == 1025 { f64::MAX } else { ldexp(fraction, exponent) }
-}
-
-fn ldexp(fraction: f64, exponent: i64) -> f64 {
-    let exponent = exponent.clamp(-2200, 2200) as i32;
-    let half = exponent / 2;
-    fraction * 2f64.powi(half) * 2f64.powi(exponent - half)
 }
 
 /// Pairs of bucket index and count.

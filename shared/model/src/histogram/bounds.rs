@@ -1,8 +1,34 @@
-//! Fractions in `[0.5, 1)` that native histogram bucket bounds are made of (schema 8; coarser schemas take every 2^n-th).
+//! Bucket bounds of native histograms: fractions in `[0.5, 1)` times powers of two (schema 8; coarser schemas take every 2^n-th).
+
+use super::CUSTOM_BUCKETS_SCHEMA;
+
+/// Returns the upper bound of a bucket, bit for bit Prometheus's (upstream `getBound`).
+pub fn bound(index: i64, schema: i32, custom: &[f64]) -> f64 {
+    if schema == CUSTOM_BUCKETS_SCHEMA {
+        return match usize::try_from(index) {
+            Err(_) => f64::NEG_INFINITY,
+            Ok(index) => custom.get(index).copied().unwrap_or(f64::INFINITY),
+        };
+    }
+    let (fraction, exponent) = if schema < 0 {
+        (0.5, (index << schema.unsigned_abs().min(16)) + 1)
+    } else {
+        let schema = schema.min(8);
+        let fraction = (index & ((1 << schema) - 1)) as usize;
+        (FRACTIONS[fraction << (8 - schema)], (index >> schema) + 1)
+    };
+    if fraction == 0.5 && exponent == 1025 { f64::MAX } else { ldexp(fraction, exponent) }
+}
+
+fn ldexp(fraction: f64, exponent: i64) -> f64 {
+    let exponent = exponent.clamp(-2200, 2200) as i32;
+    let half = exponent / 2;
+    fraction * 2f64.powi(half) * 2f64.powi(exponent - half)
+}
 
 /// Bucket bounds of schema 8 as in the exposition format, bit for bit.
 #[rustfmt::skip]
-pub const FRACTIONS: [f64; 256] = [
+const FRACTIONS: [f64; 256] = [
     0.5, 0.5013556375251013, 0.5027149505564014, 0.5040779490592088, 0.5054446430258502, 0.5068150424757447,
     0.5081891574554764, 0.509566998038869, 0.5109485743270583, 0.5123338964485679, 0.5137229745593818, 0.5151158188430205,
     0.5165124395106142, 0.5179128468009786, 0.5193170509806894, 0.520725062344158, 0.5221368912137069, 0.5235525479396449,
