@@ -8,25 +8,41 @@ use model::LabelSet;
 
 /// Writes a JSON string.
 pub fn string(out: &mut Vec<u8>, text: &str) {
+    escaped(out, text, |byte| byte < 0x20 || byte == b'"' || byte == b'\\');
+}
+
+/// Writes a JSON string as Go's `encoding/json` does: `<`, `>`, `&` and the two line separators of Unicode are escaped as well.
+/// Prometheus writes every string so, but for labels.
+pub fn html_string(out: &mut Vec<u8>, text: &str) {
+    escaped(out, text, |byte| byte < 0x20 || matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2));
+}
+
+fn escaped(out: &mut Vec<u8>, text: &str, special: impl Fn(u8) -> bool) {
     out.push(b'"');
     let bytes = text.as_bytes();
     let mut plain = 0;
-    for (index, byte) in bytes.iter().enumerate() {
-        let short = match byte {
-            b'"' => b'"',
-            b'\\' => b'\\',
-            b'\n' => b'n',
-            b'\r' => b'r',
-            b'\t' => b't',
-            0..0x20 | 0x7f => 0,
-            _ => continue,
+    for index in bytes.iter().enumerate().filter(|(_, byte)| special(**byte)).map(|(index, _)| index) {
+        let (escape, taken): (&[u8], usize) = match bytes[index] {
+            b'"' => (b"\\\"", 1),
+            b'\\' => (b"\\\\", 1),
+            b'\n' => (b"\\n", 1),
+            b'\r' => (b"\\r", 1),
+            b'\t' => (b"\\t", 1),
+            0xe2 => match bytes.get(index..index + 3) {
+                Some([_, 0x80, 0xa8]) => (b"\\u2028", 3),
+                Some([_, 0x80, 0xa9]) => (b"\\u2029", 3),
+                _ => continue,
+            },
+            byte => {
+                out.extend_from_slice(&bytes[plain..index]);
+                write_to(out, format_args!("\\u{byte:04x}"));
+                plain = index + 1;
+                continue;
+            }
         };
         out.extend_from_slice(&bytes[plain..index]);
-        plain = index + 1;
-        match short {
-            0 => write_to(out, format_args!("\\u{byte:04x}")),
-            short => out.extend_from_slice(&[b'\\', short]),
-        }
+        out.extend_from_slice(escape);
+        plain = index + taken;
     }
     out.extend_from_slice(&bytes[plain..]);
     out.push(b'"');
@@ -46,6 +62,16 @@ pub fn strings<'a>(out: &mut Vec<u8>, items: impl IntoIterator<Item = &'a str>) 
     for (index, item) in items.into_iter().enumerate() {
         comma(out, index);
         string(out, item);
+    }
+    out.push(b']');
+}
+
+/// Writes `["a","b"]` with [`html_string`]s.
+pub fn html_strings<'a>(out: &mut Vec<u8>, items: impl IntoIterator<Item = &'a str>) {
+    out.push(b'[');
+    for (index, item) in items.into_iter().enumerate() {
+        comma(out, index);
+        html_string(out, item);
     }
     out.push(b']');
 }
@@ -71,7 +97,7 @@ pub fn comma(out: &mut Vec<u8>, index: usize) {
 
 /// Writes a whole number.
 pub fn integer(out: &mut Vec<u8>, value: i64) {
-    write_to(out, format_args!("{value}"));
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 /// Writes formatted text as it is.
@@ -84,27 +110,134 @@ const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Writes a float as Go's `FormatFloat(value, 'f', -1, 64)`: what Loki's values look like.
 pub fn plain_float(out: &mut Vec<u8>, value: f64) {
-    if value.is_nan() {
-        out.extend_from_slice(b"NaN");
-    } else if value.is_infinite() {
-        out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
-    } else if value.fract() == 0.0 && value.abs() < EXACT_MAX && (value != 0.0 || value.is_sign_positive()) {
-        integer(out, value as i64);
-    } else {
-        write_to(out, format_args!("{value}"));
+    if !simple(out, value) {
+        let (negative, digits, point) = decimal(value);
+        sign(out, negative);
+        positional(out, digits.as_bytes(), point);
     }
 }
 
 /// Writes a float as Prometheus's API does: like [`plain_float`], with an exponent below 1e-6 and from 1e21 on.
 pub fn prometheus_float(out: &mut Vec<u8>, value: f64) {
-    let size = value.abs();
-    if !value.is_finite() || size == 0.0 || (1e-6..1e21).contains(&size) {
-        return plain_float(out, value);
+    if simple(out, value) {
+        return;
     }
-    let text = format!("{value:e}");
-    let (mantissa, exponent) = text.split_once('e').expect("the e format has an exponent");
-    let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
-    write_to(out, format_args!("{mantissa}e{sign}{digits:0>2}"));
+    let (negative, digits, point) = decimal(value);
+    let (digits, size) = (digits.as_bytes(), value.abs());
+    sign(out, negative);
+    if (1e-6..1e21).contains(&size) {
+        return positional(out, digits, point);
+    }
+    exponential(out, digits, point - 1);
+}
+
+/// Writes `d.ddde±xx`.
+fn exponential(out: &mut Vec<u8>, digits: &[u8], exponent: i32) {
+    out.push(digits[0]);
+    if digits.len() > 1 {
+        out.push(b'.');
+        out.extend_from_slice(&digits[1..]);
+    }
+    write_to(out, format_args!("e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.unsigned_abs()));
+}
+
+/// Writes a float as Go's `FormatFloat(value, 'g', -1, 64)`, which the exposition format uses: with an exponent below 1e-4 and
+/// from 1e6 on.
+pub fn general_float(out: &mut Vec<u8>, value: f64) {
+    if !value.is_finite() || value == 0.0 {
+        simple(out, value);
+        return;
+    }
+    let (negative, digits, point) = decimal(value);
+    sign(out, negative);
+    match point - 1 {
+        exponent @ -4..6 => positional(out, digits.as_bytes(), exponent + 1),
+        exponent => exponential(out, digits.as_bytes(), exponent),
+    }
+}
+
+/// Writes what needs no shortest digits: not a number, infinite, or whole. Reports whether it did.
+fn simple(out: &mut Vec<u8>, value: f64) -> bool {
+    // The comparison by value keeps the sign of zero; a whole number this small converts exactly.
+    let whole = value as i64;
+    if whole as f64 == value && value.abs() < EXACT_MAX && (whole != 0 || value.is_sign_positive()) {
+        integer(out, whole);
+    } else if value.is_nan() {
+        out.extend_from_slice(b"NaN");
+    } else if value.is_infinite() {
+        out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
+    } else if value == 0.0 {
+        out.extend_from_slice(b"-0");
+    } else {
+        return false;
+    }
+    true
+}
+
+fn sign(out: &mut Vec<u8>, negative: bool) {
+    if negative {
+        out.push(b'-');
+    }
+}
+
+/// Shortest digits that read back as the same float: `0.digits · 10^point`.
+struct Digits {
+    bytes: [u8; 24],
+    len: usize,
+}
+
+impl Digits {
+    fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+/// Takes a finite float other than zero apart.
+fn decimal(value: f64) -> (bool, Digits, i32) {
+    let mut buffer = ryu::Buffer::new();
+    let text = buffer.format_finite(value.abs()).as_bytes();
+    let (mantissa, exponent) = match text.iter().position(|byte| *byte == b'e') {
+        Some(at) => (&text[..at], exponent_of(&text[at + 1..])),
+        None => (text, 0),
+    };
+    let whole = mantissa.iter().position(|byte| *byte == b'.').unwrap_or(mantissa.len());
+    let mut digits = Digits { bytes: [0; 24], len: 0 };
+    let mut leading_zeros = 0;
+    for byte in mantissa.iter().filter(|byte| **byte != b'.') {
+        if digits.len == 0 && *byte == b'0' {
+            leading_zeros += 1;
+            continue;
+        }
+        digits.bytes[digits.len] = *byte;
+        digits.len += 1;
+    }
+    while digits.len > 1 && digits.bytes[digits.len - 1] == b'0' {
+        digits.len -= 1;
+    }
+    (value.is_sign_negative(), digits, whole as i32 - leading_zeros + exponent)
+}
+
+fn exponent_of(text: &[u8]) -> i32 {
+    let (negative, digits) = text.strip_prefix(b"-").map_or((false, text), |digits| (true, digits));
+    let size = digits.iter().fold(0, |size, byte| size * 10 + i32::from(byte - b'0'));
+    if negative { -size } else { size }
+}
+
+/// Writes `0.digits · 10^point` without an exponent.
+fn positional(out: &mut Vec<u8>, digits: &[u8], point: i32) {
+    let len = digits.len() as i32;
+    if point <= 0 {
+        out.extend_from_slice(b"0.");
+        out.resize(out.len() + point.unsigned_abs() as usize, b'0');
+        out.extend_from_slice(digits);
+    } else if point >= len {
+        out.extend_from_slice(digits);
+        out.resize(out.len() + (point - len) as usize, b'0');
+    } else {
+        out.extend_from_slice(&digits[..point as usize]);
+        out.push(b'.');
+        out.extend_from_slice(&digits[point as usize..]);
+    }
 }
 
 #[cfg(test)]
@@ -145,9 +278,32 @@ mod tests {
     }
 
     #[test]
+    fn floats_read_back_and_are_as_short_as_can_be() {
+        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        for round in 0..100_000 {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            // Half of them of everyday size, the others any bit pattern.
+            let value = if round % 2 == 0 { f64::from_bits(state) } else { (state as i32) as f64 / f64::from(1 << (round % 31)) };
+            if value.is_finite() {
+                for text in [written(|out| plain_float(out, value)), written(|out| prometheus_float(out, value))] {
+                    assert_eq!(text.parse::<f64>().expect("a number").to_bits(), value.to_bits(), "{text}");
+                }
+                assert_eq!(written(|out| plain_float(out, value)).len(), format!("{value}").len(), "{value}");
+            }
+        }
+        // Two shortest texts are equally near: Go takes the even one, Rust's own formatter the other.
+        assert_eq!(written(|out| plain_float(out, -85539.980712890625)), "-85539.98071289062");
+        assert_eq!(written(|out| plain_float(out, 4_503_599_627_370_497.5)), "4503599627370498");
+    }
+
+    #[test]
     fn strings_are_escaped() {
         assert_eq!(written(|out| string(out, "a\"b\\c\nd\u{1}é")), r#""a\"b\\c\nd\u0001é""#);
         assert_eq!(written(|out| lossy_string(out, b"a\xffb")), "\"a\u{fffd}b\"");
         assert_eq!(written(|out| strings(out, ["a", "b"])), r#"["a","b"]"#);
+        assert_eq!(written(|out| string(out, "<\u{7f}&\u{2028}")), "\"<\u{7f}&\u{2028}\"");
+        assert_eq!(written(|out| html_string(out, "a<b>&\u{2028}é\u{20ac}")), "\"a\\u003cb\\u003e\\u0026\\u2028é\u{20ac}\"");
     }
 }

@@ -5,7 +5,7 @@
 use model::{Exemplar, Histogram, LabelSet, MetricMetadata};
 
 use super::{ApiError, histogram};
-use crate::json_text::{comma, integer, labels, prometheus_float, string, strings, write_to};
+use crate::json_text::{comma, html_string, html_strings, integer, labels, plain_float, prometheus_float, write_to};
 
 /// What `resultType` says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,7 +57,7 @@ fn notices(out: &mut Vec<u8>, warnings: &[String], infos: &[String]) {
     for (name, notices) in [("warnings", warnings), ("infos", infos)] {
         if !notices.is_empty() {
             write_to(out, format_args!(",\"{name}\":"));
-            strings(out, notices.iter().map(String::as_str));
+            html_strings(out, notices.iter().map(String::as_str));
         }
     }
 }
@@ -69,26 +69,68 @@ pub fn matrix_series<'a>(
     floats: impl IntoIterator<Item = (i64, f64)>,
     histograms: impl IntoIterator<Item = (i64, &'a Histogram)>,
 ) {
+    series_head(out, metric);
+    let mut points = Points::Values(0);
+    floats.into_iter().for_each(|(at, value)| points.float(out, at, value));
+    points.end(out);
+    let mut points = Points::Histograms(0);
+    histograms.into_iter().for_each(|(at, value)| points.histogram(out, at, value));
+    points.end(out);
+    series_tail(out);
+}
+
+/// Opens a series of a matrix; [`Points`] follow.
+pub fn series_head(out: &mut Vec<u8>, metric: &LabelSet) {
     out.extend_from_slice(b"{\"metric\":");
     labels(out, metric);
-    points(out, "values", floats, float_point);
-    points(out, "histograms", histograms, histogram_point);
+}
+
+/// Closes a series of a matrix.
+pub fn series_tail(out: &mut Vec<u8>) {
     out.push(b'}');
 }
 
-/// Writes `,"key":[…]`, or nothing where there is no point.
-fn points<T>(out: &mut Vec<u8>, key: &str, points: impl IntoIterator<Item = (i64, T)>, write: impl Fn(&mut Vec<u8>, i64, T)) {
-    let mut any = false;
-    for (timestamp, value) in points {
-        match any {
-            true => out.push(b','),
-            false => write_to(out, format_args!(",\"{key}\":[")),
-        }
-        write(out, timestamp, value);
-        any = true;
+/// The points of a series, written one by one; a list without a point is not written at all.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Points {
+    /// Floats, and how many were written.
+    Values(usize),
+    /// Histograms, and how many were written.
+    Histograms(usize),
+}
+
+impl Points {
+    /// Writes a float.
+    pub fn float(&mut self, out: &mut Vec<u8>, timestamp: i64, value: f64) {
+        self.next(out);
+        float_point(out, timestamp, value);
     }
-    if any {
-        out.push(b']');
+
+    /// Writes a histogram.
+    pub fn histogram(&mut self, out: &mut Vec<u8>, timestamp: i64, value: &Histogram) {
+        self.next(out);
+        histogram_point(out, timestamp, value);
+    }
+
+    /// Closes the list.
+    pub fn end(self, out: &mut Vec<u8>) {
+        if self.written() > 0 {
+            out.push(b']');
+        }
+    }
+
+    fn written(self) -> usize {
+        let (Points::Values(written) | Points::Histograms(written)) = self;
+        written
+    }
+
+    fn next(&mut self, out: &mut Vec<u8>) {
+        let (written, key) = match self {
+            Points::Values(written) => (written, b",\"values\":[".as_slice()),
+            Points::Histograms(written) => (written, b",\"histograms\":[".as_slice()),
+        };
+        out.extend_from_slice(if *written == 0 { key } else { b"," });
+        *written += 1;
     }
 }
 
@@ -110,7 +152,7 @@ pub fn vector_histogram(out: &mut Vec<u8>, metric: &LabelSet, timestamp: i64, va
     out.push(b'}');
 }
 
-/// Writes `[seconds,"value"]`: a point, and the result of a scalar query.
+/// Writes `[seconds,"value"]`: a point of a series.
 pub fn float_point(out: &mut Vec<u8>, timestamp: i64, value: f64) {
     out.push(b'[');
     seconds(out, timestamp);
@@ -119,12 +161,22 @@ pub fn float_point(out: &mut Vec<u8>, timestamp: i64, value: f64) {
     out.extend_from_slice(b"\"]");
 }
 
-/// Writes `[seconds,"text"]`: the result of a string query.
+/// Writes the result of a scalar query: unlike a point, seconds without trailing zeros and never an exponent (upstream
+/// marshals it apart).
+pub fn scalar_point(out: &mut Vec<u8>, timestamp: i64, value: f64) {
+    out.push(b'[');
+    prometheus_float(out, timestamp as f64 / 1000.0);
+    out.extend_from_slice(b",\"");
+    plain_float(out, value);
+    out.extend_from_slice(b"\"]");
+}
+
+/// Writes the result of a string query, its time like that of a scalar.
 pub fn text_point(out: &mut Vec<u8>, timestamp: i64, text: &str) {
     out.push(b'[');
-    seconds(out, timestamp);
+    prometheus_float(out, timestamp as f64 / 1000.0);
     out.push(b',');
-    string(out, text);
+    html_string(out, text);
     out.push(b']');
 }
 
@@ -144,7 +196,13 @@ pub fn seconds(out: &mut Vec<u8>, timestamp_ms: i64) {
     let ms = timestamp_ms.unsigned_abs();
     integer(out, (ms / 1000) as i64);
     if !ms.is_multiple_of(1000) {
-        write_to(out, format_args!(".{:03}", ms % 1000));
+        let fraction = ms % 1000;
+        out.extend_from_slice(&[
+            b'.',
+            b'0' + (fraction / 100) as u8,
+            b'0' + (fraction / 10 % 10) as u8,
+            b'0' + (fraction % 10) as u8,
+        ]);
     }
 }
 
@@ -166,7 +224,7 @@ pub fn noted_answer(write: impl FnOnce(&mut Vec<u8>), warnings: &[String], infos
 pub fn error(error: &ApiError) -> Vec<u8> {
     let mut out = Vec::new();
     write_to(&mut out, format_args!("{{\"status\":\"error\",\"errorType\":\"{}\",\"error\":", error.error_type.as_str()));
-    string(&mut out, &error.message);
+    html_string(&mut out, &error.message);
     out.push(b'}');
     out
 }
@@ -186,14 +244,14 @@ pub fn metadata(out: &mut Vec<u8>, items: &[MetricMetadata]) {
     out.push(b'{');
     for (index, family) in items.chunk_by(|a, b| a.metric == b.metric).enumerate() {
         comma(out, index);
-        string(out, &family[0].metric);
+        html_string(out, &family[0].metric);
         out.extend_from_slice(b":[");
         for (index, item) in family.iter().enumerate() {
             comma(out, index);
             write_to(out, format_args!("{{\"type\":\"{}\",\"help\":", item.kind.as_str()));
-            string(out, &item.help);
+            html_string(out, &item.help);
             out.extend_from_slice(b",\"unit\":");
-            string(out, &item.unit);
+            html_string(out, &item.unit);
             out.push(b'}');
         }
         out.push(b']');

@@ -1,5 +1,6 @@
 //! A native histogram as JSON: count, sum, and every bucket that is not empty as `[bounds kind, "lower", "upper", "count"]`.
 
+use model::histogram::bound;
 use model::{Histogram, Span};
 
 use crate::json_text::{comma, prometheus_float, write_to};
@@ -41,21 +42,26 @@ pub(super) fn write(out: &mut Vec<u8>, histogram: &Histogram) {
     out.extend_from_slice(if out.ends_with(b"]") { b"]}" } else { b"}" });
 }
 
-/// Returns the buckets in ascending order: negative from the outside in, zero, positive.
+/// Returns the buckets in ascending order: negative from the outside in, zero, positive. Where the zero bucket reaches into
+/// a neighbour, the neighbour begins at its threshold (upstream `allFloatBucketIterator`).
 fn buckets(histogram: &Histogram) -> Vec<Bucket> {
+    let threshold = histogram.zero_threshold;
+    let upper_bound = |index| bound(index, histogram.schema, &histogram.custom_values);
     let mut buckets = Vec::with_capacity(histogram.negative_buckets.len() + histogram.positive_buckets.len() + 1);
     for (index, count) in indexed(&histogram.negative_spans, &histogram.negative_buckets) {
-        let (lower, upper) = (-upper_bound(histogram, index), -upper_bound(histogram, index - 1));
+        let (lower, upper) = (-upper_bound(index), -upper_bound(index - 1));
+        let upper = if upper < 0.0 && upper > -threshold { -threshold } else { upper };
         buckets.push(Bucket { bounds: OPEN_RIGHT, lower, upper, count });
     }
     buckets.reverse();
-    if histogram.zero_count != 0.0 {
-        let threshold = histogram.zero_threshold;
+    if histogram.zero_count > 0.0 {
         buckets.push(Bucket { bounds: CLOSED, lower: -threshold, upper: threshold, count: histogram.zero_count });
     }
+    let custom = histogram.uses_custom_buckets();
     for (index, count) in indexed(&histogram.positive_spans, &histogram.positive_buckets) {
-        let (lower, upper) = (lower_bound(histogram, index), upper_bound(histogram, index));
-        let bounds = if lower == f64::NEG_INFINITY || (lower < 0.0 && upper > 0.0) { CLOSED } else { OPEN_LEFT };
+        let (lower, upper) = (upper_bound(index - 1), upper_bound(index));
+        let lower = if lower > 0.0 && lower < threshold { threshold } else { lower };
+        let bounds = if custom && index == 0 { CLOSED } else { OPEN_LEFT };
         buckets.push(Bucket { bounds, lower, upper, count });
     }
     buckets
@@ -69,39 +75,6 @@ fn indexed<'a>(spans: &'a [Span], counts: &'a [f64]) -> impl Iterator<Item = (i6
         Some(first..*next)
     });
     indexes.flatten().zip(counts.iter().copied())
-}
-
-fn lower_bound(histogram: &Histogram, index: i64) -> f64 {
-    match (histogram.uses_custom_buckets(), index) {
-        (true, 0) => f64::NEG_INFINITY,
-        _ => upper_bound(histogram, index - 1),
-    }
-}
-
-/// Returns the upper bound of a bucket: `2^(index · 2^-schema)`, or the custom bound.
-fn upper_bound(histogram: &Histogram, index: i64) -> f64 {
-    if histogram.uses_custom_buckets() {
-        return usize::try_from(index)
-            .ok()
-            .and_then(|index| histogram.custom_values.get(index))
-            .copied()
-            .unwrap_or(f64::INFINITY);
-    }
-    if histogram.schema <= 0 {
-        let exponent = index.saturating_mul(1 << histogram.schema.unsigned_abs().min(16));
-        return if exponent == 1024 { f64::MAX } else { power_of_two(exponent) };
-    }
-    let parts = 1i64 << histogram.schema.min(16);
-    if index == 1024 * parts {
-        return f64::MAX;
-    }
-    // Prometheus splits the exponent so that whole powers of two are exact.
-    let fraction = 2f64.powf(index.rem_euclid(parts) as f64 / parts as f64);
-    fraction * power_of_two(index.div_euclid(parts))
-}
-
-fn power_of_two(exponent: i64) -> f64 {
-    2f64.powi(exponent.clamp(-1075, 1025) as i32)
 }
 
 #[cfg(test)]
@@ -135,7 +108,7 @@ mod tests {
             ..Histogram::default()
         };
         let expected =
-            r#"{"count":"2","sum":"0","buckets":[[1,"-2.8284271247461903","-2","1"],[1,"-1.4142135623730951","-1","1"]]}"#;
+            r#"{"count":"2","sum":"0","buckets":[[1,"-2.82842712474619","-2","1"],[1,"-1.414213562373095","-1","1"]]}"#;
         assert_eq!(json(&negative), expected);
     }
 }

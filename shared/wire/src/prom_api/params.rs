@@ -24,12 +24,8 @@ const TIME_MAX_TEXT: &str = "292277025-08-18T07:12:54.999999999Z";
 /// Parses float seconds or RFC 3339.
 pub fn time(text: &str) -> Result<TimestampMs, String> {
     let invalid = || format!("cannot parse {} to a valid timestamp", go_quote(text));
-    if let Ok(seconds) = text.parse::<f64>() {
-        return if seconds.is_nan() {
-            Err(invalid())
-        } else {
-            Ok(clamp(seconds.trunc() * 1000.0 + (seconds.fract() * 1000.0).round()))
-        };
+    if let Some(seconds) = go_float(text) {
+        return if seconds.is_nan() { Err(invalid()) } else { Ok(of_seconds(seconds)) };
     }
     match text {
         TIME_MIN_TEXT => Ok(TIME_MIN),
@@ -38,8 +34,20 @@ pub fn time(text: &str) -> Result<TimestampMs, String> {
     }
 }
 
-fn clamp(ms: f64) -> TimestampMs {
+/// Rounds the fraction to milliseconds, then cuts it to whole nanoseconds and those to milliseconds, as upstream does: `0.29`
+/// may lose a millisecond on the way, and loses it here too.
+fn of_seconds(seconds: f64) -> TimestampMs {
+    let (whole, fraction) = (seconds.trunc(), seconds.fract());
+    let fraction_ns = ((fraction * 1000.0).round() / 1000.0 * 1e9) as i64;
+    let ms = whole * 1000.0 + fraction_ns.div_euclid(1_000_000) as f64;
     TimestampMs((ms as i64).clamp(TIME_MIN.0, TIME_MAX.0))
+}
+
+/// Parses what Go's `ParseFloat` takes; a number too large for a float is none.
+fn go_float(text: &str) -> Option<f64> {
+    let value: f64 = text.parse().ok()?;
+    let spelled_out = text.trim_start_matches(['+', '-']).starts_with(|c: char| c.is_ascii_alphabetic());
+    (spelled_out || value.is_finite()).then_some(value)
 }
 
 /// Parses RFC 3339 with up to nine decimals, as nanoseconds since the epoch.
@@ -47,6 +55,11 @@ pub(crate) fn rfc3339_ns(text: &str) -> Option<i64> {
     let separated = text.as_bytes().get(10) == Some(&b'T') && text.len() <= 40;
     let timestamp: jiff::Timestamp = separated.then(|| text.parse().ok()).flatten()?;
     i64::try_from(timestamp.as_nanosecond()).ok()
+}
+
+/// Prints a time as RFC 3339 in UTC, as Go's JSON does; a time beyond the calendar as the epoch.
+pub fn rfc3339(at: TimestampMs) -> String {
+    jiff::Timestamp::from_millisecond(at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
 }
 
 /// Parses a time parameter; an absent one is `absent`.
@@ -60,7 +73,7 @@ pub fn time_parameter(form: &Form, name: &str, absent: TimestampMs) -> Result<Ti
 /// Parses float seconds or Prometheus's duration syntax; nanoseconds, possibly negative.
 pub fn duration_ns(text: &str) -> Result<i64, String> {
     let invalid = || format!("cannot parse {} to a valid duration", go_quote(text));
-    if let Ok(seconds) = text.parse::<f64>() {
+    if let Some(seconds) = go_float(text) {
         let ns = seconds * 1e9;
         return match ns {
             ns if ns.is_nan() => Err(invalid()),
@@ -122,6 +135,17 @@ pub fn timeout(form: &Form, longest: Duration) -> Result<Duration, ApiError> {
     }
 }
 
+/// Returns the warning for values of `stats` that are to go away.
+pub fn stats_warning(stats: &str) -> Option<String> {
+    let known = matches!(stats, "" | "true" | "all");
+    (!known).then(|| {
+        let value = go_quote(stats);
+        format!(
+            "value {value} for parameter \"stats\" is deprecated and will be rejected in the next major release, use \"true\" or \"all\""
+        )
+    })
+}
+
 /// Parses `lookback_delta`, milliseconds; `None` where absent or zero.
 pub fn lookback_delta_ms(form: &Form) -> Result<Option<i64>, ApiError> {
     match form.get("lookback_delta") {
@@ -174,27 +198,32 @@ pub fn lookup_range(form: &Form) -> Result<TimeRangeMs, ApiError> {
     Ok(TimeRangeMs::new(start, TimestampMs(end.0.saturating_add(1))))
 }
 
-/// Undoes `U__…` escaping of a label name in a path; a name without that prefix stands for itself.
+/// Code points are written with at most six hexadecimal digits.
+const ESCAPE_DIGITS_MAX: usize = 6;
+
+/// Undoes `U__…` escaping of a label name in a path; a name that is not escaped properly stands for itself.
 pub fn unescape_label_name(name: &str) -> String {
-    let Some(escaped) = name.strip_prefix("U__") else { return name.to_owned() };
+    name.strip_prefix("U__").and_then(unescaped).unwrap_or_else(|| name.to_owned())
+}
+
+fn unescaped(escaped: &str) -> Option<String> {
     let (mut out, mut rest) = (String::new(), escaped);
-    while let Some(position) = rest.find('_') {
-        out.push_str(&rest[..position]);
-        rest = &rest[position + 1..];
-        if let Some(after) = rest.strip_prefix('_') {
+    while let Some((plain, after)) = rest.split_once('_') {
+        out.push_str(plain);
+        if let Some(after) = after.strip_prefix('_') {
             out.push('_');
             rest = after;
             continue;
         }
-        let end = rest.find('_');
-        match end.and_then(|end| char::from_u32(u32::from_str_radix(&rest[..end], 16).ok()?)) {
-            Some(c) => out.push(c),
-            None => return name.to_owned(),
+        let (digits, after) = after.split_once('_')?;
+        if digits.len() > ESCAPE_DIGITS_MAX || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
         }
-        rest = &rest[end.map_or(rest.len(), |end| end + 1)..];
+        out.push(char::from_u32(u32::from_str_radix(digits, 16).ok()?)?);
+        rest = after;
     }
     out.push_str(rest);
-    out
+    Some(out)
 }
 
 #[cfg(test)]

@@ -63,16 +63,16 @@ fn vector_scalar_and_string() {
     assert_eq!(body, expected);
     let body = text(|out| {
         head(out, ResultType::Scalar);
-        float_point(out, 4_000, 2.0);
+        scalar_point(out, 4_100, 1e21);
         tail(out, ResultType::Scalar, None, &[], &[]);
     });
-    assert_eq!(body, r#"{"status":"success","data":{"resultType":"scalar","result":[4,"2"]}}"#);
-    assert_eq!(text(|out| text_point(out, 1, "a")), r#"[0.001,"a"]"#);
+    assert_eq!(body, r#"{"status":"success","data":{"resultType":"scalar","result":[4.1,"1000000000000000000000"]}}"#);
+    assert_eq!(text(|out| text_point(out, 1, "<a")), r#"[0.001,"\u003ca"]"#);
 }
 
 #[test]
 fn lookups_and_errors() {
-    assert_eq!(answer(|out| strings(out, [])), br#"{"status":"success","data":[]}"#);
+    assert_eq!(answer(|out| html_strings(out, [])), br#"{"status":"success","data":[]}"#);
     let error_body = error(&ApiError::new(ErrorType::Execution, "a \"b\""));
     assert_eq!(error_body, br#"{"status":"error","errorType":"execution","error":"a \"b\""}"#);
     let item = |metric: &str, help: &str| MetricMetadata {
