@@ -1,4 +1,6 @@
-//! Walks protobuf messages as ranges of the body: nothing is copied, no object per field.
+//! Walks protobuf messages as ranges of the body: nothing is copied, no object per field. [`write`] is the other direction.
+
+pub(crate) mod write;
 
 /// The body is not a protobuf message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
