@@ -32,6 +32,7 @@ mod lookup;
 mod merge;
 mod planner;
 mod ranges;
+mod select;
 mod stats;
 
 pub use cardinality::{Cardinality, Count};
