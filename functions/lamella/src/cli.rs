@@ -84,6 +84,9 @@ pub struct Options {
     /// promql-binop-fill-modifiers, promql-delayed-name-removal, type-and-unit-labels, use-start-timestamps.
     #[arg(long, env = "LAMELLA_ENABLE_FEATURE", value_delimiter = ',')]
     pub enable_feature: Vec<Feature>,
+    /// Let clients delete series (`/api/v1/admin/tsdb/delete_series`); Prometheus's flag is the same.
+    #[arg(long = "web.enable-admin-api", env = "LAMELLA_ENABLE_ADMIN_API")]
+    pub enable_admin_api: bool,
     /// What is logged, such as `info,store=debug`.
     #[arg(long, env = "LAMELLA_LOG", default_value = "info")]
     pub log: String,
@@ -129,6 +132,7 @@ impl Options {
         let mut options = fn_query::Options {
             require_tenant: self.require_tenant,
             places: self.query_concurrency,
+            admin: self.enable_admin_api,
             ..fn_query::Options::default()
         };
         options.language.experimental_functions = on(Feature::PromqlExperimentalFunctions);

@@ -5,22 +5,24 @@ use std::error::Error;
 
 use async_trait::async_trait;
 use engine::{Engine, EngineError, QueryStats};
-use model::{Exemplar, LabelSet, Limits, MetricMetadata, TenantId, TimeRangeMs};
+use manifest::{DeletionRequest, Manifest};
+use model::{Exemplar, LabelSet, Limits, Matcher, MetricMetadata, Signal, TenantId, TimeRangeMs};
 use plan::value::{Entry, StreamEntries};
-use plan::{LogicalPlan, Node, Value};
+use plan::{LogicalPlan, Node, Series, Value};
 
 use crate::source::{Cost, Evaluated, Found, Labels, Lookup, Source, SourceError};
 
 /// Evaluates on the engine of this process.
 pub struct EngineSource {
     engine: Engine,
+    manifest: Manifest,
     limits: Limits,
 }
 
 impl EngineSource {
     /// Makes the source over an engine; `limits` bound every query.
-    pub fn new(engine: Engine, limits: Limits) -> EngineSource {
-        EngineSource { engine, limits }
+    pub fn new(engine: Engine, manifest: Manifest, limits: Limits) -> EngineSource {
+        EngineSource { engine, manifest, limits }
     }
 }
 
@@ -64,6 +66,19 @@ impl Source for EngineSource {
         found.map(Found::from).map_err(|error| failed(tenant, &error))
     }
 
+    async fn samples(&self, tenant: &TenantId, matchers: Vec<Matcher>, range: TimeRangeMs) -> Result<Found<Series>, SourceError> {
+        let found = self.engine.samples(tenant, &matchers, range, &self.limits).await;
+        found.map(Found::from).map_err(|error| failed(tenant, &error))
+    }
+
+    async fn delete(&self, tenant: &TenantId, matchers: Vec<Matcher>, range: TimeRangeMs) -> Result<(), SourceError> {
+        let request = DeletionRequest { range, matchers, filter: None };
+        match self.manifest.request_deletion(tenant, Signal::Metrics, request).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(SourceError { kind: error.kind(), message: chain(&error), timed_out: false }),
+        }
+    }
+
     async fn exemplars(&self, lookup: Lookup) -> Result<Found<(LabelSet, Vec<Exemplar>)>, SourceError> {
         let found = self.engine.exemplars(&lookup.tenant, &lookup.matcher_sets, lookup.range, &self.limits).await;
         let found = found.map_err(|error| failed(&lookup.tenant, &error))?;
@@ -92,17 +107,22 @@ fn cost(stats: &QueryStats) -> Cost {
 
 /// Logs what is not the client's doing, once, and tells the client.
 fn failed(tenant: &TenantId, error: &EngineError) -> SourceError {
+    let (kind, message) = (error.kind(), chain(error));
+    if !matches!(kind, model::ErrorKind::Invalid | model::ErrorKind::Limit) {
+        tracing::warn!(%tenant, error = message, "query failed");
+    }
+    SourceError { kind, message, timed_out: matches!(error, EngineError::Timeout { .. }) }
+}
+
+/// Returns an error's text with those of its causes.
+fn chain(error: &dyn Error) -> String {
     let mut message = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         message.push_str(&format!(": {cause}"));
         source = cause.source();
     }
-    let kind = error.kind();
-    if !matches!(kind, model::ErrorKind::Invalid | model::ErrorKind::Limit) {
-        tracing::warn!(%tenant, error = message, "query failed");
-    }
-    SourceError { kind, message, timed_out: matches!(error, EngineError::Timeout { .. }) }
+    message
 }
 
 /// Groups entries by the labels of their stream alone; their metadata and parsed labels stay with each entry.

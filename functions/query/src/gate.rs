@@ -28,6 +28,9 @@ pub enum Refusal {
     /// The time is over, waiting included.
     #[error("query timed out")]
     TimedOut,
+    /// The time was over before there was a place.
+    #[error("query timed out while it waited")]
+    TimedOutInQueue,
     /// The query's task panicked: a fault of ours.
     #[error("query failed unexpectedly")]
     Panicked,
@@ -61,7 +64,7 @@ impl Gate {
         let deadline = arrived + limit;
         let place = {
             let _waiting = Waiting::enter(&self.waiting, self.waiting_max)?;
-            timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await.map_err(|_| Refusal::TimedOut)?
+            timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await.map_err(|_| Refusal::TimedOutInQueue)?
         };
         let began = Instant::now();
         let mut task = Task(tokio::spawn(async move {

@@ -43,6 +43,8 @@ pub struct Options {
     pub language: promql::Options,
     /// How PromQL is evaluated.
     pub eval: EvalOptions,
+    /// Whether series may be deleted (Prometheus `--web.enable-admin-api`).
+    pub admin: bool,
 }
 
 impl Default for Options {
@@ -53,6 +55,7 @@ impl Default for Options {
             lookback_ms: 300_000,
             language: promql::Options::default(),
             eval: EvalOptions::default(),
+            admin: false,
         }
     }
 }
@@ -73,6 +76,8 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// Places for queries.
     pub gate: Gate,
+    /// When the state was made.
+    pub started: TimestampMs,
 }
 
 impl Deref for State {
@@ -86,14 +91,14 @@ impl Deref for State {
 impl State {
     /// Makes the state.
     pub fn new(source: Arc<dyn Source>, limits: Limits, options: Options, clock: Arc<dyn Clock>) -> State {
-        let gate = Gate::new(options.places);
-        State(Arc::new(Shared { source, limits, options, clock, gate }))
+        let (gate, started) = (Gate::new(options.places), clock.now());
+        State(Arc::new(Shared { source, limits, options, clock, gate, started }))
     }
 
     /// Makes the state over a host, with an engine of its own.
     pub fn over(host: &Host, options: Options) -> State {
         let engine = Engine::new(EngineConfig::default(), host.objects.clone(), host.manifest.clone(), host.clock.clone());
-        let source = Arc::new(EngineSource::new(engine, host.limits.clone()));
+        let source = Arc::new(EngineSource::new(engine, host.manifest.clone(), host.limits.clone()));
         State::new(source, host.limits.clone(), options, host.clock.clone())
     }
 
@@ -120,5 +125,7 @@ impl State {
 
 /// Returns the routes of both APIs. There is no fallback, so that other routers can be merged; [`respond::not_found`] is one.
 pub fn router(state: State) -> Router {
-    prom::router().merge(loki::router()).layer(axum::middleware::from_fn(respond::cors)).with_state(state)
+    let routes = prom::router().merge(loki::router()).method_not_allowed_fallback(respond::method_not_allowed);
+    let compressed = routes.layer(axum::middleware::from_fn(respond::compressed));
+    compressed.layer(axum::middleware::from_fn(respond::cors)).with_state(state)
 }

@@ -10,3 +10,11 @@ pub const PIECE_BYTES: usize = 64 << 10;
 pub const WAITING_PER_PLACE: usize = 32;
 /// Series a look-up returns at most; Grafana asks for 40,000 names.
 pub const LOOKUP_MAX: usize = 1_000_000;
+/// Answers smaller than this are sent uncompressed: they fit into one packet.
+pub const COMPRESSED_BYTES_MIN: u64 = 1024;
+/// Samples one remote read query may return (Prometheus `storage.remote.read-sample-limit`).
+pub const READ_SAMPLES_MAX: usize = 50_000_000;
+/// Bytes of one frame of a streamed remote read (Prometheus `storage.remote.read-max-bytes-in-frame`).
+pub const READ_FRAME_BYTES_MAX: usize = 1 << 20;
+/// Bytes of a remote read request, compressed and decompressed (Prometheus: 32 MiB).
+pub const READ_REQUEST_BYTES_MAX: usize = 32 << 20;

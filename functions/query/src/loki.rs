@@ -105,7 +105,7 @@ fn is_matching(message: &str) -> bool {
 impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Failure {
         let (status, message) = match refusal {
-            Refusal::TimedOut => (
+            Refusal::TimedOut | Refusal::TimedOutInQueue => (
                 StatusCode::GATEWAY_TIMEOUT,
                 "request timed out, decrease the duration of the request or add more label matchers (prefer exact match over regex match) to reduce the amount of data processed".to_owned(),
             ),

@@ -2,15 +2,21 @@
 //!
 //! Owns: its routes and what each answers. Does not own: parameters and JSON (`wire::prom_api`), the language (`promql`).
 
+mod admin;
+mod federate;
 mod lookups;
 mod query;
+mod read;
 mod render;
+mod rules;
 mod selectors;
 mod status;
+mod syntax_tree;
+mod targets;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, options, post};
 use http::StatusCode;
 use model::{Matcher, TimeRangeMs};
 use wire::prom_api::{ApiError, ErrorType, envelope, params};
@@ -26,18 +32,37 @@ const PREFIXES: [&str; 2] = ["/api/v1", "/prometheus/api/v1"];
 
 /// Returns the API's routes.
 pub fn router() -> Router<State> {
-    let mut router = Router::new().route("/-/healthy", get(status::healthy)).route("/-/ready", get(status::ready));
+    let mut router = Router::new()
+        .route("/-/healthy", get(status::healthy))
+        .route("/-/ready", get(status::ready))
+        .route("/federate", get(federate::federate));
     for prefix in PREFIXES {
         let path = |end: &str| format!("{prefix}/{end}");
+        let admin = |end: &str| path(&format!("admin/tsdb/{end}"));
         router = router
             .route(&path("query"), get(query::instant).post(query::instant))
             .route(&path("query_range"), get(query::range).post(query::range))
             .route(&path("query_exemplars"), get(lookups::exemplars).post(lookups::exemplars))
             .route(&path("format_query"), get(query::format).post(query::format))
+            .route(&path("parse_query"), get(query::parse).post(query::parse))
             .route(&path("series"), get(lookups::series).post(lookups::series))
             .route(&path("labels"), get(lookups::label_names).post(lookups::label_names))
             .route(&path("label/{name}/values"), get(lookups::label_values))
-            .route(&path("metadata"), get(lookups::metadata));
+            .route(&path("metadata"), get(lookups::metadata))
+            .route(&path("read"), post(read::read))
+            .route(&path("rules"), get(rules::rules))
+            .route(&path("targets"), get(targets::targets))
+            .route(&path("targets/metadata"), get(targets::metadata))
+            .route(&path("targets/relabel_steps"), get(targets::relabel_steps))
+            .route(&path("status/config"), get(status::config))
+            .route(&path("status/flags"), get(status::flags))
+            .route(&path("status/runtimeinfo"), get(status::runtime_info))
+            .route(&path("features"), get(status::features))
+            .route(&admin("delete_series"), post(admin::delete_series).put(admin::delete_series))
+            .route(&admin("clean_tombstones"), post(admin::clean_tombstones).put(admin::clean_tombstones))
+            .route(&admin("snapshot"), post(admin::snapshot).put(admin::snapshot))
+            // The middleware answers; this only keeps the path from being unknown.
+            .route(&path("{*any}"), options(async || StatusCode::NO_CONTENT));
         for (end, data) in status::FIXED {
             router = router.route(&path(end), get(move || status::fixed(data)));
         }
@@ -71,7 +96,8 @@ impl From<Refusal> for Failure {
     fn from(refusal: Refusal) -> Failure {
         Failure(match refusal {
             Refusal::TimedOut => ApiError::new(ErrorType::Timeout, "query timed out in expression evaluation"),
-            Refusal::Busy => ApiError::new(ErrorType::Unavailable, refusal.to_string()),
+            Refusal::TimedOutInQueue => ApiError::new(ErrorType::Timeout, "query timed out in query queue"),
+            Refusal::Busy => ApiError::new(ErrorType::Timeout, refusal.to_string()),
             Refusal::Panicked => ApiError::new(ErrorType::Internal, refusal.to_string()),
         })
     }
@@ -82,16 +108,18 @@ fn status_of(error_type: ErrorType) -> StatusCode {
 }
 
 /// Parses `match[]`: each a selector with a matcher that refuses the empty string.
-fn matcher_sets(request: &ApiRequest, state: &State) -> Result<Vec<Vec<Matcher>>, ApiError> {
-    let sets = request.form.all("match[]").map(|text| {
-        let matchers =
-            promql::parse_selector(text, &state.options.language).map_err(|error| ApiError::parameter("match[]", error))?;
-        match matchers.iter().all(Matcher::matches_empty) {
-            true => Err(ApiError::parameter("match[]", "match[] must contain at least one non-empty matcher")),
-            false => Ok(matchers),
-        }
-    });
-    sets.collect()
+fn matcher_sets(request: &ApiRequest, state: &State) -> Result<Vec<Vec<Matcher>>, String> {
+    let sets = selectors(request, state)?;
+    match sets.iter().any(|matchers| matchers.iter().all(Matcher::matches_empty)) {
+        true => Err("match[] must contain at least one non-empty matcher".to_owned()),
+        false => Ok(sets),
+    }
+}
+
+/// Parses `match[]`, whatever the selectors match.
+fn selectors(request: &ApiRequest, state: &State) -> Result<Vec<Vec<Matcher>>, String> {
+    let parse = |text| promql::parse_selector(text, &state.options.language).map_err(|error| error.to_string());
+    request.form.all("match[]").map(parse).collect()
 }
 
 /// Parses `start` and `end` of a look-up; whatever the client asks, nothing lies before the epoch or in the far future.

@@ -58,7 +58,7 @@ pub fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 
 /// Returns the tenant of a request; `anonymous` where none is named and none is required.
 #[allow(clippy::result_large_err)] // the response is what goes out, once
-fn tenant(headers: &HeaderMap, required: bool) -> Result<TenantId, Response> {
+pub fn tenant(headers: &HeaderMap, required: bool) -> Result<TenantId, Response> {
     let named = headers.get(TENANT_HEADER).map(|value| value.to_str().unwrap_or("\u{fffd}"));
     tenant_of(named, required).map_err(|error| match named {
         None | Some("") => text(StatusCode::UNAUTHORIZED, format!("{error}\n")),

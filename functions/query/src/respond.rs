@@ -1,16 +1,17 @@
-//! Responses: JSON whole or in pieces, plain text, gzip, CORS.
+//! Responses: JSON whole or in pieces, plain text, compression, CORS.
 //!
 //! Owns: bodies and headers. Does not own: what stands in them (`wire`).
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
-use wire::compress::{Gzip, accepts_gzip};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use http::{HeaderName, HeaderValue, Method, StatusCode, header};
+use wire::compress::{Compressor, Encoding};
 
-use crate::limits::PIECE_BYTES;
+use crate::limits::{COMPRESSED_BYTES_MIN, PIECE_BYTES};
 use crate::request::header_text;
 
 /// Writes the next piece of an answer and says whether more will follow.
@@ -36,22 +37,14 @@ fn response(status: StatusCode, content_type: &'static str, body: Body) -> Respo
     response
 }
 
-/// Makes a 200 response that is written while it is sent, compressed where the client accepts it.
-pub fn pieces(request: &HeaderMap, content_type: &'static str, mut write: Pieces) -> Response {
+/// Makes a 200 response that is written while it is sent: no more than a piece of the text exists at a time.
+pub fn pieces(content_type: &'static str, mut write: Pieces) -> Response {
     let mut first = Vec::with_capacity(4096);
-    let more = fill(&mut write, &mut first);
-    let gzip = first.len() > 1024 && accepts_gzip(header_text(request, header::ACCEPT_ENCODING.as_str()));
-    let body = match (gzip, more) {
-        (false, false) => Body::from(first),
-        (false, true) => stream(std::iter::once(first).chain(rest(write))),
-        (true, more) => stream(compressed(first, more, write)),
+    let body = match fill(&mut write, &mut first) {
+        false => Body::from(first),
+        true => streamed(stream::iter(std::iter::once(first).chain(rest(write)))),
     };
-    let mut response = response(StatusCode::OK, content_type, body);
-    if gzip {
-        response.headers_mut().insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-    }
-    response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
-    response
+    response(StatusCode::OK, content_type, body)
 }
 
 /// Fills a buffer up to a piece's size; reports whether more will follow.
@@ -76,25 +69,38 @@ fn rest(mut write: Pieces) -> impl Iterator<Item = Vec<u8>> + Send {
     })
 }
 
-fn compressed(first: Vec<u8>, mut more: bool, mut write: Pieces) -> impl Iterator<Item = Vec<u8>> + Send {
-    let (mut gzip, mut piece) = (Some(Gzip::default()), first);
-    std::iter::from_fn(move || {
-        let mut sent = gzip.as_mut()?.push(&piece);
-        while sent.is_empty() && more {
-            piece.clear();
-            more = fill(&mut write, &mut piece);
-            sent = gzip.as_mut()?.push(&piece);
-        }
-        piece.clear();
-        if !more {
-            sent.extend(gzip.take()?.finish());
-        }
-        Some(sent)
-    })
+fn streamed(pieces: impl Stream<Item = Vec<u8>> + Send + 'static) -> Body {
+    Body::from_stream(pieces.map(|piece| Ok::<_, std::convert::Infallible>(Bytes::from(piece))))
 }
 
-fn stream(pieces: impl Iterator<Item = Vec<u8>> + Send + 'static) -> Body {
-    Body::from_stream(futures::stream::iter(pieces.map(|piece| Ok::<_, std::convert::Infallible>(Bytes::from(piece)))))
+/// Compresses answers as the client prefers, piece by piece. Small ones are sent as they are.
+pub async fn compressed(request: Request, next: Next) -> Response {
+    let encoding = Encoding::negotiate(header_text(request.headers(), header::ACCEPT_ENCODING.as_str()));
+    let mut response = next.run(request).await;
+    response.headers_mut().append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    let small = response.body().size_hint().exact().is_some_and(|bytes| bytes < COMPRESSED_BYTES_MIN);
+    let Some(encoding) = encoding.filter(|_| !small && !response.headers().contains_key(header::CONTENT_ENCODING)) else {
+        return response;
+    };
+    let (mut parts, body) = response.into_parts();
+    parts.headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(encoding.as_str()));
+    parts.headers.remove(header::CONTENT_LENGTH);
+    Response::from_parts(parts, Body::from_stream(compressed_stream(body, encoding)))
+}
+
+fn compressed_stream(body: Body, encoding: Encoding) -> impl Stream<Item = Result<Bytes, axum::Error>> + Send + 'static {
+    let state = (body.into_data_stream(), Some(Compressor::new(encoding)));
+    stream::try_unfold(state, async |(mut pieces, mut compressor)| {
+        let Some(open) = &mut compressor else { return Ok(None) };
+        while let Some(piece) = pieces.try_next().await? {
+            let sent = open.push(&piece);
+            if !sent.is_empty() {
+                return Ok(Some((Bytes::from(sent), (pieces, compressor))));
+            }
+        }
+        let last = compressor.take().map(Compressor::finish).unwrap_or_default();
+        Ok(Some((Bytes::from(last), (pieces, None))))
+    })
 }
 
 /// Sets a response header; a value that is no header is left out.
@@ -104,16 +110,15 @@ pub fn set_header(response: &mut Response, name: HeaderName, value: &str) {
     }
 }
 
-const CORS: [(HeaderName, &str); 4] = [
-    (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
+const CORS: [(HeaderName, &str); 3] = [
     (header::ACCESS_CONTROL_ALLOW_HEADERS, "Accept, Authorization, Content-Type, Origin, X-Scope-OrgID"),
     (header::ACCESS_CONTROL_ALLOW_METHODS, "GET, POST, OPTIONS"),
     (header::ACCESS_CONTROL_EXPOSE_HEADERS, "Date, X-Lamella-Cost, Server-Timing"),
 ];
 
-/// Answers `OPTIONS` on any path and lets browsers read every answer, as Prometheus does.
+/// Answers `OPTIONS` on any path and lets browsers read every answer, as Prometheus does with its default `web.cors.origin`.
 pub async fn cors(request: Request, next: Next) -> Response {
-    let from_browser = request.headers().contains_key(header::ORIGIN);
+    let origin = request.headers().get(header::ORIGIN).cloned();
     let mut response = match *request.method() {
         Method::OPTIONS => {
             let mut response = Response::new(Body::empty());
@@ -122,31 +127,53 @@ pub async fn cors(request: Request, next: Next) -> Response {
         }
         _ => next.run(request).await,
     };
-    if from_browser {
-        response.headers_mut().extend(CORS.map(|(name, value)| (name, HeaderValue::from_static(value))));
+    let headers = response.headers_mut();
+    headers.append(header::VARY, HeaderValue::from_static("Origin"));
+    if let Some(origin) = origin {
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.extend(CORS.map(|(name, value)| (name, HeaderValue::from_static(value))));
     }
+    response
+}
+
+/// Answers a method that a path does not know, in Go's words.
+pub async fn method_not_allowed() -> Response {
+    plain_error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")
+}
+
+/// Makes the response of Go's `http.Error`.
+pub fn plain_error(status: StatusCode, message: &str) -> Response {
+    let mut response = text(status, format!("{message}\n"));
+    response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 
 /// Answers a path nobody serves.
 pub async fn not_found() -> Response {
-    text(StatusCode::NOT_FOUND, "404 page not found\n".to_owned())
+    plain_error(StatusCode::NOT_FOUND, "404 page not found")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::Router;
+    use axum::routing::get;
     use http_body_util::BodyExt;
+    use tower::ServiceExt;
 
-    async fn body(accept: &str, items: usize) -> (HeaderMap, Bytes) {
-        let mut left = items;
-        let write: Pieces = Box::new(move |out| {
-            out.extend_from_slice(&[b'x'; 1000]);
-            left -= 1;
-            left > 0
-        });
-        let request = HeaderMap::from_iter([(header::ACCEPT_ENCODING, accept.parse().unwrap())]);
-        let response = pieces(&request, JSON, write);
+    async fn body(accept: &str, items: usize) -> (http::HeaderMap, Bytes) {
+        let handler = move || async move {
+            let mut left = items;
+            let write: Pieces = Box::new(move |out| {
+                out.extend_from_slice(&[b'x'; 1000]);
+                left -= 1;
+                left > 0
+            });
+            pieces(JSON, write)
+        };
+        let app: Router = Router::new().route("/", get(handler)).layer(axum::middleware::from_fn(compressed));
+        let request = Request::get("/").header(header::ACCEPT_ENCODING, accept).body(Body::empty()).unwrap();
+        let response = app.oneshot(request).await.unwrap();
         let headers = response.headers().clone();
         (headers, response.into_body().collect().await.unwrap().to_bytes())
     }
@@ -160,5 +187,7 @@ mod tests {
         assert_eq!(headers[header::CONTENT_ENCODING], "gzip");
         assert!(zipped.len() < 20_000);
         assert_eq!(u32::from_le_bytes(zipped[zipped.len() - 4..].try_into().unwrap()), 1_000_000, "gzip's own length");
+        assert_eq!(body("zstd, gzip", 1000).await.0[header::CONTENT_ENCODING], "zstd");
+        assert!(body("gzip", 1).await.0.get(header::CONTENT_ENCODING).is_none(), "a small answer is sent as it is");
     }
 }

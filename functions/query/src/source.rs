@@ -4,7 +4,7 @@
 
 use async_trait::async_trait;
 use model::{ErrorKind, Exemplar, LabelSet, Matcher, MetricMetadata, Signal, TenantId, TimeRangeMs};
-use plan::{Answer, LogicalPlan};
+use plan::{Answer, LogicalPlan, Series};
 
 /// What a query cost.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -95,6 +95,10 @@ pub trait Source: Send + Sync + 'static {
         metric: Option<String>,
         range: TimeRangeMs,
     ) -> Result<Found<MetricMetadata>, SourceError>;
+    /// Returns the samples of the series that all matchers accept, staleness markers included, ordered by labels.
+    async fn samples(&self, tenant: &TenantId, matchers: Vec<Matcher>, range: TimeRangeMs) -> Result<Found<Series>, SourceError>;
+    /// Hides the samples of the series that all matchers accept, from the next query on.
+    async fn delete(&self, tenant: &TenantId, matchers: Vec<Matcher>, range: TimeRangeMs) -> Result<(), SourceError>;
     /// Returns the exemplars of the series.
     async fn exemplars(&self, lookup: Lookup) -> Result<Found<(LabelSet, Vec<Exemplar>)>, SourceError>;
 }

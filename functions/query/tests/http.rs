@@ -12,9 +12,11 @@ use fn_query::source::{Cost, Evaluated, Found, Labels, Lookup, Source, SourceErr
 use fn_query::{Options, State, router};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use model::{Clock, ErrorKind, Exemplar, LabelSet, Limits, MetricKind, MetricMetadata, TenantId, TimeRangeMs, TimestampMs};
+use model::{
+    Clock, ErrorKind, Exemplar, LabelSet, Limits, Matcher, MetricKind, MetricMetadata, TenantId, TimeRangeMs, TimestampMs,
+};
 use plan::value::{Entry, StepSeries, StepValues, StreamEntries};
-use plan::{Answer, LogicalPlan, Node, Value};
+use plan::{Answer, LogicalPlan, Node, Series, Value};
 use tower::ServiceExt;
 
 const NOW: TimestampMs = TimestampMs(1_767_225_600_000);
@@ -104,6 +106,21 @@ impl Source for Canned {
         Ok(found(["a", "b"].into_iter().filter(|name| metric.as_deref().is_none_or(|metric| metric == *name)).map(item)))
     }
 
+    async fn samples(&self, _: &TenantId, matchers: Vec<Matcher>, range: TimeRangeMs) -> Result<Found<Series>, SourceError> {
+        Ok(found(Some(Series {
+            labels: LabelSet::from_pairs(matchers.iter().map(|matcher| (matcher.name(), matcher.value()))),
+            timestamps: vec![range.end.0 - 2, range.end.0 - 1],
+            values: vec![1.0, 2.5],
+            start_timestamps: Vec::new(),
+            histograms: Vec::new(),
+        })))
+    }
+
+    async fn delete(&self, _: &TenantId, matchers: Vec<Matcher>, _: TimeRangeMs) -> Result<(), SourceError> {
+        assert_eq!(matchers.len(), 2);
+        Ok(())
+    }
+
     async fn exemplars(&self, _: Lookup) -> Result<Found<(LabelSet, Vec<Exemplar>)>, SourceError> {
         Ok(found([]))
     }
@@ -171,6 +188,59 @@ async fn prometheus_answers() {
     assert_eq!(post("/api/v1/query", form).await, (200, vector.to_owned()));
 }
 
+/// Snappy block of a remote read request for `{a="b", c="d"}`, all time, with one accepted response type.
+fn read_request(response_type: u8) -> Vec<u8> {
+    let matcher = |name: u8, value: u8| vec![0x1a, 6, 0x12, 1, name, 0x1a, 1, value];
+    let mut query = vec![0x08, 1, 0x10, 0xff, 0xff, 0x7f];
+    query.extend(matcher(b'a', b'b'));
+    query.extend(matcher(b'c', b'd'));
+    let mut message = vec![0x0a, query.len() as u8];
+    message.extend(query);
+    message.extend([0x10, response_type]);
+    // One literal: (length - 1) << 2.
+    let mut body = vec![message.len() as u8, (message.len() as u8 - 1) << 2];
+    body.extend(message);
+    body
+}
+
+#[tokio::test]
+async fn remote_read_and_federation() {
+    for (response_type, content_type, encoding) in [
+        (0, "application/x-protobuf", Some("snappy")),
+        (1, "application/x-streamed-protobuf; proto=prometheus.ChunkedReadResponse", None),
+    ] {
+        let request = Request::post("/api/v1/read").body(Body::from(read_request(response_type))).unwrap();
+        let (status, headers, body) = send(stock(), request).await;
+        assert_eq!((status.as_u16(), headers["content-type"].to_str().unwrap()), (200, content_type));
+        assert_eq!(headers.get("content-encoding").map(|value| value.to_str().unwrap()), encoding);
+        assert!(!body.is_empty());
+    }
+    assert_eq!(post("/api/v1/read", String::new()).await, (400, "snappy: corrupt input\n".to_owned()));
+    let expected = "# TYPE up untyped\nup{job=\"j\",instance=\"\"} 2.5 1767225600000\n".to_owned();
+    assert_eq!(get("/federate?match[]=up%7Bjob=%22j%22%7D").await, (200, expected));
+    assert_eq!(get("/federate").await, (200, String::new()));
+    assert_eq!(get("/federate?match[]=%7B").await.0, 400);
+}
+
+#[tokio::test]
+async fn series_are_deleted_only_where_that_is_allowed() {
+    let delete = |app, query: &str| {
+        let request = Request::put(format!("/api/v1/admin/tsdb/delete_series{query}")).body(Body::empty()).unwrap();
+        async move {
+            let (status, _, body) = send(app, request).await;
+            (status.as_u16(), body)
+        }
+    };
+    let error = |kind: &str, text: &str| format!(r#"{{"status":"error","errorType":"{kind}","error":"{text}"}}"#);
+    let admin = || app(Options { admin: true, ..Options::default() }, Limits::default());
+    assert_eq!(delete(stock(), "?match[]=up").await, (500, error("unavailable", "admin APIs disabled")));
+    assert_eq!(delete(admin(), "").await, (400, error("bad_data", "no match[] parameter provided")));
+    assert_eq!(delete(admin(), "?match[]=up%7Ba=%22b%22%7D&start=1&end=2").await, (204, String::new()));
+    let request = |path: &str| Request::post(format!("/api/v1/admin/tsdb/{path}")).body(Body::empty()).unwrap();
+    assert_eq!(send(admin(), request("clean_tombstones")).await.0, 204);
+    assert_eq!(send(admin(), request("snapshot")).await.0, 500);
+}
+
 #[tokio::test]
 async fn prometheus_errors() {
     let table = [
@@ -189,12 +259,7 @@ async fn prometheus_errors() {
         ),
         ("/api/v1/series", 400, "bad_data", "no match[] parameter provided"),
         ("/api/v1/metadata?limit=x", 400, "bad_data", "limit must be a number"),
-        (
-            "/api/v1/labels?match[]={a=~\".*\"}",
-            400,
-            "bad_data",
-            r#"invalid parameter \"match[]\": match[] must contain at least one non-empty matcher"#,
-        ),
+        ("/api/v1/labels?match[]={a=~\".*\"}", 400, "bad_data", "match[] must contain at least one non-empty matcher"),
         ("/api/v1/query?query=fail", 422, "execution", "too many samples for anonymous"),
         ("/api/v1/query?query=panic", 500, "internal", "query failed unexpectedly"),
         ("/api/v1/query?query=hang&timeout=0.01", 503, "timeout", "query timed out in expression evaluation"),
@@ -287,7 +352,7 @@ async fn methods_tenants_and_browsers() {
     let (status, ..) = send(stock(), empty(request(Method::DELETE, "/api/v1/query"))).await;
     assert_eq!(status, 405);
     let (status, headers, _) = send(stock(), empty(request(Method::OPTIONS, "/api/v1/query"))).await;
-    assert_eq!((status.as_u16(), headers["access-control-allow-origin"].to_str().unwrap()), (204, "*"));
+    assert_eq!((status.as_u16(), headers["access-control-allow-origin"].to_str().unwrap()), (204, "http://x"));
     let locked = || app(Options { require_tenant: true, ..Options::default() }, Limits::default());
     let (status, headers, body) = send(locked(), empty(request(Method::GET, "/loki/api/v1/labels"))).await;
     assert_eq!((status.as_u16(), body.as_str()), (401, "no org id\n"));

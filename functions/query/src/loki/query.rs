@@ -55,7 +55,7 @@ pub async fn range(Extract(state): Extract<State>, request: ApiRequest) -> Resul
         true => render::streams(answer, categorized, stats),
         false => render::matrix(answer, grid, stats),
     };
-    Ok(cost::stamped(pieces(&request.headers, JSON, body), &spent))
+    Ok(cost::stamped(pieces(JSON, body), &spent))
 }
 
 /// Evaluates a metric query at one time.
@@ -82,7 +82,7 @@ pub async fn instant(Extract(state): Extract<State>, request: ApiRequest) -> Res
     check_series(&state, &answer)?;
     let stats = cost::loki_stats(&spent, render::entries_returned(&answer.value), 0);
     let body = render::instant(answer, time.to_ms().0, stats);
-    Ok(cost::stamped(pieces(&request.headers, JSON, body), &spent))
+    Ok(cost::stamped(pieces(JSON, body), &spent))
 }
 
 /// Prints a query over several lines; a query that does not parse is the one error Loki answers in JSON.

@@ -3,13 +3,13 @@
 use axum::extract::{Path, State as Extract};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
+use model::quote::go_quote;
 use model::{MetricMetadata, Signal, TimeRangeMs};
-use plan::Grid;
-use wire::json_text::strings;
+use wire::json_text::html_strings;
 use wire::prom_api::params::{self, TIME_MAX, TIME_MIN, go_integer, unescape_label_name};
 use wire::prom_api::{ApiError, envelope};
 
-use super::query::plan;
+use super::query::query_text;
 use super::{Failure, lookup_range, matcher_sets, selectors};
 use crate::State;
 use crate::limits::LOOKUP_MAX;
@@ -19,19 +19,24 @@ use crate::source::{Found, Lookup};
 
 const TRUNCATED: &str = "results truncated due to limit";
 
-/// Parses what look-ups share. One result more than the limit is asked for, so that truncation is seen.
-fn lookup(state: &State, request: &ApiRequest) -> Result<(Lookup, usize), ApiError> {
+/// Parses what look-ups share. One result more than the limit is asked for, so that truncation is seen. `in_parameter` says
+/// whether a wrong selector is told as an invalid parameter: upstream's endpoints differ.
+fn lookup(state: &State, request: &ApiRequest, in_parameter: bool) -> Result<(Lookup, usize), ApiError> {
     let limit = params::limit(&request.form)?;
     let range = lookup_range(request, state)?;
-    let matcher_sets = matcher_sets(request, state)?;
-    let ask = if limit == 0 { LOOKUP_MAX } else { limit.saturating_add(1).min(LOOKUP_MAX) };
-    Ok((Lookup { tenant: request.tenant.clone(), signal: Signal::Metrics, matcher_sets, range, limit: ask }, limit))
+    let matcher_sets = matcher_sets(request, state).map_err(|reason| match in_parameter {
+        true => ApiError::parameter("match[]", reason),
+        false => ApiError::bad_data(reason),
+    })?;
+    let most = if limit == 0 { LOOKUP_MAX } else { limit.min(LOOKUP_MAX) };
+    let lookup = Lookup { tenant: request.tenant.clone(), signal: Signal::Metrics, matcher_sets, range, limit: most + 1 };
+    Ok((lookup, most))
 }
 
 /// Cuts a result to the limit, with a warning that says so.
 fn truncate<T>(found: Found<T>, limit: usize) -> Found<T> {
     let Found { mut items, mut warnings } = found;
-    if limit > 0 && items.len() > limit {
+    if items.len() > limit {
         items.truncate(limit);
         warnings.push(TRUNCATED.to_owned());
     }
@@ -40,7 +45,7 @@ fn truncate<T>(found: Found<T>, limit: usize) -> Found<T> {
 
 fn names(found: Found<String>, limit: usize) -> Response {
     let Found { items, warnings } = truncate(found, limit);
-    let body = envelope::noted_answer(|out| strings(out, items.iter().map(String::as_str)), &warnings, &[]);
+    let body = envelope::noted_answer(|out| html_strings(out, items.iter().map(String::as_str)), &warnings, &[]);
     whole(StatusCode::OK, JSON, body)
 }
 
@@ -49,7 +54,7 @@ pub async fn series(Extract(state): Extract<State>, request: ApiRequest) -> Resu
     if request.form.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided").into());
     }
-    let (lookup, limit) = lookup(&state, &request)?;
+    let (lookup, limit) = lookup(&state, &request, true)?;
     let found = state.looked_up(|source| async move { source.series(lookup).await }).await??;
     let Found { items, warnings } = truncate(found, limit);
     Ok(whole(StatusCode::OK, JSON, envelope::noted_answer(|out| envelope::series_list(out, &items), &warnings, &[])))
@@ -57,7 +62,7 @@ pub async fn series(Extract(state): Extract<State>, request: ApiRequest) -> Resu
 
 /// Lists label names.
 pub async fn label_names(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
-    let (lookup, limit) = lookup(&state, &request)?;
+    let (lookup, limit) = lookup(&state, &request, false)?;
     let found = state.looked_up(|source| async move { source.label_names(lookup).await }).await??;
     Ok(names(found, limit))
 }
@@ -70,23 +75,21 @@ pub async fn label_values(
 ) -> Result<Response, Failure> {
     let name = unescape_label_name(&name);
     if name.is_empty() {
-        return Err(ApiError::bad_data("invalid label name: \"\"").into());
+        return Err(ApiError::bad_data(format!("invalid label name: {}", go_quote(&name))).into());
     }
-    let (lookup, limit) = lookup(&state, &request)?;
+    let (lookup, limit) = lookup(&state, &request, false)?;
     let found = state.looked_up(|source| async move { source.label_values(lookup, name).await }).await??;
     Ok(names(found, limit))
 }
 
-/// Lists metric metadata.
+/// Lists metric metadata. A negative `limit` is none, and 0 is nothing; of `limit_per_metric` both are none.
 pub async fn metadata(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
-    let limits = ["limit", "limit_per_metric"].map(|name| match request.form.get(name) {
-        "" => Ok(usize::MAX),
-        text => go_integer(text)
-            .map(|limit| usize::try_from(limit).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX))
-            .map_err(|_| ApiError::bad_data(format!("{name} must be a number"))),
-    });
-    let [metrics, per_metric] = limits;
-    let (metrics, per_metric) = (metrics?, per_metric?);
+    let number = |name: &str| match request.form.get(name) {
+        "" => Ok(-1),
+        text => go_integer(text).map_err(|_| ApiError::bad_data(format!("{name} must be a number"))),
+    };
+    let metrics = usize::try_from(number("limit")?).unwrap_or(usize::MAX);
+    let per_metric = usize::try_from(number("limit_per_metric")?).ok().filter(|limit| *limit > 0).unwrap_or(usize::MAX);
     let metric = Some(request.form.get("metric").to_owned()).filter(|metric| !metric.is_empty());
     let tenant = request.tenant.clone();
     let range = state.bounded(TimeRangeMs::new(TIME_MIN, TIME_MAX));
@@ -104,9 +107,9 @@ pub async fn exemplars(Extract(state): Extract<State>, request: ApiRequest) -> R
     if end < start {
         return Err(ApiError::bad_data("end timestamp must not be before start timestamp").into());
     }
-    let plan =
-        plan(&state, &request, Grid::instant_ms(state.clock.now()), true).map_err(|error| ApiError::bad_data(error.message))?;
-    let matcher_sets = selectors::of(&plan.root);
+    let text = query_text(&state, &request)?;
+    let expr = promql::parse(text, &state.options.language).map_err(|error| ApiError::bad_data(error.to_string()))?;
+    let matcher_sets = selectors::of(&expr);
     if matcher_sets.is_empty() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }

@@ -9,11 +9,12 @@ use http::StatusCode;
 use model::{TenantId, TimestampMs};
 use plan::logical::NodeKind;
 use plan::{EvalOptions, Grid, LogicalPlan};
-use wire::json_text::string;
+use wire::json_text::html_string;
 use wire::prom_api::{ApiError, RangeParams, envelope, params};
 
 use super::Failure;
 use super::render::{self, Extras};
+use super::syntax_tree;
 use crate::State;
 use crate::cost::{self, Spent};
 use crate::request::ApiRequest;
@@ -27,10 +28,11 @@ pub async fn instant(Extract(state): Extract<State>, request: ApiRequest) -> Res
     let at = params::time_parameter(form, "time", state.clock.now())?;
     let timeout = params::timeout(form, state.limits.query_timeout)?;
     let plan = plan(&state, &request, Grid::instant_ms(at), true)?;
-    let (evaluated, spent) = evaluate(&state, &request.tenant, plan, timeout).await?;
+    let (mut evaluated, spent) = evaluate(&state, &request.tenant, plan, timeout).await?;
+    evaluated.warnings.extend(params::stats_warning(form.get("stats")));
     let extras = Extras { stats: cost::prometheus_stats(form.get("stats"), &spent), limit };
     let pieces = render::instant(evaluated, at.0, extras);
-    Ok(cost::stamped(respond::pieces(&request.headers, JSON, pieces), &spent))
+    Ok(cost::stamped(respond::pieces(JSON, pieces), &spent))
 }
 
 /// Evaluates a query over a range.
@@ -41,18 +43,26 @@ pub async fn range(Extract(state): Extract<State>, request: ApiRequest) -> Resul
     let timeout = params::timeout(form, state.limits.query_timeout)?;
     let grid = Grid::range_ms(start, end, step_ms);
     let plan = plan(&state, &request, grid, false)?;
-    let (evaluated, spent) = evaluate(&state, &request.tenant, plan, timeout).await?;
+    let (mut evaluated, spent) = evaluate(&state, &request.tenant, plan, timeout).await?;
+    evaluated.warnings.extend(params::stats_warning(form.get("stats")));
     let extras = Extras { stats: cost::prometheus_stats(form.get("stats"), &spent), limit };
     let pieces = render::range(evaluated, grid, extras);
-    Ok(cost::stamped(respond::pieces(&request.headers, JSON, pieces), &spent))
+    Ok(cost::stamped(respond::pieces(JSON, pieces), &spent))
 }
 
 /// Prints a query the way `promtool promql format` does.
 pub async fn format(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
     let text = query_text(&state, &request)?;
     let expr = promql::parse(text, &state.options.language).map_err(|error| ApiError::parameter("query", error))?;
-    let body = envelope::answer(|out| string(out, &promql::prettify(&expr)));
+    let body = envelope::answer(|out| html_string(out, &promql::prettify(&expr)));
     Ok(whole(StatusCode::OK, JSON, body))
+}
+
+/// Returns a query's syntax tree.
+pub async fn parse(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+    let text = query_text(&state, &request)?;
+    let expr = promql::parse(text, &state.options.language).map_err(|error| ApiError::parameter("query", error))?;
+    Ok(whole(StatusCode::OK, JSON, envelope::answer(|out| syntax_tree::write(out, &expr))))
 }
 
 /// Returns the query's text, within the tenant's limit.

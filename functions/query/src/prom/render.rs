@@ -1,15 +1,15 @@
-//! An evaluation's value as Prometheus's JSON, one series at a time.
+//! An evaluation's value as Prometheus's JSON, some points at a time: an answer of millions of points is never held as text.
+
+mod rows;
 
 use model::LabelSet;
-use plan::value::{Series, StepSeries, StepValue};
+use plan::value::{StepSeries, StepValue};
 use plan::{Answer, Grid, Value};
 use wire::json_text::comma;
 use wire::prom_api::envelope::{self, ResultType};
 
+use self::rows::{GridRows, Open, RawRows, Rows, metric};
 use crate::respond::Pieces;
-
-/// Labels that name removal takes away at the very end.
-const NAME_LABELS: [&str; 3] = ["__name__", "__type__", "__unit__"];
 
 /// What else the answer says.
 pub struct Extras {
@@ -19,52 +19,78 @@ pub struct Extras {
     pub limit: usize,
 }
 
+/// What follows the series.
+struct Tail {
+    result_type: ResultType,
+    stats: Option<String>,
+    warnings: Vec<String>,
+    infos: Vec<String>,
+}
+
+impl Tail {
+    fn write(&self, out: &mut Vec<u8>) {
+        envelope::tail(out, self.result_type, self.stats.as_deref(), &self.warnings, &self.infos);
+    }
+
+    /// Cuts the series to the limit, with a warning that says so.
+    fn truncated<T>(&mut self, mut series: Vec<T>, limit: usize, is_absent: impl Fn(&T) -> bool) -> Vec<T> {
+        if limit > 0 && series.len() > limit {
+            series.retain(|one| !is_absent(one));
+            if series.len() > limit {
+                series.truncate(limit);
+                self.warnings.push("results truncated due to limit".to_owned());
+            }
+        }
+        series
+    }
+}
+
 /// Renders the answer of an instant query.
 pub fn instant(answer: Answer, at_ms: i64, extras: Extras) -> Pieces {
-    let Answer { value, mut warnings, infos, .. } = answer;
-    let mut out = Vec::new();
+    let Answer { value, warnings, infos, .. } = answer;
+    let mut tail = Tail { result_type: ResultType::Vector, stats: extras.stats, warnings, infos };
     match value {
         Value::Scalar(values) => {
-            envelope::head(&mut out, ResultType::Scalar);
-            envelope::float_point(&mut out, at_ms, values.first().copied().unwrap_or(f64::NAN));
-            envelope::tail(&mut out, ResultType::Scalar, extras.stats.as_deref(), &warnings, &infos);
-            at_once(out)
+            tail.result_type = ResultType::Scalar;
+            at_once(&tail, |out| envelope::scalar_point(out, at_ms, values.first().copied().unwrap_or(f64::NAN)))
         }
         Value::Text(text) => {
-            envelope::head(&mut out, ResultType::String);
-            envelope::text_point(&mut out, at_ms, &text);
-            envelope::tail(&mut out, ResultType::String, extras.stats.as_deref(), &warnings, &infos);
-            at_once(out)
+            tail.result_type = ResultType::String;
+            at_once(&tail, |out| envelope::text_point(out, at_ms, &text))
         }
         Value::Vector(series) => {
-            let series = truncated(series, extras.limit, &mut warnings);
-            let write = move |out: &mut Vec<u8>, series: StepSeries| vector_series(out, &series, at_ms);
-            in_pieces(ResultType::Vector, series, write, extras.stats, warnings, infos)
+            let series = tail.truncated(series, extras.limit, |one| one.values.is_absent());
+            vector(series, at_ms, tail)
         }
         Value::Ranges(series) => {
-            let series = truncated(series, extras.limit, &mut warnings);
-            in_pieces(ResultType::Matrix, series, |out, series: Series| raw_series(out, &series), extras.stats, warnings, infos)
+            tail.result_type = ResultType::Matrix;
+            let series = tail.truncated(series.into_iter().map(RawRows).collect(), extras.limit, Rows::is_absent);
+            matrix(series.into_iter(), tail)
         }
-        Value::Streams(_) => in_pieces(ResultType::Vector, Vec::new(), |_, ()| false, extras.stats, warnings, infos),
+        Value::Streams(_) => vector(Vec::new(), at_ms, tail),
     }
 }
 
 /// Renders the answer of a range query: always a matrix.
 pub fn range(answer: Answer, grid: Grid, extras: Extras) -> Pieces {
-    let Answer { value, mut warnings, infos, .. } = answer;
+    let Answer { value, warnings, infos, .. } = answer;
+    let mut tail = Tail { result_type: ResultType::Matrix, stats: extras.stats, warnings, infos };
     let series = match value {
-        Value::Vector(series) => truncated(series, extras.limit, &mut warnings),
+        Value::Vector(series) => tail.truncated(series, extras.limit, |one| one.values.is_absent()),
         Value::Scalar(values) => {
             let values = plan::StepValues { floats: values, histograms: Vec::new() };
             vec![StepSeries { labels: LabelSet::empty(), drop_name: false, values }]
         }
         Value::Text(_) | Value::Ranges(_) | Value::Streams(_) => Vec::new(),
     };
-    let write = move |out: &mut Vec<u8>, series: StepSeries| grid_series(out, &series, grid);
-    in_pieces(ResultType::Matrix, series, write, extras.stats, warnings, infos)
+    matrix(series.into_iter().map(move |series| GridRows { series, grid }), tail)
 }
 
-fn at_once(bytes: Vec<u8>) -> Pieces {
+fn at_once(tail: &Tail, write: impl FnOnce(&mut Vec<u8>)) -> Pieces {
+    let mut bytes = Vec::new();
+    envelope::head(&mut bytes, tail.result_type);
+    write(&mut bytes);
+    tail.write(&mut bytes);
     let mut bytes = Some(bytes);
     Box::new(move |out| {
         out.extend(bytes.take().unwrap_or_default());
@@ -72,82 +98,52 @@ fn at_once(bytes: Vec<u8>) -> Pieces {
     })
 }
 
-/// Writes head, items and tail; `write` says whether it wrote the item (a series without a point is left out).
-fn in_pieces<T: Send + 'static>(
-    result_type: ResultType,
-    items: Vec<T>,
-    mut write: impl FnMut(&mut Vec<u8>, T) -> bool + Send + 'static,
-    stats: Option<String>,
-    warnings: Vec<String>,
-    infos: Vec<String>,
-) -> Pieces {
-    let mut items = items.into_iter();
+fn vector(series: Vec<StepSeries>, at_ms: i64, tail: Tail) -> Pieces {
+    let mut series = series.into_iter().filter(|one| !one.values.is_absent());
     let (mut begun, mut written) = (false, 0);
     Box::new(move |out| {
-        if !begun {
-            envelope::head(out, result_type);
-            begun = true;
+        if !std::mem::replace(&mut begun, true) {
+            envelope::head(out, ResultType::Vector);
         }
-        let Some(item) = items.next() else {
-            envelope::tail(out, result_type, stats.as_deref(), &warnings, &infos);
+        let Some(one) = series.next() else {
+            tail.write(out);
             return false;
         };
-        let before = out.len();
         comma(out, written);
-        match write(out, item) {
-            true => written += 1,
-            false => out.truncate(before),
+        written += 1;
+        match one.values.get(0) {
+            Some(StepValue::Histogram(value)) => envelope::vector_histogram(out, &metric(&one), at_ms, &value),
+            Some(StepValue::Float(value)) => envelope::vector_float(out, &metric(&one), at_ms, value),
+            None => unreachable!("absent series were left out"),
         }
         true
     })
 }
 
-fn truncated<T>(mut series: Vec<T>, limit: usize, warnings: &mut Vec<String>) -> Vec<T> {
-    if limit > 0 && series.len() > limit {
-        series.truncate(limit);
-        warnings.push("results truncated due to limit".to_owned());
-    }
-    series
-}
-
-/// Returns the labels as they are shown.
-fn metric(series: &StepSeries) -> LabelSet {
-    match series.drop_name {
-        true => series.labels.retain(|name| !NAME_LABELS.contains(&name)),
-        false => series.labels.clone(),
-    }
-}
-
-fn vector_series(out: &mut Vec<u8>, series: &StepSeries, at_ms: i64) -> bool {
-    match series.values.get(0) {
-        Some(StepValue::Float(value)) => envelope::vector_float(out, &metric(series), at_ms, value),
-        Some(StepValue::Histogram(value)) => envelope::vector_histogram(out, &metric(series), at_ms, &value),
-        None => return false,
-    }
-    true
-}
-
-fn grid_series(out: &mut Vec<u8>, series: &StepSeries, grid: Grid) -> bool {
-    if series.values.is_absent() {
-        return false;
-    }
-    let values = &series.values;
-    let has_histogram = |step: usize| matches!(values.histograms.get(step), Some(Some(_)));
-    let floats = values.floats.iter().enumerate();
-    let floats = floats.filter(|(step, value)| !model::is_stale(**value) && !has_histogram(*step));
-    let floats = floats.map(|(step, value)| (grid.at(step), *value));
-    let histograms = values.histograms.iter().enumerate().filter_map(|(step, value)| Some((grid.at(step), &**value.as_ref()?)));
-    envelope::matrix_series(out, &metric(series), floats, histograms);
-    true
-}
-
-fn raw_series(out: &mut Vec<u8>, series: &Series) -> bool {
-    let floats =
-        series.timestamps.iter().copied().zip(series.values.iter().copied()).filter(|(_, value)| !model::is_stale(*value));
-    let histograms = series.histograms.iter().filter(|sample| !sample.histogram.is_stale());
-    let histograms = histograms.map(|sample| (sample.timestamp, &*sample.histogram));
-    envelope::matrix_series(out, &series.labels, floats, histograms);
-    true
+/// Writes head, series and tail. A series is dropped once it is written; one without a point is left out.
+fn matrix<R: Rows + Send + 'static>(series: impl Iterator<Item = R> + Send + 'static, tail: Tail) -> Pieces {
+    let mut series = series.filter(|one| !one.is_absent());
+    let mut open: Option<Open<R>> = None;
+    let (mut begun, mut written) = (false, 0);
+    Box::new(move |out| {
+        if !std::mem::replace(&mut begun, true) {
+            envelope::head(out, ResultType::Matrix);
+        }
+        if let Some(one) = &mut open {
+            if !one.write_some(out) {
+                open = None;
+            }
+            return true;
+        }
+        let Some(next) = series.next() else {
+            tail.write(out);
+            return false;
+        };
+        comma(out, written);
+        written += 1;
+        open = Some(Open::begin(next, out));
+        true
+    })
 }
 
 #[cfg(test)]

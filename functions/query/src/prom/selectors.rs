@@ -1,30 +1,32 @@
-//! The selectors of a plan: what `query_exemplars` looks for.
+//! The selectors of a query: what `query_exemplars` looks for.
 
 use model::Matcher;
-use plan::Node;
-use plan::logical::RangeInput;
+use promql::Expr;
+use promql::ast::ExprKind;
 
 /// Returns the matchers of every selector.
-pub fn of(node: &Node) -> Vec<Vec<Matcher>> {
+pub fn of(expr: &Expr) -> Vec<Vec<Matcher>> {
     let mut sets = Vec::new();
-    collect(node, &mut sets);
+    collect(expr, &mut sets);
     sets
 }
 
-fn collect(node: &Node, sets: &mut Vec<Vec<Matcher>>) {
-    match node {
-        Node::Instant(select) | Node::Range(RangeInput::Select { select, .. }) => sets.push(select.matchers.clone()),
-        Node::Range(RangeInput::Subquery { node, .. }) => collect(node, sets),
-        Node::Call(call) => call.args.iter().for_each(|argument| collect(argument, sets)),
-        Node::Aggregate(aggregate) => {
-            aggregate.param.iter().for_each(|param| collect(param, sets));
-            collect(&aggregate.input, sets);
+fn collect(expr: &Expr, sets: &mut Vec<Vec<Matcher>>) {
+    match &expr.kind {
+        ExprKind::Selector(selector) => sets.push(selector.matchers.clone()),
+        ExprKind::Matrix { selector: inner, .. }
+        | ExprKind::Subquery { inner, .. }
+        | ExprKind::Unary { inner, .. }
+        | ExprKind::Paren(inner) => collect(inner, sets),
+        ExprKind::Call { args, .. } => args.iter().for_each(|argument| collect(argument, sets)),
+        ExprKind::Aggregate { param, input, .. } => {
+            param.iter().for_each(|param| collect(param, sets));
+            collect(input, sets);
         }
-        Node::Binary(binary) => {
-            collect(&binary.left, sets);
-            collect(&binary.right, sets);
+        ExprKind::Binary { left, right, .. } => {
+            collect(left, sets);
+            collect(right, sets);
         }
-        Node::Negate(inner, _) | Node::StepInvariant(inner) => collect(inner, sets),
-        Node::Literal(_) | Node::Text(_) | Node::LogWindow(_) | Node::Logs(_) => {}
+        ExprKind::Number { .. } | ExprKind::Text(_) => {}
     }
 }
