@@ -13,11 +13,12 @@ mod refusal;
 
 use std::sync::Arc;
 
-use appender::{Direct, WriteBuffer, Writer};
+use appender::{Adaptive, Batch, GroupOptions, Receipt, WriteBuffer, Writer};
 use axum::Router;
+use axum::response::Response;
 use axum::routing::post;
 use boot::Host;
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use model::{Clock, Limits, TenantId};
 use wire::tenant::{TENANT_HEADER, tenant_of};
 
@@ -43,13 +44,39 @@ impl State {
 
     /// Makes the state of a function whose environment freezes after the answer: every request is written at once.
     pub fn direct(host: &Host) -> State {
-        let writer = Writer::new(host.objects.clone(), host.manifest.clone(), host.clock.clone(), host.nonces.clone());
-        State::new(host, Arc::new(Direct::new(writer)))
+        State::new(host, Arc::new(Adaptive::frozen(writer(host), host.clock.clone())))
+    }
+
+    /// Makes the state of a function: one that serves several requests at a time lives on between them (Lambda Managed
+    /// Instances), and may let them wait for each other.
+    pub fn function(host: &Host) -> State {
+        if host.config.concurrency <= 1 {
+            return State::direct(host);
+        }
+        State::new(host, Arc::new(Adaptive::living(writer(host), GroupOptions::default(), host.clock.clone())))
+    }
+
+    /// Makes a batch durable, and counts how.
+    async fn append(&self, tenant: &TenantId, batch: Batch) -> appender::Result<Receipt> {
+        let receipt = self.buffer.append(tenant, batch).await?;
+        self.metrics.appended(&receipt);
+        Ok(receipt)
     }
 
     fn tenant(&self, headers: &HeaderMap) -> Result<TenantId, wire::error::Error> {
         tenant_of(text(headers, TENANT_HEADER), self.require_tenant)
     }
+}
+
+fn writer(host: &Host) -> Writer {
+    Writer::new(host.objects.clone(), host.manifest.clone(), host.clock.clone(), host.nonces.clone())
+}
+
+/// Says on an answer how its request was written: by itself or with others, and why.
+fn explain(mut response: Response, receipt: &Receipt) -> Response {
+    let value = HeaderValue::try_from(receipt.to_string()).expect("names and numbers are a header's characters");
+    response.headers_mut().insert(HeaderName::from_static("x-lamella-write"), value);
+    response
 }
 
 /// Returns the routes.

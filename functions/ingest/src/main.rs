@@ -7,7 +7,7 @@ use tower::ServiceExt;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let routes = router(State::direct(&boot::start("fn-ingest").await?));
+    let routes = router(State::function(&boot::start("fn-ingest").await?));
     run_concurrent(service_fn(move |request: Request| {
         let routes = routes.clone();
         async move {

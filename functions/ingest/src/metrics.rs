@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
+use appender::{Reason, Receipt, Strategy};
 use wire::remote_write::Written;
 
 /// The protocol of a request.
@@ -26,6 +27,8 @@ pub struct Metrics {
     entries: AtomicU64,
     refused_metrics: AtomicU64,
     refused_logs: AtomicU64,
+    /// By strategy and reason.
+    appends: [[AtomicU64; Reason::ALL.len()]; Strategy::ALL.len()],
 }
 
 #[derive(Debug, Default)]
@@ -65,6 +68,11 @@ impl Metrics {
         self.refused_logs.fetch_add(refused as u64, Relaxed);
     }
 
+    /// Counts a batch that was made durable, by how.
+    pub fn appended(&self, receipt: &Receipt) {
+        self.appends[receipt.choice.strategy as usize][receipt.choice.reason as usize].fetch_add(1, Relaxed);
+    }
+
     /// Appends the counters as text.
     pub fn render(&self, out: &mut String) {
         out.push_str("# TYPE lamella_ingest_requests_total counter\n");
@@ -85,6 +93,13 @@ impl Metrics {
             [("sample", &self.samples), ("histogram", &self.histograms), ("exemplar", &self.exemplars), ("entry", &self.entries)];
         for (kind, counter) in rows {
             line(out, "lamella_ingest_rows_total", format_args!("kind=\"{kind}\""), counter.load(Relaxed) as f64);
+        }
+        out.push_str("# TYPE lamella_ingest_appends_total counter\n");
+        for (strategy, counters) in Strategy::ALL.iter().zip(&self.appends) {
+            for (reason, counter) in Reason::ALL.iter().zip(counters) {
+                let labels = format_args!("strategy=\"{}\",reason=\"{}\"", strategy.as_str(), reason.as_str());
+                line(out, "lamella_ingest_appends_total", labels, counter.load(Relaxed) as f64);
+            }
         }
         out.push_str("# TYPE lamella_ingest_refused_total counter\n");
         for (signal, counter) in [("metrics", &self.refused_metrics), ("logs", &self.refused_logs)] {

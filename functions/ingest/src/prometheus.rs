@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use appender::Batch;
+use appender::{Batch, Receipt};
 use axum::extract::{Request, State as Extract};
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, header};
@@ -10,18 +10,18 @@ use wire::remote_write::{self, Answer};
 
 use crate::metrics::Protocol;
 use crate::refusal::{Refusal, plain};
-use crate::{State, body, text};
+use crate::{State, body, explain, text};
 
 /// Stores the samples of a request, then answers which of them were written.
 pub async fn write(Extract(state): Extract<State>, request: Request) -> Result<Response, Refusal> {
     let started = Instant::now();
     let stored = store(&state, request).await;
-    let status = stored.as_ref().map_or_else(Refusal::status, |answer| answer.status);
+    let status = stored.as_ref().map_or_else(Refusal::status, |(answer, _)| answer.status);
     state.metrics.answered(Protocol::RemoteWrite, status, started.elapsed());
-    stored.map(|answer| respond(&answer))
+    stored.map(|(answer, receipt)| explain(respond(&answer), &receipt))
 }
 
-async fn store(state: &State, request: Request) -> Result<Answer, Refusal> {
+async fn store(state: &State, request: Request) -> Result<(Answer, Receipt), Refusal> {
     let (parts, body) = request.into_parts();
     let tenant = state.tenant(&parts.headers)?;
     let encoding = text(&parts.headers, header::CONTENT_ENCODING.as_str());
@@ -29,9 +29,9 @@ async fn store(state: &State, request: Request) -> Result<Answer, Refusal> {
     let body = body::read(body, state.limits.body_bytes_max).await?;
     let mut decoded = remote_write::decode(&body, version, &state.limits, state.clock.now())?;
     let (answer, written) = (decoded.answer(), decoded.written());
-    state.buffer.append(&tenant, Batch::Metrics(std::mem::take(&mut decoded.batch))).await?;
+    let receipt = state.append(&tenant, Batch::Metrics(std::mem::take(&mut decoded.batch))).await?;
     state.metrics.received_samples(body.len(), written, decoded.refused);
-    Ok(answer)
+    Ok((answer, receipt))
 }
 
 fn respond(answer: &Answer) -> Response {

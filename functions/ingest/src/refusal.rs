@@ -4,9 +4,6 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use wire::status;
 
-/// Seconds after which a client may try again: a few lingers of the write buffer.
-const RETRY_AFTER_SECONDS: &str = "2";
-
 /// Why nothing was stored.
 #[derive(Debug)]
 pub enum Refusal {
@@ -21,6 +18,7 @@ impl Refusal {
     pub fn status(&self) -> u16 {
         match self {
             Refusal::Request(error) => status::of_request(error),
+            Refusal::Append(appender::Error::Backlogged { .. }) => status::BACKLOG,
             Refusal::Append(error) => status::of_kind(error.kind()),
         }
     }
@@ -42,11 +40,15 @@ impl From<appender::Error> for Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = self.status();
-        let text = match self {
-            Refusal::Request(error) => error.to_string(),
-            Refusal::Append(error) => error.to_string(),
+        let error = match self {
+            Refusal::Request(error) => return plain(status, &error.to_string()),
+            Refusal::Append(error) => error,
         };
-        plain(status, &text)
+        let Some(retry_after) = error.retry_after() else { return plain(status, &error.to_string()) };
+        let seconds = retry_after.as_secs();
+        let mut response = plain(status, &format!("{error}: not acknowledged, send it again in {seconds} s"));
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        response
     }
 }
 
@@ -56,9 +58,5 @@ pub fn plain(status: u16, text: &str) -> Response {
     if text.is_empty() {
         return code.into_response();
     }
-    let mut response = (code, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{text}\n")).into_response();
-    if matches!(status, 429 | 503) {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_SECONDS));
-    }
-    response
+    (code, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{text}\n")).into_response()
 }

@@ -4,7 +4,7 @@ use appender::{Batch, Receipt};
 use axum::body::Body;
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
-use model::ErrorKind;
+use model::Hour;
 use tower::ServiceExt;
 
 use super::*;
@@ -13,14 +13,14 @@ use super::*;
 #[derive(Debug, Default)]
 struct Buffer {
     rows: Mutex<usize>,
-    closed: bool,
+    fails: Option<appender::Error>,
 }
 
 #[async_trait::async_trait]
 impl WriteBuffer for Buffer {
     async fn append(&self, _: &TenantId, batch: Batch) -> appender::Result<Receipt> {
-        if self.closed {
-            return Err(appender::Error::Closed);
+        if let Some(error) = &self.fails {
+            return Err(error.clone());
         }
         *self.rows.lock().unwrap() += batch.rows();
         Ok(Receipt::default())
@@ -54,20 +54,27 @@ fn push(body: impl Into<Body>) -> Request<Body> {
     Request::post("/loki/api/v1/push").header("content-type", "application/json").body(body.into()).unwrap()
 }
 
+/// A failure of the object store, made by one.
+fn object_store_error() -> store::objects::ObjectError {
+    store::objects::ObjectError::Generic { store: "test", source: "gone".into() }
+}
+
 const ONE: &str = r#"{"streams":[{"stream":{"app":"a"},"values":[["1767225601000000000","x"]]}]}"#;
 
 #[tokio::test]
 async fn entries_are_stored_then_answered() {
     let buffer = Arc::default();
     let state = state(&buffer);
-    let (status, _, text) = send(&state, push(ONE)).await;
+    let (status, headers, text) = send(&state, push(ONE)).await;
     assert_eq!((status, text.as_str()), (204, ""));
+    assert_eq!(headers["x-lamella-write"], "direct; reason=fixed; requests-per-minute=0; segments=0; inline=0");
     assert_eq!(*buffer.rows.lock().unwrap(), 1);
     let (status, _, text) = send(&state, push(r#"{"streams":[]}"#)).await;
     assert_eq!((status, text.as_str()), (422, "error at least one valid stream is required for ingestion\n"));
     let mut page = String::new();
     state.metrics.render(&mut page);
     assert!(page.contains("lamella_ingest_rows_total{kind=\"entry\"} 1\n"), "{page}");
+    assert!(page.contains("lamella_ingest_appends_total{strategy=\"direct\",reason=\"fixed\"} 1\n"), "{page}");
     assert!(page.contains("lamella_ingest_requests_total{protocol=\"loki_push\",outcome=\"refused\"} 1\n"), "{page}");
 }
 
@@ -86,10 +93,30 @@ async fn foreign_requests_are_refused() {
 
 #[tokio::test]
 async fn what_is_not_durable_is_not_acknowledged() {
-    assert_eq!(appender::Error::Closed.kind(), ErrorKind::Unavailable);
-    let (status, headers, _) = send(&state(&Arc::new(Buffer { closed: true, ..Buffer::default() })), push(ONE)).await;
-    assert_eq!(status, 503);
-    assert!(headers.contains_key("retry-after"));
+    use appender::Error;
+    let object = object_store_error();
+    let cases = [
+        (Error::Closed, 503, Some("2"), "the server is shutting down: not acknowledged, send it again in 2 s\n"),
+        (Error::TooSlow { limit_ms: 5 }, 503, Some("2"), "write took longer than 5 ms: not acknowledged, send it again in 2 s\n"),
+        (Error::Object(Arc::new(object)), 503, Some("2"), "put segment: not acknowledged, send it again in 2 s\n"),
+        (
+            Error::Backlogged { hour: Hour(1), segments: 4097, limit: 4096 },
+            429,
+            Some("30"),
+            "4097 segments of an hour wait for compaction, limit is 4096: not acknowledged, send it again in 30 s\n",
+        ),
+        (
+            Error::TooManyHours { hours: 2000, limit: 1024 },
+            413,
+            None,
+            "request spreads over 2000 event hours, limit is 1024: send it in several\n",
+        ),
+    ];
+    for (error, status, retry_after, text) in cases {
+        let answer = send(&state(&Arc::new(Buffer { fails: Some(error.clone()), ..Buffer::default() })), push(ONE)).await;
+        let found = answer.1.get("retry-after").map(|value| value.to_str().unwrap());
+        assert_eq!((answer.0, found, answer.2.as_str()), (status, retry_after, text), "{error:?}");
+    }
 }
 
 #[tokio::test]

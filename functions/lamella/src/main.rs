@@ -2,6 +2,7 @@
 //!
 //! Owns: the command line, the listener, timers, shutdown, metrics of the process. Does not own: what the routes do.
 
+mod backlog;
 mod cli;
 mod metrics;
 mod process;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use appender::{Group, GroupOptions, WriteBuffer, Writer};
+use appender::{Adaptive, GroupOptions, WriteBuffer, Writer};
 use axum::Router;
 use axum::routing::get;
 use boot::Host;
@@ -18,6 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::backlog::Backlogs;
 use crate::cli::Options;
 use crate::metrics::{self, Metrics};
 use crate::timers;
@@ -39,10 +40,11 @@ pub async fn run(options: &Options) -> Result<()> {
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listen on {}", config.listen))?;
     let address = listener.local_addr().context("read the listener's address")?;
     let host = Host::open(config).await?;
-    let buffer = buffer(&host, options);
+    let backlogs = Arc::<Backlogs>::default();
+    let buffer = buffer(&host, options, &backlogs);
     let metrics = Arc::new(Metrics::new(host.object_counters.clone()));
     let (stop, stopped) = watch::channel(false);
-    let timer = start_compaction(&host, options, &metrics, &stopped);
+    let timer = start_compaction(&host, options, &metrics, &stopped, backlogs);
     let app = routes(&host, options, &buffer, &metrics);
     announce(address, &host);
 
@@ -59,10 +61,10 @@ pub async fn run(options: &Options) -> Result<()> {
     outcome
 }
 
-fn buffer(host: &Host, options: &Options) -> Arc<dyn WriteBuffer> {
+fn buffer(host: &Host, options: &Options, backlogs: &Arc<Backlogs>) -> Arc<dyn WriteBuffer> {
     let writer = Writer::new(host.objects.clone(), host.manifest.clone(), host.clock.clone(), host.nonces.clone());
-    let linger = Duration::from_millis(options.linger_ms);
-    Arc::new(Group::new(writer, GroupOptions { linger, ..GroupOptions::default() }))
+    let group = GroupOptions { linger: Duration::from_millis(options.linger_ms), ..GroupOptions::default() };
+    Arc::new(Adaptive::living(writer.with_hints(backlogs.clone()), group, host.clock.clone()))
 }
 
 fn start_compaction(
@@ -70,10 +72,11 @@ fn start_compaction(
     options: &Options,
     metrics: &Arc<Metrics>,
     stopped: &watch::Receiver<bool>,
+    backlogs: Arc<Backlogs>,
 ) -> Option<JoinHandle<()>> {
     let every = options.compact_interval()?;
     let state = fn_compact::State::new(host);
-    Some(tokio::spawn(timers::compact(state, every, host.clock.clone(), Arc::clone(metrics), stopped.clone())))
+    Some(tokio::spawn(timers::compact(state, every, backlogs, host.clock.clone(), Arc::clone(metrics), stopped.clone())))
 }
 
 fn routes(host: &Host, options: &Options, buffer: &Arc<dyn WriteBuffer>, metrics: &Arc<Metrics>) -> Router {

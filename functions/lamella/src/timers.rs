@@ -1,4 +1,4 @@
-//! What happens without a request: compaction, every so often.
+//! What happens without a request: compaction, every so often and when the write path says that segments have become many.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use model::Clock;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
+use crate::backlog::Backlogs;
 use crate::metrics::Metrics;
 
 /// How long a run may go on beginning jobs.
@@ -16,6 +17,7 @@ const RUN_MAX: Duration = Duration::from_secs(600);
 pub async fn compact(
     state: fn_compact::State,
     every: Duration,
+    backlogs: Arc<Backlogs>,
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     mut stop: watch::Receiver<bool>,
@@ -27,6 +29,11 @@ pub async fn compact(
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
             _ = ticks.tick() => {}
+            () = backlogs.told() => {}
+        }
+        for backlog in backlogs.take() {
+            let (tenant, signal, hour) = (&backlog.tenant, backlog.signal, backlog.hour.0);
+            tracing::info!(%tenant, %signal, hour, segments = backlog.segments, "compaction was told of a backlog");
         }
         let deadline = clock.now().plus(RUN_MAX);
         tokio::select! {

@@ -12,6 +12,7 @@
 //! | `LAMELLA_REQUIRE_TENANT` | refuse requests without `X-Scope-OrgID` instead of using `anonymous`; false |
 //! | `LAMELLA_LISTEN` | `lamella`: address to listen on; `127.0.0.1:9009` |
 //! | `LAMELLA_LOG`, `LAMELLA_LOG_FORMAT` | filter such as `info,store=debug`; `text` or `json` |
+//! | `AWS_LAMBDA_MAX_CONCURRENCY` | set by Lambda Managed Instances: requests a process serves at once; 1 |
 //! | `LAMELLA_LIMIT_*` | [`crate::limits`] |
 
 use crate::{Error, Result, limits};
@@ -35,6 +36,8 @@ pub struct Config {
     pub log_filter: String,
     /// How log lines look.
     pub log_format: LogFormat,
+    /// Requests that a function's process serves at once. Above 1 it lives on between them.
+    pub concurrency: u32,
     /// Bounds on what a tenant may send and ask.
     pub limits: Limits,
 }
@@ -102,6 +105,7 @@ impl Config {
             listen: parsed(lookup, "LAMELLA_LISTEN", "an address and port")?.unwrap_or(LISTEN),
             log_filter: lookup("LAMELLA_LOG").unwrap_or_else(|| "info".to_owned()),
             log_format: log_format(lookup)?,
+            concurrency: parsed(lookup, "AWS_LAMBDA_MAX_CONCURRENCY", "a count")?.unwrap_or(1),
             limits: limits::from_lookup(lookup)?,
         })
     }

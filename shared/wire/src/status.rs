@@ -4,6 +4,9 @@ use model::ErrorKind;
 
 use crate::error::Error;
 
+/// The status where a tenant's writes must wait for compaction.
+pub const BACKLOG: u16 = 429;
+
 /// Returns the status of a failure inside the write path.
 pub fn of_kind(kind: ErrorKind) -> u16 {
     match kind {
