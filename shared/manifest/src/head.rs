@@ -29,7 +29,7 @@ pub struct ReplacedId {
 /// The record under `HEAD`.
 ///
 /// # Invariants
-/// No id is both in `parts` and in `replaced`; ids of `parts` are distinct.
+/// Ids of `parts` are distinct. No id is both in `parts` and in `replaced`, but for parts a month adopted from its days.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Head {
     /// The update that wrote this version: decides an unknown outcome.
@@ -100,6 +100,29 @@ impl Head {
         Change::Write
     }
 
+    /// Takes over parts listed one level below, as they are: they are listed here and replaced below in one step. `generation` is
+    /// that of this head before the parts were read: parts that came, were replaced here and forgotten since are not taken again.
+    pub fn adopt(&mut self, parts: &[Part], generation: u64, now: TimestampMs) -> Change {
+        let known: HashSet<SegmentId> =
+            self.parts.iter().map(|part| part.id).chain(self.replaced.iter().map(|replaced| replaced.id)).collect();
+        let fresh: Vec<&Part> = parts.iter().filter(|part| !known.contains(&part.id)).collect();
+        if fresh.is_empty() {
+            return Change::Already;
+        }
+        if generation != self.generation {
+            return Change::Refused;
+        }
+        self.replaced.extend(fresh.iter().map(|part| ReplacedId { id: part.id, at: now, gone_since: None }));
+        self.parts.extend(fresh.into_iter().cloned());
+        self.published_at = self.published_at.max(now);
+        Change::Write
+    }
+
+    /// Reports whether nothing is listed here any more that anybody waits for.
+    pub fn is_idle(&self) -> bool {
+        self.parts.is_empty() && self.replaced.is_empty() && self.dead.is_empty()
+    }
+
     /// Marks replaced ids as gone below or as still there, and forgets those gone for long enough. `below` holds the ids
     /// that exist one level below at this moment.
     pub fn trim(&mut self, below: &HashSet<SegmentId>, now: TimestampMs) -> Change {
@@ -126,9 +149,10 @@ impl Head {
     }
 }
 
-/// Reports whether the part is listed by the window's own head, not by records below it.
+/// Reports whether the part is listed by the window's own head, not by records below it. A month's parts have the windows of
+/// their days, and nothing but [`Head::adopt`] moves one there.
 fn is_own(part: &Part, window: Window) -> bool {
-    part.level > 0 && part.window == window
+    part.level > 0 && (part.window == window || matches!(window, Window::Month(_)))
 }
 
 fn dead_object(part: &Part, at: TimestampMs) -> Option<DeadObject> {

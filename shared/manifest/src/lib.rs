@@ -29,7 +29,7 @@ mod snapshot;
 
 pub use deletion::{Deletion, DeletionRequest, DeletionState};
 pub use error::{Error, Result};
-pub use manifest::{Burn, Committed, DeadObject, Finish, HeadSizes, Manifest, Replaced, Replacement};
+pub use manifest::{Burn, Committed, DayState, DeadObject, Finish, HeadSizes, Manifest, Packed, Replaced, Replacement};
 pub use part::{L0Item, Location, Part, PartStats};
 pub use quarantine::Quarantined;
 pub use snapshot::{HeadState, Snapshot};

@@ -14,8 +14,25 @@ pub const SNAPSHOT_TIME_MAX: Duration = Duration::from_secs(60);
 pub const ROLL_REST_MIN: Duration = Duration::from_secs(30 * 60);
 
 /// How long a replaced id is remembered after its item was last seen: a frozen writer may put the item again for
-/// 10 min (its own deadline) + 15 min (validity of a signed request), and a snapshot may lie between its reads.
-pub const REPLACED_KEPT: Duration = Duration::from_secs(30 * 60);
+/// 10 min (its own deadline) + 20 min (a freeze), clocks may differ, and a snapshot may lie between its reads.
+pub const REPLACED_KEPT: Duration = Duration::from_secs(40 * 60);
+
+/// Age of an hour, from its end, up to which a process trusts that the catalog's bit it once saw set still is. Later writes
+/// stamp the catalog.
+pub const HOUR_KNOWN_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Age of an hour from which its bit may be cleared: an hour after the last write that trusts it may begin.
+pub const CLEAR_AGE_MIN: Duration = Duration::from_secs(25 * 60 * 60);
+
+/// How long a stamp in the catalog covers what is written after it.
+pub const STAMP_COVERS: Duration = Duration::from_secs(10 * 60);
+
+/// Age of a stamp from which the bit it protects may be cleared: what it covered has landed, a freeze of 20 min and clocks that
+/// differ included.
+pub const STAMP_AGE_MIN: Duration = Duration::from_secs(45 * 60);
+
+/// Age of a day, from its end, from which it is packed into its month.
+pub const PACK_AGE_MIN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// Longest query (15 min) + 45 min for freezes and clock skew: a dead object may be deleted after this (M3).
 pub const DEAD_GRACE: Duration = Duration::from_secs(60 * 60);

@@ -1,10 +1,12 @@
 //! The manifest and the records it reads and changes.
 
 mod catalogs;
+mod clear;
 mod collect;
 mod commit;
 mod deletions;
 mod heads;
+mod pack;
 mod pages;
 mod quarantines;
 mod read;
@@ -12,9 +14,11 @@ mod replace;
 mod retain;
 mod rings;
 
+pub use catalogs::DayState;
 pub use collect::{Burn, DeadObject};
 pub use commit::Committed;
 pub use deletions::Finish;
+pub use pack::Packed;
 pub use replace::{Replaced, Replacement};
 
 use crate::limits::{HEAD_INLINE_BYTES_MAX, PAGE_BYTES_MAX};

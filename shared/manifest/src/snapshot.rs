@@ -1,7 +1,8 @@
 //! What a query or a compaction plan sees: a list of immutable segments.
 
 use crate::{Deletion, DeletionState, Part, Quarantined};
-use model::{Resolution, TimestampMs};
+use model::{Resolution, SegmentId, TimestampMs};
+use std::collections::HashSet;
 use store::keys::Window;
 
 /// The live parts of one tenant and signal over a time range, as of one moment.
@@ -18,6 +19,8 @@ pub struct Snapshot {
     /// Ids of cancelled deletions that overlap the range: outputs list them, so that a reader that still applies one does not
     /// apply it to rows written since.
     pub cancelled: Vec<u128>,
+    /// Ids of the parts listed by a month's head, not by that of their window ([`Snapshot::home`]).
+    pub packed: HashSet<SegmentId>,
     /// Per head read, its generation: what [`crate::Replacement::generation`] wants.
     pub heads: Vec<HeadState>,
     /// When the first record was read.
@@ -52,10 +55,17 @@ impl Snapshot {
             quarantined: Vec::new(),
             deletions: Vec::new(),
             cancelled: Vec::new(),
+            packed: HashSet::new(),
             heads: Vec::new(),
             taken_at,
             requests: 0,
         }
+    }
+
+    /// Returns the window whose head lists the part: what [`crate::Replacement::window`] must be for it. Inputs of one
+    /// replacement have one home, or are rolled one level up.
+    pub fn home(&self, part: &Part) -> Window {
+        if self.packed.contains(&part.id) { part.window.month() } else { part.window }
     }
 
     /// Returns the deletions whose rows must be left out of what is read from the part ([`crate::deletion`]).

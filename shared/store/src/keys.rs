@@ -5,7 +5,8 @@
 //! records   S#<tenant>#<signal>#<yyyy-mm-ddThh>   0#<id>                  L0 item
 //!           S#<tenant>#<signal>#<yyyy-mm-ddThh>   HEAD, HEAD#5m, HEAD#1h  parts of the hour
 //!           S#<tenant>#<signal>#<yyyy-mm-dd>      HEAD, HEAD#5m, HEAD#1h  parts of the day
-//!           S#<tenant>#<signal>#<hour or day>     P#HEAD#<page>, ...    what a head spilt
+//!           S#<tenant>#<signal>#<yyyy-mm>         HEAD, HEAD#5m, HEAD#1h  parts of packed days
+//!           S#<tenant>#<signal>#<hour, day, ...>  P#HEAD#<page>, ...    what a head spilt
 //!           C#<tenant>#<signal>                   D#<yyyy-mm-dd>          hours with data
 //!           C#<tenant>#<signal>                   X#<deletion>            a deletion
 //!           C#<tenant>#<signal>                   Q#<id>                  a part in quarantine

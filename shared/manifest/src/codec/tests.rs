@@ -72,13 +72,17 @@ fn records_of_version_1_are_read() {
     of_then.head.parts[0].applied.clear();
     (of_then.pages, of_then.dropped) = (Vec::new(), Vec::new());
     assert_eq!(HeadRecord::decode(&records[2]), Ok(of_then));
-    assert_eq!(DayRecord::decode(&records[3]).map(|day| day.hours), Ok(0b101));
+    let day = DayRecord::decode(&records[3]).unwrap();
+    assert_eq!((day.hours, day.opened, day.packed), (0b101, Some(TimestampMs(0)), None));
 }
 
 #[test]
 fn records_of_version_2_stay_as_they_are() {
     let mut day = DayRecord { hours: 0b101, ..DayRecord::default() };
     day.drop_at(Resolution::OneHour, TimestampMs(4));
+    day.late = vec![(2, TimestampMs(5))];
+    day.stamp_open(TimestampMs(6));
+    day.packed = Some(TimestampMs(7));
     let (live, burnt) = (item::encode_live(Hour(3), item()), item::encode_burnt());
     let records = [live, burnt, head().encode(), day.encode(), deletion().encode(), quarantined().encode()];
     let pages = [Entries::Parts(head().head.parts), Entries::Replaced(head().head.replaced), Entries::Dead(head().head.dead)];

@@ -6,10 +6,44 @@ use crate::catalog::DayRecord;
 use crate::codec::Reason;
 use crate::deletion::Deletion;
 use crate::quarantine::Quarantined;
-use model::{Resolution, Signal, TenantId, TimeRangeMs};
-use std::collections::BTreeMap;
-use store::Record;
+use model::{Hour, Resolution, Signal, TenantId, TimeRangeMs, TimestampMs};
+use std::collections::{BTreeMap, BTreeSet};
 use store::keys::{self, Window};
+use store::{Record, RecordKey};
+
+/// What the catalog says of a day.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DayState {
+    /// Days since the Unix epoch.
+    pub day: i64,
+    /// Hours that may have data of their own: items, or parts that did not roll yet.
+    pub hours: Vec<Hour>,
+    /// Whether the day's heads may list parts.
+    pub open: bool,
+    /// Whether the month's heads may list parts of the day.
+    pub packed: bool,
+    /// Resolutions that retention dropped, and when.
+    pub dropped: Vec<(Resolution, TimestampMs)>,
+}
+
+impl DayState {
+    fn of(day: i64, record: &DayRecord) -> DayState {
+        let dropped = Resolution::ALL.into_iter().filter_map(|of| Some((of, record.dropped_at(of)?))).collect();
+        let hours = record.hours_of(day).collect();
+        DayState { day, hours, open: record.opened.is_some(), packed: record.packed.is_some(), dropped }
+    }
+}
+
+/// Reports whether retention dropped all of a day that is asked for.
+fn is_dropped(day: &DayRecord, with_coarse: bool) -> bool {
+    let asked = Resolution::ALL.into_iter().filter(|of| with_coarse || *of == Resolution::Raw);
+    asked.into_iter().all(|of| day.dropped_at(of).is_some())
+}
+
+/// Decodes the record of a day; an absent one is empty.
+pub(super) fn decode_day(key: &RecordKey, record: Option<&Record>) -> Result<DayRecord> {
+    record.map_or(Ok(DayRecord::default()), |record| DayRecord::decode(&record.value).map_err(corrupt(key)))
+}
 
 /// What the catalog says about a time range.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +57,18 @@ pub(super) struct Catalog {
 }
 
 impl Catalog {
+    /// Returns the days whose heads may list parts somebody may still read.
+    pub fn open_days(&self, with_coarse: bool) -> impl Iterator<Item = i64> {
+        let open = self.days.iter().filter(move |(_, day)| day.opened.is_some() && !is_dropped(day, with_coarse));
+        open.map(|(day, _)| *day)
+    }
+
+    /// Returns the months whose heads may list such parts of these days.
+    pub fn months(&self, with_coarse: bool) -> BTreeSet<Window> {
+        let packed = self.days.iter().filter(|(_, day)| day.packed.is_some() && !is_dropped(day, with_coarse));
+        packed.map(|(day, _)| Window::Day(*day).month()).collect()
+    }
+
     fn add(&mut self, record: &Record) -> std::result::Result<(), Reason> {
         let sort = record.sort.as_str();
         if sort.starts_with(keys::DAY_PREFIX) {
@@ -56,6 +102,11 @@ impl Manifest {
             catalog.add(&record).map_err(corrupt(format!("{partition} {}", record.sort)))?;
         }
         Ok(catalog)
+    }
+
+    /// Returns what the catalog says of each day, ascending: what to merge, roll, clear, pack and drop, without listing anything.
+    pub async fn days(&self, tenant: &TenantId, signal: Signal) -> Result<Vec<DayState>> {
+        Ok(self.all_days(tenant, signal).await?.into_iter().map(|(day, record)| DayState::of(day, &record)).collect())
     }
 
     /// Returns all days of the catalog.

@@ -1,7 +1,7 @@
 //! Collect: what was replaced, what died, and what was never referenced.
 
 use super::heads::Lists;
-use super::read::PlacedHead;
+use super::read::{PlacedHead, live_hours};
 use super::{Manifest, Step, corrupt};
 use crate::head::{Change, Head, HeadRecord};
 use crate::item::{self, ItemRecord};
@@ -34,9 +34,8 @@ impl Manifest {
     /// objects dead for longer than the grace. Delete those, then call [`Manifest::forget_dead`].
     pub async fn collect_window(&self, tenant: &TenantId, signal: Signal, window: Window) -> Result<Vec<DeadObject>> {
         let heads = self.heads(tenant, signal, window, true, Lists::All).await?;
-        let raw = heads.iter().find(|placed| placed.resolution == Resolution::Raw);
-        if let Some(placed) = raw.filter(|placed| !placed.head.replaced.is_empty()) {
-            self.settle(tenant, signal, window, &placed.head).await?;
+        for placed in heads.iter().filter(|placed| !placed.head.replaced.is_empty()) {
+            self.settle(tenant, signal, placed).await?;
         }
         for placed in heads.iter().filter(|placed| placed.paged) {
             self.collect_pages(&keys::head(tenant, signal, window, placed.resolution)).await?;
@@ -46,10 +45,10 @@ impl Manifest {
     }
 
     /// Marks in the head which replaced ids still exist below, then deletes those.
-    async fn settle(&self, tenant: &TenantId, signal: Signal, window: Window, head: &Head) -> Result<()> {
-        let key = keys::head(tenant, signal, window, Resolution::Raw);
-        let replaced = head.replaced_ids();
-        match window {
+    async fn settle(&self, tenant: &TenantId, signal: Signal, placed: &PlacedHead) -> Result<()> {
+        let key = keys::head(tenant, signal, placed.window, placed.resolution);
+        let replaced = placed.head.replaced_ids();
+        match placed.window {
             Window::Hour(hour) => {
                 let items = self.item_records(tenant, signal, hour).await?;
                 // A burnt id can never be live again: for the head it is gone.
@@ -58,13 +57,13 @@ impl Manifest {
                 let left = live.into_iter().filter(|(id, _, _)| replaced.contains(id));
                 self.delete_items(tenant, signal, hour, left.map(|(id, version, _)| (id, version)).collect()).await
             }
-            Window::Day(day) => {
-                let listed = self.listed_by_hours(tenant, signal, day).await?;
+            Window::Day(_) | Window::Month(_) => {
+                let listed = self.listed_below(tenant, signal, placed.window, placed.resolution).await?;
                 self.trim(&key, &listed.iter().map(|(_, id)| *id).collect()).await?;
-                let hours: BTreeSet<Hour> =
-                    listed.into_iter().filter(|(_, id)| replaced.contains(id)).map(|(hour, _)| hour).collect();
-                for hour in hours {
-                    self.unlist(tenant, signal, hour, &replaced).await?;
+                let left: BTreeSet<Window> =
+                    listed.into_iter().filter(|(_, id)| replaced.contains(id)).map(|(window, _)| window).collect();
+                for window in left {
+                    self.unlist(&keys::head(tenant, signal, window, placed.resolution), &replaced).await?;
                 }
                 Ok(())
             }
@@ -78,11 +77,23 @@ impl Manifest {
         self.update_head(key, |head| head.trim(below, now)).await.map(|_| ())
     }
 
-    async fn listed_by_hours(&self, tenant: &TenantId, signal: Signal, day: i64) -> Result<Vec<(Hour, SegmentId)>> {
+    /// Returns what the heads one level below a window list.
+    async fn listed_below(
+        &self,
+        tenant: &TenantId,
+        signal: Signal,
+        window: Window,
+        resolution: Resolution,
+    ) -> Result<Vec<(Window, SegmentId)>> {
+        let catalog = self.catalog(tenant, signal, window.range()).await?;
+        let below: Vec<Window> = match window {
+            Window::Month(_) => catalog.open_days(true).map(Window::Day).collect(),
+            _ => live_hours(&catalog.days, window.range()).into_iter().map(Window::Hour).collect(),
+        };
         let mut listed = Vec::new();
-        for hour in self.hours_with_data(tenant, signal, Window::Day(day).range()).await? {
-            let head = self.head(&keys::head(tenant, signal, Window::Hour(hour), Resolution::Raw)).await?;
-            listed.extend(head.into_iter().flat_map(|head| head.parts).map(|part| (hour, part.id)));
+        for window in below {
+            let head = self.head(&keys::head(tenant, signal, window, resolution)).await?;
+            listed.extend(head.into_iter().flat_map(|head| head.parts).map(|part| (window, part.id)));
         }
         Ok(listed)
     }
@@ -132,20 +143,29 @@ impl Manifest {
         if self.is_named(object).await? {
             return Ok(false);
         }
-        let key = keys::head(&object.tenant, object.signal, object.window, object.resolution);
         let raise = |record: &mut HeadRecord| {
             record.head.generation += 1;
             Change::Write
         };
-        self.update_head_record(&key, raise).await.map(|_| true)
+        // Outputs that rewrite packed parts bear the day's window: the month's plans are voided with the day's.
+        for window in BTreeSet::from([object.window, object.window.month()]) {
+            let key = keys::head(&object.tenant, object.signal, window, object.resolution);
+            let concerned = window == object.window || self.records.get(&key).await.step("read head")?.is_some();
+            if concerned && (window == object.window || matches!(object.window, Window::Day(_))) {
+                self.update_head_record(&key, raise).await?;
+            }
+        }
+        Ok(true)
     }
 
     /// Reports whether the object is live or on a list of the dead, in its own window or in the day it rolls into.
     async fn is_named(&self, object: &ObjectKey) -> Result<bool> {
         let name = object.to_string();
-        let above = Window::Day(object.window.day());
-        let windows = if object.window == above { vec![above] } else { vec![object.window, above] };
-        for window in windows {
+        let above = match object.window {
+            Window::Hour(hour) => Window::Day(hour.day()),
+            window => window.month(),
+        };
+        for window in [object.window, above] {
             let key = keys::head(&object.tenant, object.signal, window, object.resolution);
             if self.head(&key).await?.is_some_and(|head| head.names(&name)) {
                 return Ok(true);

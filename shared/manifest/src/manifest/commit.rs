@@ -1,15 +1,15 @@
 //! Write: catalog bit of the hour first, then the L0 item if absent.
 
+use super::catalogs::decode_day;
 use super::heads::Decision;
 use super::{Manifest, Step, corrupt};
-use crate::catalog::DayRecord;
 use crate::head::Change;
 use crate::item::{self, ItemRecord};
 use crate::limits::{ATTEMPT_AGE_MAX, KNOWN_HOURS_MAX, UNKNOWN_OUTCOME_ATTEMPTS_MAX};
 use crate::{Error, L0Item, Location, Result};
 use bytes::Bytes;
 use model::{Hour, Resolution, Signal, TenantId, TimestampMs};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 use store::keys::{self, Window};
 use store::records::RECORD_BYTES_MAX;
@@ -26,8 +26,8 @@ pub enum Committed {
     Burnt,
 }
 
-/// What this process knows to be set, so that steady ingest costs one record write per commit. A bit is never cleared, so
-/// that knowing cannot go stale.
+/// What this process knows to be set, so that steady ingest costs one record write per commit. A bit is cleared only when it is
+/// too old for anybody to trust what he knows of it.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     sets: Mutex<KnownSets>,
@@ -35,7 +35,8 @@ pub(super) struct Known {
 
 #[derive(Debug, Default)]
 struct KnownSets {
-    hours: HashSet<(TenantId, Signal, Hour)>,
+    /// Until when what is known of an hour may be trusted.
+    hours: HashMap<(TenantId, Signal, Hour), TimestampMs>,
     tenants: HashSet<(TenantId, Signal)>,
 }
 
@@ -44,12 +45,19 @@ impl Known {
         self.sets.lock().expect("no call panics while it holds the lock")
     }
 
-    fn add_hour(&self, entry: (TenantId, Signal, Hour)) {
+    /// Returns the hours of which nothing is known that may still be trusted.
+    fn unknown_hours(&self, tenant: &TenantId, signal: Signal, hours: &[Hour], now: TimestampMs) -> Vec<Hour> {
+        let sets = self.sets();
+        let is_known = |hour: &Hour| sets.hours.get(&(tenant.clone(), signal, *hour)).is_some_and(|until| now < *until);
+        hours.iter().filter(|hour| !is_known(hour)).copied().collect()
+    }
+
+    fn add_hour(&self, entry: (TenantId, Signal, Hour), until: TimestampMs) {
         let mut sets = self.sets();
         if sets.hours.len() >= KNOWN_HOURS_MAX {
             sets.hours.clear();
         }
-        sets.hours.insert(entry);
+        sets.hours.insert(entry, until);
     }
 }
 
@@ -67,19 +75,16 @@ impl Manifest {
             return Err(Error::ItemTooLarge { size_bytes: value.len(), limit_bytes: RECORD_BYTES_MAX });
         }
         self.register(tenant, signal).await?;
-        self.ensure_hours(tenant, signal, &[hour]).await?;
-        self.put_item(&key, value, minted_at, &location).await
-    }
-
-    async fn put_item(&self, key: &RecordKey, value: Bytes, minted_at: TimestampMs, ours: &Location) -> Result<Committed> {
         let mut attempts = 0;
         loop {
             attempts += 1;
+            // Before every try: the catalog's promise does not last for ever.
+            self.ensure_hours(tenant, signal, &[hour]).await?;
             check_age(minted_at, self.now())?;
-            match self.records.put_if_absent(key, value.clone()).await {
+            match self.records.put_if_absent(&key, value.clone()).await {
                 Ok(Put::Written) => return Ok(Committed::Committed),
                 Ok(Put::Exists) => {
-                    if let Some(outcome) = self.existing(key, ours).await? {
+                    if let Some(outcome) = self.existing(&key, &location).await? {
                         return Ok(outcome);
                     }
                 }
@@ -140,28 +145,28 @@ impl Manifest {
         self.records.count_prefix(&partition, keys::L0_PREFIX, count_max).await.step("count l0 items")
     }
 
-    /// Sets the catalog's bits of hours of one day, once per process and hour: a reader finds items only through them (M1).
+    /// Sets the catalog's bits of hours of one day: a reader finds items only through them (M1). Once per process and hour, while
+    /// the hour is young; a write to an old one needs a young stamp as well, its own or another's.
     async fn ensure_hours(&self, tenant: &TenantId, signal: Signal, hours: &[Hour]) -> Result<()> {
-        let unknown: Vec<Hour> = {
-            let sets = self.known.sets();
-            hours.iter().filter(|hour| !sets.hours.contains(&(tenant.clone(), signal, **hour))).copied().collect()
-        };
+        let unknown = self.known.unknown_hours(tenant, signal, hours, self.now());
         let Some(first) = unknown.first() else { return Ok(()) };
         let key = keys::catalog_day(tenant, signal, first.day());
+        let promised = Mutex::new(Vec::new());
         self.update_record(&key, "set catalog bit", |record| {
-            let mut day =
-                record.map_or(Ok(DayRecord::default()), |record| DayRecord::decode(&record.value).map_err(corrupt(&key)))?;
+            let mut day = decode_day(&key, record)?;
             if day.dropped_at(Resolution::Raw).is_some() {
                 return Err(Error::Dropped { hour: Window::Hour(*first).to_string() });
             }
-            if unknown.iter().all(|hour| day.has(*hour)) {
-                return Ok(Decision::Stop(Change::Already));
-            }
-            unknown.iter().for_each(|hour| day.set(*hour));
-            Ok(Decision::Write(day.encode()))
+            let (before, now) = (day.clone(), self.now());
+            let until = unknown.iter().map(|hour| day.announce(*hour, now)).collect();
+            *promised.lock().expect("nothing panics while it holds the lock") = until;
+            Ok(if day == before { Decision::Stop(Change::Already) } else { Decision::Write(day.encode()) })
         })
         .await?;
-        unknown.into_iter().for_each(|hour| self.known.add_hour((tenant.clone(), signal, hour)));
+        let promised = promised.into_inner().expect("nothing panicked while it held the lock");
+        for (hour, until) in unknown.into_iter().zip(promised) {
+            self.known.add_hour((tenant.clone(), signal, hour), until);
+        }
         Ok(())
     }
 }

@@ -8,13 +8,14 @@ use crate::limits::{DELETION_BYTES_MAX, DELETIONS_MAX};
 use crate::{Error, Part, Result};
 use bytes::Bytes;
 use model::{Signal, TenantId, TimeRangeMs};
+use std::collections::BTreeSet;
 use store::keys::{self, Window};
 use store::{Delete, Record};
 
 /// Outcome of [`Manifest::finish_deletion`].
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Finish {
-    /// These parts of one day lack it: rewrite them (those in quarantine cannot be, and hold it open), then ask again.
+    /// These parts of one month lack it: rewrite them (those in quarantine cannot be, and hold it open), then ask again.
     Pending(Vec<Part>),
     /// It has ended; its record is kept for an hour for late writers.
     Kept,
@@ -106,12 +107,13 @@ impl Manifest {
         Ok(Finish::Kept)
     }
 
-    /// Returns the parts that lack a deletion, of the first day that has any. Days are looked at one after the other: a day
+    /// Returns the parts that lack a deletion, of the first month that has any. Months are looked at one after the other: one
     /// that lacks nothing stays so, but for late writers, since every compaction of after the request lists it.
     async fn lacking(&self, tenant: &TenantId, signal: Signal, deletion: &Deletion) -> Result<Vec<Part>> {
         let catalog = self.catalog(tenant, signal, deletion.request.range).await?;
-        for day in catalog.days.keys() {
-            let range = intersection(Window::Day(*day).range(), deletion.request.range);
+        let months: BTreeSet<Window> = catalog.days.keys().map(|day| Window::Day(*day).month()).collect();
+        for month in months {
+            let range = intersection(month.range(), deletion.request.range);
             let snapshot = self.snapshot_with_coarse(tenant, signal, range).await?;
             let parts = snapshot.parts.iter().chain(&snapshot.coarse).chain(&snapshot.quarantined);
             let lacking: Vec<Part> = parts.filter(|part| deletion.applies_to(part)).cloned().collect();

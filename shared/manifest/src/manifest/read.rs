@@ -1,4 +1,4 @@
-//! Read: catalog, then L0 items, then hour heads, then day heads. Low first is what makes it exact without transactions:
+//! Read: catalog, then L0 items, then heads of hours, of days, of months. Low first is what makes it exact without transactions:
 //! an item missing below was deleted after its replacement was published, so the later read above sees the replacement;
 //! an item seen below and listed as replaced above is left out.
 
@@ -73,14 +73,16 @@ impl Manifest {
         }
         let catalog = self.catalog(tenant, signal, range).await?;
         let hours = live_hours(&catalog.days, range);
-        let days: Vec<i64> = catalog.days.keys().copied().collect();
+        let days: Vec<i64> = catalog.open_days(with_coarse).collect();
+        let months: Vec<Window> = catalog.months(with_coarse).into_iter().collect();
         let items = each(&hours, |hour| self.items(tenant, signal, hour)).await?;
         let hour_heads = flat(each(&hours, |hour| self.heads(tenant, signal, Window::Hour(hour), false, Lists::Visible)).await?);
         let day_heads = flat(each(&days, |day| self.heads(tenant, signal, Window::Day(day), with_coarse, Lists::Visible)).await?);
+        let month_heads = flat(each(&months, |month| self.heads(tenant, signal, month, with_coarse, Lists::Visible)).await?);
         check_time(taken_at, self.now())?;
-        let pages: u64 = hour_heads.iter().chain(&day_heads).map(|head| head.pages).sum();
-        let requests = 1 + 2 * hours.len() as u64 + days.len() as u64 + pages;
-        Ok(Read { catalog, items, hour_heads, day_heads }.into_snapshot(range, taken_at, requests))
+        let pages: u64 = hour_heads.iter().chain(&day_heads).chain(&month_heads).map(|head| head.pages).sum();
+        let requests = 1 + (2 * hours.len() + days.len() + months.len()) as u64 + pages;
+        Ok(Read { catalog, items, hour_heads, day_heads, month_heads }.into_snapshot(range, taken_at, requests))
     }
 
     /// Returns the live L0 items of an hour.
@@ -145,7 +147,7 @@ fn flat<T>(lists: Vec<Vec<T>>) -> Vec<T> {
     lists.into_iter().flatten().collect()
 }
 
-fn live_hours(catalog: &BTreeMap<i64, DayRecord>, range: TimeRangeMs) -> Vec<Hour> {
+pub(super) fn live_hours(catalog: &BTreeMap<i64, DayRecord>, range: TimeRangeMs) -> Vec<Hour> {
     let raw = catalog.iter().filter(|(_, record)| record.dropped_at(Resolution::Raw).is_none());
     raw.flat_map(|(day, record)| record.hours_of(*day)).filter(|hour| Window::Hour(*hour).range().overlaps(range)).collect()
 }
@@ -164,40 +166,39 @@ struct Read {
     items: Vec<Vec<Part>>,
     hour_heads: Vec<PlacedHead>,
     day_heads: Vec<PlacedHead>,
+    month_heads: Vec<PlacedHead>,
 }
 
 impl Read {
     fn into_snapshot(self, range: TimeRangeMs, taken_at: TimestampMs, requests: u64) -> Snapshot {
         let days = &self.catalog.days;
         let dropped = |day: i64, resolution| days.get(&day).is_some_and(|record| record.dropped_at(resolution).is_some());
-        let placed = || self.hour_heads.iter().chain(&self.day_heads);
-        let replaced: HashMap<Window, HashSet<SegmentId>> = placed()
-            .filter(|placed| placed.resolution == Resolution::Raw)
-            .map(|placed| (placed.window, placed.head.replaced_ids()))
-            .collect();
-        let is_replaced = |part: &Part| replaced.get(&above(part)).is_some_and(|ids| ids.contains(&part.id));
+        let placed = || self.hour_heads.iter().chain(&self.day_heads).chain(&self.month_heads);
+        let replaced: HashMap<(Window, Resolution), HashSet<SegmentId>> =
+            placed().map(|placed| ((placed.window, placed.resolution), placed.head.replaced_ids())).collect();
+        let is_replaced =
+            |part: &Part, above: Window| replaced.get(&(above, part.resolution)).is_some_and(|ids| ids.contains(&part.id));
         let heads = placed().map(HeadState::of).collect();
-        let below = self.items.into_iter().flatten().chain(self.hour_heads.into_iter().flat_map(|placed| placed.head.parts));
         // M2: visible(n) = items(n) − replaced(n+1).
-        let mut parts: Vec<Part> = below.filter(|part| !is_replaced(part)).collect();
-        let mut coarse = Vec::new();
-        for PlacedHead { window, resolution, head, .. } in self.day_heads {
-            let kept = head.parts.into_iter().filter(|_| !dropped(window.day(), resolution));
-            if resolution == Resolution::Raw { parts.extend(kept) } else { coarse.extend(kept) }
-        }
+        let items = self.items.into_iter().flatten().filter(|part| !is_replaced(part, part.window));
+        let mut parts: Vec<Part> = items.collect();
+        let of_hours = self.hour_heads.into_iter().flat_map(|placed| placed.head.parts);
+        parts.extend(of_hours.filter(|part| !is_replaced(part, Window::Day(part.window.day()))));
+        let of_days = self.day_heads.into_iter().flat_map(|placed| placed.head.parts);
+        let of_days: Vec<Part> = of_days.filter(|part| !is_replaced(part, part.window.month())).collect();
+        let of_months: Vec<Part> = self.month_heads.into_iter().flat_map(|placed| placed.head.parts).collect();
+        let packed = of_months.iter().map(|part| part.id).collect();
+        let kept = of_days.into_iter().chain(of_months).filter(|part| !dropped(part.window.day(), part.resolution));
+        let (raw, mut coarse): (Vec<Part>, Vec<Part>) = kept.partition(|part| part.resolution == Resolution::Raw);
+        parts.extend(raw);
         parts.retain(|part| part.stats.time_range.overlaps(range));
         coarse.retain(|part| part.stats.time_range.overlaps(range));
         parts.sort_by_key(|part| (part.window.range().start, part.window, part.level, part.id));
-        let mut snapshot = Snapshot { parts, coarse, heads, requests, ..Snapshot::empty(taken_at) };
+        let mut snapshot = Snapshot { parts, coarse, packed, heads, requests, ..Snapshot::empty(taken_at) };
         snapshot.set_apart(&self.catalog.quarantined);
         snapshot.set_deletions(self.catalog.deletions);
         snapshot
     }
-}
-
-/// Returns the window whose head replaces a part listed below it.
-fn above(part: &Part) -> Window {
-    if part.level == 0 { part.window } else { Window::Day(part.window.day()) }
 }
 
 impl HeadState {

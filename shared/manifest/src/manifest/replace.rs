@@ -1,21 +1,24 @@
 //! Compact: outputs under fresh keys, then one conditional update of the head, then the inputs' records.
 
+use super::catalogs::decode_day;
+use super::heads::Decision;
 use super::{Manifest, Step};
 use crate::head::{Change, Head, HeadRecord};
-use crate::limits::READS_IN_FLIGHT;
+use crate::limits::{READS_IN_FLIGHT, STAMP_COVERS};
 use crate::{Error, Part, Result};
 use futures::{StreamExt, TryStreamExt, stream};
-use model::{Hour, Resolution, SegmentId, Signal, TenantId};
+use model::{Hour, Resolution, SegmentId, Signal, TenantId, TimestampMs};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 use store::keys::{self, Window};
+use store::{Record, RecordKey};
 
 /// What a compaction publishes: `outputs` take the place of `inputs` in one step.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Replacement {
     /// The window the outputs are listed under. `Hour`: inputs are L0 items or merged parts of that hour. `Day`: inputs
     /// are merged parts of sealed hours of that day that have rested ([`crate::HeadState::rollable_from`]), or
-    /// parts of the day.
+    /// parts of the day. `Month`: inputs are packed parts of that month, outputs have the windows of their days.
     pub window: Window,
     /// The resolution of the outputs. Coarse heads take only coarse inputs; lineage goes into `Part::sources`.
     pub resolution: Resolution,
@@ -48,9 +51,31 @@ impl Manifest {
             return Ok(Replaced::Lost);
         }
         let key = keys::head(tenant, signal, replacement.window, replacement.resolution);
+        let Some(until) = self.stamp_for(tenant, signal, replacement.window).await? else { return Ok(Replaced::Lost) };
         // The time is taken for each try: `published_at` must not lie long before the update.
-        let change = self.update_head(&key, |head| head.publish(&replacement, self.now())).await?;
+        let publish = |head: &mut Head| {
+            let now = self.now();
+            if now < until { head.publish(&replacement, now) } else { Change::Refused }
+        };
+        let change = self.update_head(&key, publish).await?;
         Ok(if change == Change::Refused { Replaced::Lost } else { Replaced::Replaced })
+    }
+
+    /// Makes sure that readers keep looking into the window's head, and tells until when; `None` where they do not, and the
+    /// plan is void. Hours hold their inputs until after the publication, and months are never closed.
+    async fn stamp_for(&self, tenant: &TenantId, signal: Signal, window: Window) -> Result<Option<TimestampMs>> {
+        let Window::Day(day) = window else { return Ok(Some(TimestampMs(i64::MAX))) };
+        let (key, stamp) = (keys::catalog_day(tenant, signal, day), self.now());
+        let open = |record: Option<&Record>| {
+            let mut day = decode_day(&key, record)?;
+            if day.opened.is_none() {
+                return Ok(Decision::Stop(Change::Refused));
+            }
+            day.stamp_open(stamp);
+            Ok(Decision::Write(day.encode()))
+        };
+        let change = self.update_record(&key, "stamp day", open).await?;
+        Ok((change != Change::Refused).then(|| stamp.plus(STAMP_COVERS)))
     }
 
     /// Reports whether all inputs from hours below a day are listed by hours that are sealed and have rested. Sealing lasts, and only this
@@ -79,7 +104,7 @@ impl Manifest {
         }
         let hours: BTreeSet<Hour> = inputs.filter_map(hour_of).collect();
         for hour in hours {
-            self.unlist(tenant, signal, hour, &replaced).await?;
+            self.unlist(&keys::head(tenant, signal, Window::Hour(hour), Resolution::Raw), &replaced).await?;
         }
         Ok(())
     }
@@ -103,15 +128,15 @@ impl Manifest {
         stream::iter(deletes).buffer_unordered(READS_IN_FLIGHT).try_collect().await
     }
 
-    /// Takes parts the day replaced out of their hour's head. Their objects are on the day's list of the dead.
-    pub(super) async fn unlist(&self, tenant: &TenantId, signal: Signal, hour: Hour, ids: &HashSet<SegmentId>) -> Result<()> {
-        let key = keys::head(tenant, signal, Window::Hour(hour), Resolution::Raw);
+    /// Takes parts that the level above lists as replaced out of a head. Their objects are on the list of the dead up there, or
+    /// still live there.
+    pub(super) async fn unlist(&self, key: &RecordKey, ids: &HashSet<SegmentId>) -> Result<()> {
         let unlist = |head: &mut Head| {
             let before = head.parts.len();
             head.parts.retain(|part| !ids.contains(&part.id));
             if head.parts.len() < before { Change::Write } else { Change::Already }
         };
-        self.update_head(&key, unlist).await.map(|_| ())
+        self.update_head(key, unlist).await.map(|_| ())
     }
 
     /// Seals an hour: from now on its merged parts only roll into the day. L0 still arrives and merges.
@@ -152,7 +177,7 @@ fn just_replaced(head: &Head) -> HashSet<SegmentId> {
 fn hour_of(part: &Part) -> Option<Hour> {
     match part.window {
         Window::Hour(hour) => Some(hour),
-        Window::Day(_) => None,
+        Window::Day(_) | Window::Month(_) => None,
     }
 }
 
@@ -177,7 +202,11 @@ fn check(replacement: &Replacement) -> Result<()> {
     if !all().all(|part| part.resolution == replacement.resolution) {
         return refuse("a part has another resolution");
     }
-    if !replacement.outputs.iter().all(|output| output.level > 0 && output.window == replacement.window) {
+    let is_home = |output: &Part| match (replacement.window, output.window) {
+        (Window::Month(_), Window::Day(_)) => output.window.month() == replacement.window,
+        (window, of) => of == window && !matches!(of, Window::Month(_)),
+    };
+    if !replacement.outputs.iter().all(|output| output.level > 0 && is_home(output)) {
         return refuse("an output is of level 0 or of another window");
     }
     if !replacement.inputs.iter().all(|input| lies_below(input, replacement)) {
@@ -191,6 +220,7 @@ fn lies_below(input: &Part, replacement: &Replacement) -> bool {
         (Window::Hour(own), Window::Hour(of)) => own == of,
         (Window::Day(own), Window::Day(of)) => own == of && input.level > 0,
         (Window::Day(own), Window::Hour(of)) => own == of.day() && input.level > 0 && replacement.resolution == Resolution::Raw,
-        (Window::Hour(_), Window::Day(_)) => false,
+        (Window::Month(_), Window::Day(_)) => input.window.month() == replacement.window && input.level > 0,
+        _ => false,
     }
 }

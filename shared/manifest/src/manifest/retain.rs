@@ -3,12 +3,12 @@
 use super::heads::Decision;
 use super::{Manifest, Step, corrupt};
 use crate::catalog::DayRecord;
-use crate::head::Change;
+use crate::head::{Change, Head};
 use crate::limits::DEAD_GRACE;
 use crate::{Location, Result};
 use model::{Hour, Resolution, Signal, TenantId};
 use store::RecordKey;
-use store::keys::{self, Window};
+use store::keys::{self, ObjectKey, Window};
 
 impl Manifest {
     /// Drops a day by retention, for one resolution: readers skip it from now on. Its objects are returned by
@@ -60,6 +60,11 @@ impl Manifest {
             objects.extend(head.parts.into_iter().filter_map(|part| object_key(part.location)));
             objects.extend(head.dead.into_iter().map(|dead| dead.key));
         }
+        let month = keys::head(tenant, signal, Window::Day(day).month(), resolution);
+        let month = self.head(&month).await?.unwrap_or_default();
+        let packed = month.parts.into_iter().filter(|part| part.window.day() == day);
+        objects.extend(packed.filter_map(|part| object_key(part.location)));
+        objects.extend(month.dead.into_iter().map(|dead| dead.key).filter(|key| is_of_day(key, day)));
         objects.sort();
         objects.dedup();
         Ok(objects)
@@ -82,6 +87,8 @@ impl Manifest {
             self.delete_record(&head).await?;
             self.delete_pages(&head).await?;
         }
+        let month = keys::head(tenant, signal, Window::Day(day).month(), resolution);
+        self.update_head(&month, |head| forget_packed(head, day)).await?;
         let apart = self.quarantined(tenant, signal).await?;
         for gone in apart.into_iter().filter(|part| part.window.day() == day && part.resolution() == resolution) {
             self.lift_quarantine(tenant, signal, gone.id).await?;
@@ -95,6 +102,22 @@ impl Manifest {
         }
         Ok(())
     }
+}
+
+/// Takes what is of a day out of a month's head. Plans that read it there are void.
+fn forget_packed(head: &mut Head, day: i64) -> Change {
+    let before = head.parts.len() + head.dead.len();
+    head.parts.retain(|part| part.window.day() != day);
+    head.dead.retain(|dead| !is_of_day(&dead.key, day));
+    if head.parts.len() + head.dead.len() == before {
+        return Change::Already;
+    }
+    head.generation += 1;
+    Change::Write
+}
+
+fn is_of_day(key: &str, day: i64) -> bool {
+    ObjectKey::parse(key).is_some_and(|key| key.window.day() == day)
 }
 
 /// Returns the windows of a day that can hold records of a resolution.

@@ -38,6 +38,7 @@ pub(crate) fn write_window(out: &mut Writer, window: Window) {
     let (code, number) = match window {
         Window::Hour(hour) => (0, hour.0),
         Window::Day(day) => (1, day),
+        Window::Month(month) => (2, month),
     };
     out.number(code);
     out.signed(number);
@@ -47,6 +48,7 @@ pub(crate) fn read_window(from: &mut Reader) -> Result<Window, Reason> {
     match (from.number()?, from.signed()?) {
         (0, hour) => Ok(Window::Hour(Hour(hour))),
         (1, day) => Ok(Window::Day(day)),
+        (2, month) => Ok(Window::Month(month)),
         _ => Err("unknown window"),
     }
 }

@@ -95,7 +95,7 @@ impl Stage {
         let snapshot = manifest.snapshot(tenant, SIGNAL, world.day_range()).await?;
         let takes = |part: &Part| match window {
             Window::Hour(_) => part.window == window,
-            Window::Day(_) => part.level > 0,
+            Window::Day(_) | Window::Month(_) => part.level > 0,
         };
         let inputs: Vec<Part> =
             snapshot.parts.iter().filter(|part| takes(part) && random.random_range(0..4u32) > 0).cloned().collect();

@@ -67,11 +67,15 @@ impl World {
 
     /// Uploads a batch as one attempt of a writer.
     pub fn upload(&self, content: Content, inline: bool, now: TimestampMs) -> L0Item {
-        let id = SegmentId(u128::from(content));
-        let location =
-            if inline { Location::Inline(Bytes::from_static(b"rows")) } else { self.location(Window::Hour(HOUR), 0, id) };
+        self.upload_in(HOUR, content, inline, now)
+    }
+
+    /// Uploads a batch of another hour.
+    pub fn upload_in(&self, hour: Hour, content: Content, inline: bool, now: TimestampMs) -> L0Item {
+        let (id, window) = (SegmentId(u128::from(content)), Window::Hour(hour));
+        let location = if inline { Location::Inline(Bytes::from_static(b"rows")) } else { self.location(window, 0, id) };
         self.truth.lock().unwrap().contents.insert(id, [content].into());
-        L0Item { id, location, tail_offset: 0, stats: stats(), minted_at: now }
+        L0Item { id, location, tail_offset: 0, stats: stats(window), minted_at: now }
     }
 
     /// Merges parts into one and uploads it.
@@ -88,7 +92,7 @@ impl World {
             window,
             location,
             tail_offset: 0,
-            stats: stats(),
+            stats: stats(window),
             minted_at,
             sources: Vec::new(),
             applied: Vec::new(),
@@ -152,7 +156,7 @@ pub fn object_key(part: &Part) -> Option<&String> {
     }
 }
 
-fn stats() -> PartStats {
-    let time_range = TimeRangeMs::new(HOUR.start(), HOUR.end());
+fn stats(window: Window) -> PartStats {
+    let time_range = window.range();
     PartStats { rows: 1, series: 1, time_range, slots: SlotRange::ALL, epoch: 0, names: Bytes::new() }
 }

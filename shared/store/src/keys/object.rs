@@ -72,6 +72,8 @@ impl fmt::Display for ObjectKey {
         match self.window {
             Window::Hour(hour) => write!(f, "{:02}", hour.0.rem_euclid(24))?,
             Window::Day(_) => f.write_str("day")?,
+            // Packing moves no object: none is spelled like this, and [`ObjectKey::parse`] refuses it.
+            Window::Month(_) => f.write_str("month")?,
         }
         write!(f, "/{}-l{}-{}-{:032x}.seg", self.resolution.as_str(), self.level, self.id, self.nonce)
     }
