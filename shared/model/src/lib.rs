@@ -6,6 +6,7 @@
 pub mod batch;
 pub mod error;
 pub mod exemplar;
+pub mod go_float;
 pub mod histogram;
 pub mod labels;
 pub mod limits;

@@ -83,20 +83,10 @@ pub fn print_duration(seconds: f64) -> String {
 
 /// Prints a number without an exponent (Go's `'f', -1`).
 pub fn print_number(value: f64) -> String {
-    if value.is_infinite() {
-        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
-    }
-    if value.is_nan() { "NaN".to_owned() } else { format!("{value}") }
+    model::go_float::plain(value)
 }
 
-/// Prints a number with an exponent where it is large or small (Go's `%v`).
+/// Prints a number with an exponent where it is large or small, as Go's JSON-like `%v` of the printer does.
 pub fn print_general(value: f64) -> String {
-    let size = value.abs();
-    if !value.is_finite() || size == 0.0 || (1e-4..1e21).contains(&size) {
-        return print_number(value);
-    }
-    let text = format!("{value:e}");
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-    let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
-    format!("{mantissa}e{sign}{digits:0>2}")
+    model::go_float::general(value, 21)
 }

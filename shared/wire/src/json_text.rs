@@ -4,7 +4,7 @@
 
 use std::io::Write;
 
-use model::LabelSet;
+use model::{LabelSet, go_float};
 
 /// Writes a JSON string.
 pub fn string(out: &mut Vec<u8>, text: &str) {
@@ -110,133 +110,33 @@ const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
 
 /// Writes a float as Go's `FormatFloat(value, 'f', -1, 64)`: what Loki's values look like.
 pub fn plain_float(out: &mut Vec<u8>, value: f64) {
-    if !simple(out, value) {
-        let (negative, digits, point) = decimal(value);
-        sign(out, negative);
-        positional(out, digits.as_bytes(), point);
+    // The comparison by value keeps the sign of zero; a whole number this small converts exactly.
+    let whole = value as i64;
+    if whole as f64 == value && value.abs() < EXACT_MAX && (whole != 0 || value.is_sign_positive()) {
+        integer(out, whole);
+    } else {
+        go_float::push_plain(out, value);
     }
 }
 
 /// Writes a float as Prometheus's API does: like [`plain_float`], with an exponent below 1e-6 and from 1e21 on.
 pub fn prometheus_float(out: &mut Vec<u8>, value: f64) {
-    if simple(out, value) {
-        return;
+    let size = value.abs();
+    if !value.is_finite() || size == 0.0 || (1e-6..1e21).contains(&size) {
+        plain_float(out, value);
+    } else {
+        go_float::push_scientific(out, value);
     }
-    let (negative, digits, point) = decimal(value);
-    let (digits, size) = (digits.as_bytes(), value.abs());
-    sign(out, negative);
-    if (1e-6..1e21).contains(&size) {
-        return positional(out, digits, point);
-    }
-    exponential(out, digits, point - 1);
-}
-
-/// Writes `d.ddde±xx`.
-fn exponential(out: &mut Vec<u8>, digits: &[u8], exponent: i32) {
-    out.push(digits[0]);
-    if digits.len() > 1 {
-        out.push(b'.');
-        out.extend_from_slice(&digits[1..]);
-    }
-    write_to(out, format_args!("e{}{:02}", if exponent < 0 { '-' } else { '+' }, exponent.unsigned_abs()));
 }
 
 /// Writes a float as Go's `FormatFloat(value, 'g', -1, 64)`, which the exposition format uses: with an exponent below 1e-4 and
 /// from 1e6 on.
 pub fn general_float(out: &mut Vec<u8>, value: f64) {
-    if !value.is_finite() || value == 0.0 {
-        simple(out, value);
-        return;
-    }
-    let (negative, digits, point) = decimal(value);
-    sign(out, negative);
-    match point - 1 {
-        exponent @ -4..6 => positional(out, digits.as_bytes(), exponent + 1),
-        exponent => exponential(out, digits.as_bytes(), exponent),
-    }
-}
-
-/// Writes what needs no shortest digits: not a number, infinite, or whole. Reports whether it did.
-fn simple(out: &mut Vec<u8>, value: f64) -> bool {
-    // The comparison by value keeps the sign of zero; a whole number this small converts exactly.
-    let whole = value as i64;
-    if whole as f64 == value && value.abs() < EXACT_MAX && (whole != 0 || value.is_sign_positive()) {
-        integer(out, whole);
-    } else if value.is_nan() {
-        out.extend_from_slice(b"NaN");
-    } else if value.is_infinite() {
-        out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
-    } else if value == 0.0 {
-        out.extend_from_slice(b"-0");
+    let size = value.abs();
+    if !value.is_finite() || size == 0.0 || (1e-4..1e6).contains(&size) {
+        plain_float(out, value);
     } else {
-        return false;
-    }
-    true
-}
-
-fn sign(out: &mut Vec<u8>, negative: bool) {
-    if negative {
-        out.push(b'-');
-    }
-}
-
-/// Shortest digits that read back as the same float: `0.digits · 10^point`.
-struct Digits {
-    bytes: [u8; 24],
-    len: usize,
-}
-
-impl Digits {
-    fn as_bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
-    }
-}
-
-/// Takes a finite float other than zero apart.
-fn decimal(value: f64) -> (bool, Digits, i32) {
-    let mut buffer = ryu::Buffer::new();
-    let text = buffer.format_finite(value.abs()).as_bytes();
-    let (mantissa, exponent) = match text.iter().position(|byte| *byte == b'e') {
-        Some(at) => (&text[..at], exponent_of(&text[at + 1..])),
-        None => (text, 0),
-    };
-    let whole = mantissa.iter().position(|byte| *byte == b'.').unwrap_or(mantissa.len());
-    let mut digits = Digits { bytes: [0; 24], len: 0 };
-    let mut leading_zeros = 0;
-    for byte in mantissa.iter().filter(|byte| **byte != b'.') {
-        if digits.len == 0 && *byte == b'0' {
-            leading_zeros += 1;
-            continue;
-        }
-        digits.bytes[digits.len] = *byte;
-        digits.len += 1;
-    }
-    while digits.len > 1 && digits.bytes[digits.len - 1] == b'0' {
-        digits.len -= 1;
-    }
-    (value.is_sign_negative(), digits, whole as i32 - leading_zeros + exponent)
-}
-
-fn exponent_of(text: &[u8]) -> i32 {
-    let (negative, digits) = text.strip_prefix(b"-").map_or((false, text), |digits| (true, digits));
-    let size = digits.iter().fold(0, |size, byte| size * 10 + i32::from(byte - b'0'));
-    if negative { -size } else { size }
-}
-
-/// Writes `0.digits · 10^point` without an exponent.
-fn positional(out: &mut Vec<u8>, digits: &[u8], point: i32) {
-    let len = digits.len() as i32;
-    if point <= 0 {
-        out.extend_from_slice(b"0.");
-        out.resize(out.len() + point.unsigned_abs() as usize, b'0');
-        out.extend_from_slice(digits);
-    } else if point >= len {
-        out.extend_from_slice(digits);
-        out.resize(out.len() + (point - len) as usize, b'0');
-    } else {
-        out.extend_from_slice(&digits[..point as usize]);
-        out.push(b'.');
-        out.extend_from_slice(&digits[point as usize..]);
+        go_float::push_scientific(out, value);
     }
 }
 

@@ -1,18 +1,16 @@
 //! Numbers as Go prints them.
 
+use model::go_float;
+
 /// Formats like Go's `%g`: shortest, exponent form below 1e-4 and from 1e6 on (`strconv`, where no precision is given).
 pub fn general(value: f64) -> String {
-    if let Some(text) = special(value) {
-        return text;
-    }
-    let exponent = exponent(value);
-    if value != 0.0 && !(-4..6).contains(&exponent) { scientific(&format!("{value:e}")) } else { format!("{value}") }
+    go_float::general(value, 6)
 }
 
 /// Formats like Go's `%.Ng` with `digits` significant digits.
 pub fn general_digits(value: f64, digits: usize) -> String {
-    if let Some(text) = special(value) {
-        return text;
+    if !value.is_finite() {
+        return plain(value);
     }
     let text = format!("{:.*e}", digits.saturating_sub(1), value);
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
@@ -22,25 +20,12 @@ pub fn general_digits(value: f64, digits: usize) -> String {
         return scientific(&format!("{mantissa}e{exponent}"));
     }
     let rounded: f64 = text.parse().unwrap_or(value);
-    format!("{rounded}")
+    plain(rounded)
 }
 
 /// Formats like Go's `'f', -1`: shortest, never an exponent.
 pub fn plain(value: f64) -> String {
-    special(value).unwrap_or_else(|| format!("{value}"))
-}
-
-fn special(value: f64) -> Option<String> {
-    match value {
-        v if v.is_nan() => Some("NaN".to_owned()),
-        f64::INFINITY => Some("+Inf".to_owned()),
-        f64::NEG_INFINITY => Some("-Inf".to_owned()),
-        _ => None,
-    }
-}
-
-fn exponent(value: f64) -> i32 {
-    format!("{value:e}").split_once('e').and_then(|(_, e)| e.parse().ok()).unwrap_or(0)
+    go_float::plain(value)
 }
 
 fn scientific(text: &str) -> String {

@@ -57,25 +57,12 @@ fn underscores_separate_digits(text: &str) -> bool {
 
 /// Formats a float as Go's `%v` does: exponent below 1e-4 and from 1e6 on.
 pub fn format_float(value: f64) -> String {
-    if value.is_nan() {
-        return "NaN".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
-    }
-    let size = value.abs();
-    if value != 0.0 && !(1e-4..1e6).contains(&size) {
-        let text = format!("{value:e}");
-        let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
-        return format!("{mantissa}e{sign}{digits:0>2}");
-    }
-    format!("{value}")
+    model::go_float::general(value, 6)
 }
 
 /// Formats a float as Go's `FormatFloat(value, 'f', -1, 64)` does: never an exponent.
 pub fn format_float_plain(value: f64) -> String {
-    if value.is_finite() { format!("{value}") } else { format_float(value) }
+    model::go_float::plain(value)
 }
 
 /// Parses a duration as Go's `time.ParseDuration` does, nanoseconds; the error is Go's text.
