@@ -16,8 +16,29 @@ pub struct Question {
     pub step: Option<u32>,
 }
 
-/// Asks one server; anything but a 200 is an error with the server's text.
-pub fn ask(url: &str, question: &Question) -> Result<Value> {
+/// What a server answered: any status, the body as JSON.
+pub struct Reply {
+    /// HTTP status.
+    pub status: u16,
+    /// The envelope; `null` where the body is not JSON.
+    pub body: Value,
+    text: String,
+}
+
+impl Reply {
+    /// Counts the series of the answer.
+    pub fn series_count(&self) -> usize {
+        series_count(&self.body)
+    }
+
+    /// Returns the beginning of the body.
+    pub fn brief(&self) -> String {
+        self.text.chars().take(300).collect()
+    }
+}
+
+/// Asks one server; a refusal is a reply too.
+pub fn reply(url: &str, question: &Question) -> Result<Reply> {
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let mut response = match question.step {
         None => agent
@@ -33,12 +54,17 @@ pub fn ask(url: &str, question: &Question) -> Result<Value> {
             .query("step", step.to_string())
             .call()?,
     };
-    let status = response.status();
     let text = response.body_mut().with_config().limit(1 << 30).read_to_string()?;
-    if !status.is_success() {
-        bail!("{url} answered {status} to {}: {text}", question.text);
+    Ok(Reply { status: response.status().as_u16(), body: serde_json::from_str(&text).unwrap_or_default(), text })
+}
+
+/// Asks one server; anything but a 200 with JSON is an error with the server's text.
+pub fn ask(url: &str, question: &Question) -> Result<Value> {
+    let reply = reply(url, question)?;
+    if reply.status != 200 || reply.body.is_null() {
+        bail!("{url} answered {} to {}: {}", reply.status, question.text, reply.text);
     }
-    serde_json::from_str(&text).with_context(|| format!("parse the answer to {}", question.text))
+    Ok(reply.body)
 }
 
 /// Counts the series of an answer.
@@ -90,27 +116,49 @@ fn sorted(answer: &Value) -> Vec<(String, Value)> {
 }
 
 fn points_same(left: &Value, right: &Value, tolerance: f64) -> Result<()> {
-    let points = |series: &Value| match series["values"].as_array() {
-        Some(values) => values.clone(),
-        None => vec![series["value"].clone()],
-    };
-    let (left, right) = (points(left), points(right));
-    if left.len() != right.len() {
-        bail!("{} points against {}: first {:?} against {:?}", left.len(), right.len(), left.first(), right.first());
+    for (many, one) in [("values", "value"), ("histograms", "histogram")] {
+        let points = |series: &Value| match series[many].as_array() {
+            Some(values) => values.clone(),
+            None => series.get(one).cloned().into_iter().collect(),
+        };
+        let (left, right) = (points(left), points(right));
+        if left.len() != right.len() {
+            bail!("{} {many} against {}: first {:?} against {:?}", left.len(), right.len(), left.first(), right.first());
+        }
+        left.iter().zip(&right).try_for_each(|(left, right)| point_same(left, right, tolerance))?;
     }
-    left.iter().zip(&right).try_for_each(|(left, right)| point_same(left, right, tolerance))
+    Ok(())
 }
 
 fn point_same(left: &Value, right: &Value, tolerance: f64) -> Result<()> {
-    let number = |point: &Value| match point[1].as_str().unwrap_or_default() {
-        "+Inf" => f64::INFINITY,
-        "-Inf" => f64::NEG_INFINITY,
-        text => text.parse::<f64>().unwrap_or(f64::NAN),
-    };
-    let (a, b) = (number(left), number(right));
-    let close = a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= tolerance * a.abs().max(b.abs());
-    if left[0].as_f64() != right[0].as_f64() || !close {
+    if left[0].as_f64() != right[0].as_f64() || !close(&left[1], &right[1], tolerance) {
         bail!("point {left} against {right}");
     }
     Ok(())
+}
+
+/// Compares two values: numbers come as text, histograms as objects and lists of them.
+fn close(left: &Value, right: &Value, tolerance: f64) -> bool {
+    match (left, right) {
+        (Value::Array(left), Value::Array(right)) => {
+            left.len() == right.len() && left.iter().zip(right).all(|(left, right)| close(left, right, tolerance))
+        }
+        (Value::Object(left), Value::Object(right)) => {
+            left.len() == right.len()
+                && left.iter().all(|(key, left)| right.get(key).is_some_and(|right| close(left, right, tolerance)))
+        }
+        (Value::String(left), Value::String(right)) => match (number(left), number(right)) {
+            (Some(a), Some(b)) => a == b || (a.is_nan() && b.is_nan()) || (a - b).abs() <= tolerance * a.abs().max(b.abs()),
+            _ => left == right,
+        },
+        _ => left == right,
+    }
+}
+
+fn number(text: &str) -> Option<f64> {
+    match text {
+        "+Inf" => Some(f64::INFINITY),
+        "-Inf" => Some(f64::NEG_INFINITY),
+        _ => text.parse().ok(),
+    }
 }

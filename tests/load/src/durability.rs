@@ -120,6 +120,7 @@ fn write_until(options: &Options, index: usize, writer: &Writer, stop: &AtomicBo
             timeseries: vec![TimeSeries {
                 labels: vec![label("__name__", "durability".to_owned()), label("writer", index.to_string())],
                 samples: vec![Sample { value: next as f64, timestamp: time_of(options, next) }],
+                histograms: Vec::new(),
             }],
         };
         let Ok(bytes) = body(&request) else { return };

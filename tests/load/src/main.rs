@@ -7,6 +7,7 @@ mod answers;
 mod client;
 mod compare;
 mod cpu;
+mod differential;
 mod durability;
 mod hostile;
 mod logs;
@@ -39,6 +40,8 @@ enum Command {
     Queries(queries::Options),
     /// Sends a file of queries to two servers and says where the answers differ.
     Compare(compare::Options),
+    /// Sends the same random series and queries to two servers: every answer must be the same.
+    Differential(differential::Options),
     /// Pushes the lines of files and reads them back: every line there, once, in order.
     Roundtrip(roundtrip::Options),
     /// Kills the server under load again and again: nothing acknowledged may be missing or doubled.
@@ -67,6 +70,7 @@ fn main() -> Result<()> {
         Command::Logs(options) => logs::run(&options),
         Command::Queries(options) => queries::run(&options),
         Command::Compare(options) => compare::run(&options),
+        Command::Differential(options) => differential::run(&options),
         Command::Roundtrip(options) => roundtrip::run(&options),
         Command::Durability(options) => durability::run(&options),
         Command::Hostile(options) => hostile::run(&options),
