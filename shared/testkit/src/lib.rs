@@ -7,6 +7,7 @@ pub mod clock;
 pub mod fault_proxy;
 pub mod faulty_objects;
 pub mod faulty_records;
+pub mod simulation;
 
 pub use batches::{LogBatchBuilder, MetricBatchBuilder};
 pub use clock::SimulatedClock;

@@ -4,3 +4,4 @@
 
 pub mod logql;
 pub mod promqltest;
+pub mod simulate;

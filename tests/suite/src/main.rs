@@ -42,10 +42,13 @@ enum Command {
         #[arg(long)]
         strict: bool,
     },
+    /// Runs the storage under faults by seed, on one thread in simulated time, and checks every invariant after every effect.
+    Simulate(suite::simulate::Options),
 }
 
 fn main() -> ExitCode {
     let (counts, strict, at_least) = match Cli::parse().command {
+        Command::Simulate(options) => return ExitCode::from(u8::from(!suite::simulate::run_all(&options))),
         Command::Promql { path, engine, failures, strict, at_least } => {
             (suite::promqltest::run(&path, engine, failures), strict, at_least)
         }

@@ -1,0 +1,35 @@
+//! Somebody who has rows deleted.
+
+use super::super::mutation::Role;
+use super::super::scenario::pick;
+use super::super::world::World;
+use super::within;
+use manifest::DeletionRequest;
+use model::{Matcher, Signal, TimeRangeMs, TimestampMs};
+use rand::RngExt;
+
+/// Longest an answer is waited for, ms.
+const PATIENCE_MS: u64 = 30_000;
+
+/// Requests `rounds` deletions.
+pub async fn eraser(world: World, rounds: u32, pause_ms: u64) {
+    let mut random = world.random();
+    for _ in 0..rounds {
+        world.pause(random.random_range(0..=pause_ms)).await;
+        let accounts = world.accounts();
+        if accounts.is_empty() {
+            continue;
+        }
+        let (tenant, signal) = accounts[random.random_range(0..accounts.len())].clone();
+        let matcher = match signal {
+            Signal::Metrics => Matcher::equal("i", pick(&mut random, &["a", "b", "c", "d"])),
+            Signal::Logs => Matcher::equal("app", pick(&mut random, &["api", "web", "db"])),
+        };
+        let end = world.schedule.now().0 + 3_600_000 - random.random_range(0..7_200_000);
+        let range = TimeRangeMs::new(TimestampMs(end - random.random_range(1..14_400_000)), TimestampMs(end));
+        let process = world.start_process();
+        let manifest = world.manifest(&process, Role::Ingest);
+        let request = DeletionRequest { range, matchers: vec![matcher], filter: None };
+        let _ = within(&process, PATIENCE_MS, manifest.request_deletion(&tenant, signal, request)).await;
+    }
+}

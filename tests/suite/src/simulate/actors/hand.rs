@@ -1,0 +1,143 @@
+//! The steps of a compaction and of a collection by hand: what a mistake changes is their order.
+
+use super::super::mutation::Role;
+use super::super::world::{World, object_key};
+use bytes::Bytes;
+use manifest::{Error, Location, Manifest, ObjectKey, Part, Replaced, Replacement, Window};
+use model::{Clock, Resolution, Signal, TenantId};
+use segment::Encoded;
+use segment::merge::{self, MergeOptions};
+use store::objects::{ObjectPath, ObjectStoreExt};
+use testkit::simulation::Process;
+
+/// One actor at work on one tenant and signal.
+pub struct Hand<'w> {
+    /// The world.
+    pub world: &'w World,
+    /// Where it works.
+    pub process: &'w Process,
+    /// Whose data.
+    pub tenant: &'w TenantId,
+    /// Of what.
+    pub signal: Signal,
+}
+
+/// A merge to be made.
+pub struct Rewrite {
+    /// The window whose head lists the output.
+    pub window: Window,
+    /// The generation of that head as planned on.
+    pub generation: u64,
+    /// What is merged.
+    pub inputs: Vec<Part>,
+    /// Level of the outputs.
+    pub level: u8,
+}
+
+impl Hand<'_> {
+    /// Returns the manifest of the process.
+    pub fn manifest(&self, role: Role) -> Manifest {
+        self.world.manifest(self.process, role)
+    }
+
+    /// Merges, puts and publishes; also returns the keys of what was put.
+    pub async fn rewrite(&self, manifest: &Manifest, rewrite: Rewrite) -> Option<(Result<Replaced, Error>, Vec<String>)> {
+        let mut bytes = Vec::new();
+        for input in &rewrite.inputs {
+            bytes.push(self.read(input).await?);
+        }
+        let mut outputs = Vec::new();
+        for encoded in self.merge(&bytes)? {
+            outputs.push(self.put(&rewrite, encoded).await?);
+        }
+        let keys = outputs.iter().filter_map(object_key).cloned().collect();
+        let Rewrite { window, generation, inputs, .. } = rewrite;
+        let replacement = Replacement { window, resolution: Resolution::Raw, generation, inputs: inputs.clone(), outputs };
+        let replaced = manifest.replace(self.tenant, self.signal, replacement).await;
+        if let Ok(Replaced::Replaced) = replaced {
+            let _ = manifest.delete_inputs(self.tenant, self.signal, window, &inputs).await;
+        }
+        Some((replaced, keys))
+    }
+
+    async fn read(&self, input: &Part) -> Option<Bytes> {
+        match &input.location {
+            Location::Inline(bytes) => Some(bytes.clone()),
+            Location::Object { key, .. } => {
+                let found = self.world.objects(self.process).get(&ObjectPath::from(key.as_str())).await.ok()?;
+                found.bytes().await.ok()
+            }
+        }
+    }
+
+    fn merge(&self, inputs: &[Bytes]) -> Option<Vec<Encoded>> {
+        let mut outputs = Vec::new();
+        let options = MergeOptions::default();
+        let mut emit = |output| outputs.push(output);
+        let merged = match self.signal {
+            Signal::Metrics => merge::metrics(self.tenant, inputs, &options, &mut emit),
+            Signal::Logs => merge::logs(self.tenant, inputs, &options, &mut emit),
+        };
+        merged.is_ok().then_some(outputs)
+    }
+
+    async fn put(&self, rewrite: &Rewrite, encoded: Encoded) -> Option<Part> {
+        let nonces = self.world.nonces(self.process);
+        let (tenant, signal, window, level) = (self.tenant.clone(), self.signal, rewrite.window, rewrite.level);
+        let (id, nonce, resolution) = (nonces.segment_id(), nonces.next(), Resolution::Raw);
+        let key = ObjectKey { tenant, signal, window, resolution, level, id, nonce };
+        let len = encoded.bytes.len() as u64;
+        self.world.objects(self.process).put(&key.path(), encoded.bytes.into()).await.ok()?;
+        Some(Part {
+            id,
+            level,
+            resolution,
+            window,
+            location: Location::Object { key: key.to_string(), len },
+            tail_offset: encoded.tail_offset,
+            stats: compactor::part_stats(&encoded.stats, window, 0),
+            minted_at: self.process.now(),
+            sources: Vec::new(),
+            applied: Vec::new(),
+        })
+    }
+
+    /// Collects a window: deletes what is dead, then forgets it.
+    pub async fn collect(&self, manifest: &Manifest, window: Window) -> Option<()> {
+        let dead = manifest.collect_window(self.tenant, self.signal, window).await.ok()?;
+        let keys: Vec<String> = dead.into_iter().map(|object| object.key).collect();
+        if self.delete(&keys).await {
+            manifest.forget_dead(self.tenant, self.signal, window, &keys).await.ok()?;
+        }
+        Some(())
+    }
+
+    /// Drops the days that have expired, and deletes those dropped for longer than the grace.
+    pub async fn retain(&self) -> Option<()> {
+        let manifest = self.manifest(Role::Collect);
+        let expired_before_ms = self.process.now().0 - self.world.scenario.retention_ms;
+        for day in manifest.days_with_data(self.tenant, self.signal).await.ok()? {
+            if Window::Day(day).range().end.0 <= expired_before_ms {
+                manifest.drop_day(self.tenant, self.signal, day, Resolution::Raw).await.ok()?;
+            }
+        }
+        for day in manifest.dropped_days(self.tenant, self.signal, Resolution::Raw).await.ok()? {
+            let keys = manifest.dropped_objects(self.tenant, self.signal, day, Resolution::Raw).await.ok()?;
+            if self.delete(&keys).await {
+                manifest.forget_day(self.tenant, self.signal, day, Resolution::Raw).await.ok()?;
+            }
+        }
+        Some(())
+    }
+
+    /// Deletes objects; `false` where one may be left.
+    pub async fn delete(&self, keys: &[String]) -> bool {
+        let objects = self.world.objects(self.process);
+        for key in keys {
+            if objects.delete(&ObjectPath::from(key.as_str())).await.is_err() {
+                return false;
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,280 @@
+//! The plain model: what was committed and acknowledged, and what must therefore be visible. Pure.
+
+use super::rows::{self, Row, RowKey};
+use manifest::Deletion;
+use model::{LabelSet, SegmentId};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+/// Time after the last deletion of an item in which its id must not become visible again, ms. The protocol keeps replaced ids
+/// for 30 minutes by the collector's clock, which may be fast by two.
+pub const ID_KEPT_MS: i64 = 26 * 60_000;
+
+/// A row of an account.
+pub type RowId = u32;
+
+/// Everything known of one tenant and signal.
+#[derive(Debug, Default)]
+pub struct Account {
+    keys: HashMap<RowKey, u32>,
+    key_labels: Vec<LabelSet>,
+    key_times_ms: Vec<i64>,
+    /// Per key, the winning value among committed rows.
+    committed: Vec<Option<u64>>,
+    rows: HashMap<(u32, u64), RowId>,
+    row_places: Vec<(u32, u64)>,
+    /// Per row, the commits it came in: it may be listed so often, and not more.
+    copies: Vec<Vec<Copied>>,
+    erasures: Vec<Erasure>,
+    segments: HashMap<String, Arc<[RowId]>>,
+    items: HashMap<(i64, SegmentId), Item>,
+    /// Days that retention dropped.
+    pub dropped: BTreeSet<i64>,
+    /// Keys whose winner only damaged segments held.
+    damaged: BTreeSet<u32>,
+    /// Segments damaged on purpose.
+    pub damaged_segments: BTreeSet<String>,
+    acknowledged: u64,
+}
+
+#[derive(Debug)]
+struct Item {
+    rows: Arc<[RowId]>,
+    gone_at_ms: Option<i64>,
+}
+
+/// One commit of a row.
+#[derive(Clone, Copy, Debug)]
+struct Copied {
+    minted_at_ms: i64,
+    at_ms: i64,
+}
+
+/// A deletion, and the true time at which its record was there.
+#[derive(Debug)]
+struct Erasure {
+    deletion: Deletion,
+    at_ms: i64,
+}
+
+/// What becomes of a copy by the deletions: of one that was on its way while the deletion was recorded either is right.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Fate {
+    Gone,
+    Either,
+    Kept,
+}
+
+/// What an account had committed at one moment, and the deletions there were.
+#[derive(Clone, Debug)]
+pub struct Since {
+    committed: Vec<Option<u64>>,
+    erasures: usize,
+}
+
+/// What a snapshot shows: per part, its name and rows.
+pub type Shown = [(String, Arc<[RowId]>)];
+
+impl Account {
+    /// Counts acknowledged rows.
+    pub fn acknowledged(&self) -> u64 {
+        self.acknowledged
+    }
+
+    /// Returns what is committed now.
+    pub fn since(&self) -> Since {
+        Since { committed: self.committed.clone(), erasures: self.erasures.len() }
+    }
+
+    /// Returns the rows of a segment that was read before.
+    pub fn segment(&self, name: &str) -> Option<Arc<[RowId]>> {
+        self.segments.get(name).cloned()
+    }
+
+    /// Enters the rows of a segment.
+    pub fn enter_segment(&mut self, name: &str, rows: Vec<Row>) -> Arc<[RowId]> {
+        let ids: Arc<[RowId]> = rows.into_iter().map(|row| self.enter(row)).collect();
+        self.segments.insert(name.to_owned(), ids.clone());
+        ids
+    }
+
+    fn enter(&mut self, row: Row) -> RowId {
+        let labels = rows::labels_of(&row.key).unwrap_or_else(LabelSet::empty);
+        let key = *self.keys.entry(row.key).or_insert_with(|| {
+            self.key_times_ms.push(row.at_ms);
+            self.key_labels.push(labels);
+            self.committed.push(None);
+            self.key_times_ms.len() as u32 - 1
+        });
+        *self.rows.entry((key, row.value)).or_insert_with(|| {
+            self.row_places.push((key, row.value));
+            self.copies.push(Vec::new());
+            self.copies.len() as u32 - 1
+        })
+    }
+
+    /// An item was put where none was. Its rows may be listed once more, unless its id came back too soon (W2).
+    pub fn commit(&mut self, hour: i64, id: SegmentId, rows: &Arc<[RowId]>, minted_at_ms: Option<i64>, now_ms: i64) {
+        let counts = match self.items.get(&(hour, id)) {
+            None => true,
+            Some(item) => minted_at_ms.is_some() && item.gone_at_ms.is_some_and(|at| now_ms - at > ID_KEPT_MS),
+        };
+        if counts {
+            for row in rows.iter() {
+                self.copies[*row as usize].push(Copied { minted_at_ms: minted_at_ms.unwrap_or(now_ms), at_ms: now_ms });
+                let (key, value) = self.row_places[*row as usize];
+                let committed = &mut self.committed[key as usize];
+                *committed = (*committed).max(Some(value));
+            }
+        }
+        self.items.insert((hour, id), Item { rows: rows.clone(), gone_at_ms: None });
+    }
+
+    /// Deletions are on record.
+    pub fn enter_deletions(&mut self, deletions: Vec<Deletion>, at_ms: i64) {
+        for deletion in deletions {
+            if self.erasures.iter().all(|known| known.deletion.id != deletion.id) {
+                self.erasures.push(Erasure { deletion, at_ms });
+            }
+        }
+    }
+
+    /// Reports whether a deletion names a row.
+    pub fn is_named(&self, row: RowId, deletion: &Deletion) -> bool {
+        self.names(self.row_places[row as usize].0, deletion)
+    }
+
+    fn names(&self, key: u32, deletion: &Deletion) -> bool {
+        let (at_ms, range) = (self.key_times_ms[key as usize], deletion.request.range);
+        let labels = &self.key_labels[key as usize];
+        let accepts = |matcher: &model::Matcher| matcher.matches(labels.get(matcher.name()).unwrap_or(""));
+        (range.start.0..range.end.0).contains(&at_ms) && deletion.request.matchers.iter().all(accepts)
+    }
+
+    /// Returns the best that may become of a row by the first `erasures` deletions.
+    fn fate(&self, row: usize, erasures: usize) -> Fate {
+        let naming: Vec<&Erasure> =
+            self.erasures[..erasures].iter().filter(|of| self.is_named(row as u32, &of.deletion)).collect();
+        let fate_of = |copy: &Copied| {
+            let by = |of: &&Erasure| match () {
+                () if copy.minted_at_ms <= of.deletion.requested_at.0 => Fate::Gone,
+                () if copy.at_ms > of.at_ms => Fate::Kept,
+                () => Fate::Either,
+            };
+            naming.iter().map(by).min().unwrap_or(Fate::Kept)
+        };
+        self.copies[row].iter().map(fate_of).max().unwrap_or(Fate::Gone)
+    }
+
+    /// Returns per key what must at least be shown.
+    fn required(&self) -> Vec<Option<u64>> {
+        let mut required = vec![None; self.committed.len()];
+        for (row, (key, value)) in self.row_places.iter().enumerate() {
+            if self.fate(row, self.erasures.len()) == Fate::Kept {
+                required[*key as usize] = required[*key as usize].max(Some(*value));
+            }
+        }
+        required
+    }
+
+    /// An item was deleted.
+    pub fn item_gone(&mut self, hour: i64, id: SegmentId, now_ms: i64) {
+        if let Some(item) = self.items.get_mut(&(hour, id)) {
+            item.gone_at_ms = Some(now_ms);
+        }
+    }
+
+    /// Returns the rows that an item had when it was last put.
+    pub fn item_rows(&self, hour: i64, id: SegmentId) -> Option<Arc<[RowId]>> {
+        self.items.get(&(hour, id)).map(|item| item.rows.clone())
+    }
+
+    /// A write was acknowledged: each of its rows, or one that wins over it, is committed (W1).
+    pub fn acknowledge(&mut self, rows: &[Row]) -> Option<String> {
+        self.acknowledged += rows.len() as u64;
+        let lost = rows.iter().find(|row| {
+            let key = self.keys.get(&row.key);
+            // A write that repeats what was deleted finds its id still known: it changes nothing (W2).
+            let is_erased = key.is_some_and(|key| self.erasures.iter().any(|of| self.names(*key, &of.deletion)));
+            let committed = key.and_then(|key| self.committed[*key as usize]);
+            committed.is_none_or(|value| value < row.value) && !self.dropped.contains(&row.hour().div_euclid(24)) && !is_erased
+        });
+        lost.map(|row| format!("W1: a row of hour {} was acknowledged before it was committed", row.hour()))
+    }
+
+    /// A segment was damaged on purpose: what only it holds is lost.
+    pub fn damage(&mut self, name: &str, others: &Shown) {
+        let Some(rows) = self.segments.get(name) else { return };
+        let elsewhere: BTreeSet<RowId> =
+            others.iter().filter(|(of, _)| of != name).flat_map(|(_, rows)| rows.iter().copied()).collect();
+        let lost = rows.iter().filter(|row| !elsewhere.contains(row)).map(|row| self.row_places[*row as usize].0);
+        self.damaged.extend(lost);
+        self.damaged_segments.insert(name.to_owned());
+    }
+
+    /// Checks what a snapshot shows: all that was committed `since` (M1, D3) and within `hours`, nothing twice (M2), nothing else.
+    pub fn check(&self, shown: &Shown, since: Option<&Since>, hours: std::ops::Range<i64>) -> Option<String> {
+        let mut counts = vec![0usize; self.copies.len()];
+        let mut winners: Vec<Option<u64>> = vec![None; self.committed.len()];
+        for row in shown.iter().flat_map(|(_, rows)| rows.iter()) {
+            counts[*row as usize] += 1;
+            let (key, value) = self.row_places[*row as usize];
+            winners[key as usize] = winners[key as usize].max(Some(value));
+        }
+        if let Some(row) = (0..counts.len()).find(|row| counts[*row] > self.copies[*row].len()) {
+            let by: Vec<&str> =
+                shown.iter().filter(|(_, rows)| rows.contains(&(row as u32))).map(|(name, _)| name.as_str()).collect();
+            let (count, copies) = (counts[row], self.copies[row].len());
+            return Some(format!(
+                "M2: row {} is shown {count} times and was committed {copies} times: {by:?}",
+                self.describe(row)
+            ));
+        }
+        let erasures = since.map_or(self.erasures.len(), |since| since.erasures);
+        if erasures > 0
+            && let Some(row) = (0..counts.len()).find(|row| counts[*row] > 0 && self.fate(*row, erasures) == Fate::Gone)
+        {
+            return Some(format!("deletion: row {} was deleted and is shown", self.describe(row)));
+        }
+        let required = match since {
+            Some(since) => since.committed.clone(),
+            None if self.erasures.is_empty() => self.committed.clone(),
+            None => self.required(),
+        };
+        let missing = (0..required.len()).find(|key| {
+            let hour = self.key_times_ms[*key].div_euclid(3_600_000);
+            required[*key] > winners[*key]
+                && hours.contains(&hour)
+                && !self.dropped.contains(&hour.div_euclid(24))
+                && !self.damaged.contains(&(*key as u32))
+                // What a reader may see of rows that are being deleted is left to the checks of the true state.
+                && (since.is_none() || !self.erasures.iter().any(|of| self.names(*key as u32, &of.deletion)))
+        });
+        missing.map(|key| {
+            let seen = winners[key];
+            format!("M1: {} is committed and not shown; shown under its key: {seen:?}", self.describe_key(key as u32))
+        })
+    }
+
+    /// Returns the winning rows that are shown: what an exact reader answers.
+    pub fn winners(&self, shown: &Shown) -> BTreeMap<RowKey, u64> {
+        let mut winners: HashMap<u32, u64> = HashMap::new();
+        for row in shown.iter().flat_map(|(_, rows)| rows.iter()) {
+            let (key, value) = self.row_places[*row as usize];
+            let winner = winners.entry(key).or_default();
+            *winner = (*winner).max(value);
+        }
+        let names = self.keys.iter().filter_map(|(name, key)| Some((name.clone(), *winners.get(key)?)));
+        names.collect()
+    }
+
+    fn describe(&self, row: usize) -> String {
+        let (key, value) = self.row_places[row];
+        format!("{} = {value:016x}", self.describe_key(key))
+    }
+
+    fn describe_key(&self, key: u32) -> String {
+        let name = self.keys.iter().find(|(_, of)| **of == key).map_or(&[][..], |(name, _)| name);
+        format!("{:?} at {}", String::from_utf8_lossy(name), self.key_times_ms[key as usize])
+    }
+}

@@ -1,0 +1,203 @@
+//! Deliberate mistakes in the protocol, each made from outside: by a port that lies to one actor, by a clock that is wrong, or by
+//! an actor that does things in the wrong order. No product code knows of them.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use clap::ValueEnum;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard};
+use store::keys::{HEAD_PREFIX, L0_PREFIX};
+use store::{Cas, Delete, Put, Record, RecordKey, RecordStore, Records, Result};
+
+/// A mistake.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Mutation {
+    /// The reader asks heads before items.
+    HighFirst,
+    /// The client is answered before the commit.
+    AckBeforeCommit,
+    /// The compactor deletes its inputs' items before it publishes.
+    DeleteBeforeSwap,
+    /// Dead objects are deleted at once.
+    NoGrace,
+    /// Items expire by themselves.
+    TtlOnLive,
+    /// The reader shows items that heads list as replaced.
+    ReaderIgnoresReplaced,
+    /// The compactor merges items that heads list as replaced.
+    CompactorIgnoresReplaced,
+    /// A head is updated whatever its version.
+    NoCas,
+    /// A head is written anew, without what it held.
+    HeadOverwrite,
+    /// Replaced ids are forgotten at once.
+    EarlyTrim,
+    /// A compactor that got no answer deletes its outputs.
+    DeleteOwnOutputs,
+    /// Orphans are deleted without burning their ids.
+    CollectWithoutBurn,
+    /// Orphaned outputs are deleted without a new generation of their head.
+    CollectWithoutBump,
+    /// After burning nobody looks again.
+    CollectWithoutRecheck,
+    /// A retry overwrites the item.
+    OverwriteOnRetry,
+    /// Object keys follow from the content.
+    DeterministicKeys,
+    /// Reads are eventually consistent.
+    StaleReads,
+}
+
+impl Mutation {
+    /// Returns its name on the command line.
+    pub fn name(self) -> String {
+        self.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned())
+    }
+}
+
+/// Who uses a port.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Writes batches.
+    Ingest,
+    /// Merges.
+    Compact,
+    /// Deletes what is dead or orphaned.
+    Collect,
+    /// Queries.
+    Read,
+}
+
+/// Lies to an actor as the mistake has it.
+pub fn mutated(records: Records, mutation: Option<Mutation>, role: Role) -> Records {
+    match (mutation, role) {
+        (Some(Mutation::HighFirst), Role::Read) => lying(records, Lie::HeadsFirst),
+        (Some(Mutation::NoCas), Role::Compact) => lying(records, Lie::NoCas),
+        (Some(Mutation::OverwriteOnRetry), Role::Ingest) => lying(records, Lie::OverwriteItems),
+        (Some(Mutation::CollectWithoutRecheck), Role::Collect) => lying(records, Lie::BlindOnceWritten),
+        (Some(Mutation::StaleReads), Role::Compact | Role::Read) => lying(records, Lie::Stale),
+        _ => records,
+    }
+}
+
+/// Hides all heads.
+pub fn headless(records: Records) -> Records {
+    lying(records, Lie::Headless)
+}
+
+/// Writes heads as if there had been none.
+pub fn overwriting_heads(records: Records) -> Records {
+    lying(records, Lie::OverwriteHeads)
+}
+
+fn lying(inner: Records, lie: Lie) -> Records {
+    Arc::new(Liar { inner, lie, seen: Mutex::default() })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Lie {
+    /// A head is read before the items of its window, and shown after them.
+    HeadsFirst,
+    /// An update is made whatever the version.
+    NoCas,
+    /// An item is put whatever stands there.
+    OverwriteItems,
+    /// Once something was written no head is seen any more.
+    BlindOnceWritten,
+    /// Every other read of a record answers as the read before it did.
+    Stale,
+    /// No head is seen.
+    Headless,
+    /// No head is seen, and what is put in its place replaces it.
+    OverwriteHeads,
+}
+
+/// A record store that does not do what it promises.
+#[derive(Debug)]
+struct Liar {
+    inner: Records,
+    lie: Lie,
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    records: HashMap<RecordKey, Option<Record>>,
+    has_written: bool,
+}
+
+fn is_head(key: &RecordKey) -> bool {
+    key.sort.starts_with(HEAD_PREFIX)
+}
+
+impl Liar {
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().expect("no call panics while it holds the lock")
+    }
+
+    async fn overwrite(&self, key: &RecordKey, value: Bytes) -> Result<Cas> {
+        let version = self.inner.get(key).await?.map_or(0, |record| record.version);
+        self.inner.cas_update(key, version, value).await
+    }
+}
+
+#[async_trait]
+impl RecordStore for Liar {
+    async fn put_if_absent(&self, key: &RecordKey, value: Bytes) -> Result<Put> {
+        let put = self.inner.put_if_absent(key, value.clone()).await?;
+        self.seen().has_written |= put == Put::Written;
+        let insists = match self.lie {
+            Lie::OverwriteItems => key.sort.starts_with(L0_PREFIX),
+            Lie::OverwriteHeads => is_head(key),
+            _ => false,
+        };
+        if put == Put::Exists && insists && self.overwrite(key, value).await? == Cas::Updated {
+            return Ok(Put::Written);
+        }
+        Ok(put)
+    }
+
+    async fn get(&self, key: &RecordKey) -> Result<Option<Record>> {
+        let hidden = match self.lie {
+            Lie::Headless | Lie::OverwriteHeads => is_head(key),
+            Lie::BlindOnceWritten => is_head(key) && self.seen().has_written,
+            _ => false,
+        };
+        if hidden {
+            return Ok(None);
+        }
+        if matches!(self.lie, Lie::HeadsFirst | Lie::Stale) {
+            let before = self.seen().records.remove(key);
+            if let Some(record) = before {
+                return Ok(record);
+            }
+        }
+        let record = self.inner.get(key).await?;
+        if self.lie == Lie::Stale {
+            self.seen().records.insert(key.clone(), record.clone());
+        }
+        Ok(record)
+    }
+
+    async fn query_prefix(&self, partition: &str, sort_prefix: &str) -> Result<Vec<Record>> {
+        if self.lie == Lie::HeadsFirst && sort_prefix == L0_PREFIX {
+            let key = RecordKey { partition: partition.to_owned(), sort: HEAD_PREFIX.to_owned() };
+            let record = self.inner.get(&key).await?;
+            self.seen().records.insert(key, record);
+        }
+        self.inner.query_prefix(partition, sort_prefix).await
+    }
+
+    async fn cas_update(&self, key: &RecordKey, version: u64, value: Bytes) -> Result<Cas> {
+        if self.lie == Lie::NoCas {
+            return self.overwrite(key, value).await;
+        }
+        let cas = self.inner.cas_update(key, version, value).await?;
+        self.seen().has_written |= cas == Cas::Updated;
+        Ok(cas)
+    }
+
+    async fn delete_if(&self, key: &RecordKey, version: u64) -> Result<Delete> {
+        self.inner.delete_if(key, version).await
+    }
+}

@@ -1,0 +1,89 @@
+//! What a seed makes of a run.
+
+use compactor::Policy;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+use testkit::simulation::Chances;
+
+/// The shape of one run.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    /// The seed.
+    pub seed: u64,
+    /// Tenants that write.
+    pub tenants: u64,
+    /// Clients that write at a time.
+    pub clients: u64,
+    /// Writes of each client and phase.
+    pub writes: u64,
+    /// Active phases; the minutes of rest after each.
+    pub rests_min: Vec<u64>,
+    /// How wrong a clock may be, ms, either way.
+    pub skew_ms_max: u64,
+    /// What goes wrong.
+    pub chances: Chances,
+    /// When segments are merged.
+    pub policy: Policy,
+    /// Days are kept so long after their end, ms.
+    pub retention_ms: i64,
+    /// Age from which unreferenced objects are taken for orphans, ms.
+    pub orphan_age_ms: i64,
+    /// Encoded bytes that go into the record itself.
+    pub inline_bytes_max: usize,
+    /// Whether an object is damaged.
+    pub damages: bool,
+    /// Whether rows are deleted by request.
+    pub erases: bool,
+    /// Whether the end of the run waits until all garbage must be gone.
+    pub is_thorough: bool,
+    /// Milliseconds since the Unix epoch at which the run begins.
+    pub start_ms: i64,
+}
+
+/// Whether compaction applies deletions.
+const ERASES: bool = false;
+
+/// The worst wrong clock that the protocol's graces leave room for, ms.
+pub const SKEW_MS_MAX: u64 = 120_000;
+
+const STORMY: Chances =
+    Chances { throttle: 200, vanish: 100, lose: 250, late: 100, double: 200, echo: 100, freeze: 60, crash: 120 };
+
+impl Scenario {
+    /// Draws the scenario of a seed.
+    pub fn of(seed: u64) -> Scenario {
+        let mut random = StdRng::seed_from_u64(seed ^ 0x5ce_4a11);
+        let random = &mut random;
+        let phases = random.random_range(1..=3);
+        let rests = [2, 11, 34, 66, 66, 130, 25 * 60, 28 * 60];
+        let policy = Policy {
+            l0_files: random.random_range(2..=6),
+            l1_files: random.random_range(2..=4),
+            inputs_max: pick(random, &[4, 16, 1024]),
+            output_bytes: pick(random, &[1, 2_000, 128 << 20]),
+            ..Policy::default()
+        };
+        Scenario {
+            seed,
+            tenants: random.random_range(1..=3),
+            clients: random.random_range(2..=4),
+            writes: random.random_range(3..=9),
+            rests_min: (0..phases).map(|_| pick(random, &rests)).collect(),
+            skew_ms_max: pick(random, &[0, 5_000, SKEW_MS_MAX]),
+            chances: STORMY.scaled(pick(random, &[0, 30, 100, 100, 200])),
+            policy,
+            retention_ms: pick(random, &[30, 30, 30, 1, 0]) * 86_400_000,
+            orphan_age_ms: pick(random, &[24, 24, 25]) * 3_600_000,
+            inline_bytes_max: pick(random, &[0, 0, 150, 300, 8 * 1024]),
+            damages: random.random_range(0..6u32) == 0,
+            erases: ERASES && random.random_range(0..4u32) == 0,
+            is_thorough: random.random_range(0..8u32) == 0,
+            start_ms: (20_778 * 24 + random.random_range(0..24)) * 3_600_000 + random.random_range(0..3_600_000),
+        }
+    }
+}
+
+/// Picks one of several.
+pub fn pick<T: Copy>(random: &mut StdRng, of: &[T]) -> T {
+    of[random.random_range(0..of.len())]
+}

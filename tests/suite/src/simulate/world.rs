@@ -1,0 +1,403 @@
+//! Both stores, the processes over them, and the witness who checks every effect against the ledger.
+
+use super::ledger::{Account, RowId};
+use super::mutation::Mutation;
+use super::rows::{self, Row};
+use super::scenario::Scenario;
+use bytes::Bytes;
+use futures::FutureExt;
+use manifest::{Location, Manifest, ObjectKey, Part, Snapshot, Window};
+use model::{Clock, Hour, Nonces, SegmentId, Signal, TenantId, TimeRangeMs, TimestampMs};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard};
+use store::{Objects, RecordKey, Records, keys};
+use testkit::simulation::{ObjectShelf, Process, RecordChange, Schedule, SimulatedObjects, SimulatedRecords, Witness};
+
+/// All of time.
+pub const ALL_TIME: TimeRangeMs = TimeRangeMs { start: TimestampMs(i64::MIN), end: TimestampMs(i64::MAX) };
+/// All hours.
+pub const ALL_HOURS: std::ops::Range<i64> = i64::MIN..i64::MAX;
+
+/// One run's world. Shared by all actors.
+#[derive(Clone)]
+pub struct World(Arc<Inner>);
+
+/// What the actors share.
+pub struct Inner {
+    /// Time and chance.
+    pub schedule: Schedule,
+    /// What the seed makes of the run.
+    pub scenario: Scenario,
+    /// The deliberate mistake, if any.
+    pub mutation: Option<Mutation>,
+    records: Records,
+    /// The objects themselves.
+    pub shelf: ObjectShelf,
+    manifest: Manifest,
+    nonces: Mutex<BTreeMap<u32, Arc<Nonces>>>,
+    ledger: Mutex<Ledger>,
+}
+
+/// What is checked against.
+#[derive(Default)]
+pub struct Ledger {
+    accounts: BTreeMap<(TenantId, Signal), Account>,
+    /// Objects that snapshots in use name, with the true time until they may be opened.
+    holds: BTreeMap<u64, (i64, BTreeSet<String>)>,
+    holds_made: u64,
+    /// The first violation.
+    pub violation: Option<String>,
+    /// Checks made.
+    pub checks: u64,
+    /// Rows compared in them.
+    pub rows_checked: u64,
+}
+
+impl std::ops::Deref for World {
+    type Target = Inner;
+    fn deref(&self) -> &Inner {
+        &self.0
+    }
+}
+
+impl World {
+    /// Makes an empty world.
+    pub fn new(schedule: Schedule, scenario: Scenario, mutation: Option<Mutation>) -> World {
+        let records = store::records::memory();
+        let harness: Arc<dyn Clock> = Arc::new(schedule.harness());
+        let manifest = Manifest::new(records.clone(), harness, Arc::new(Nonces::seeded(0)));
+        let shelf = ObjectShelf::new(schedule.clone());
+        let (nonces, ledger) = (Mutex::default(), Mutex::default());
+        World(Arc::new(Inner { schedule, scenario, mutation, records, shelf, manifest, nonces, ledger }))
+    }
+
+    /// Returns the first violation.
+    pub fn violation(&self) -> Option<String> {
+        self.ledger().violation.clone()
+    }
+
+    /// Reports a violation; the first one counts.
+    pub fn violated(&self, what: String) {
+        self.schedule.note(0, "VIOLATION", [&what, ""], "");
+        self.schedule.end_trace_text();
+        self.ledger().violation.get_or_insert(what);
+    }
+
+    fn maybe_violated(&self, what: Option<String>) {
+        what.into_iter().for_each(|what| self.violated(what));
+    }
+
+    /// Opens the ledger.
+    pub fn ledger(&self) -> MutexGuard<'_, Ledger> {
+        self.ledger.lock().expect("no call panics while it holds the lock")
+    }
+
+    /// Uses the account of a tenant and signal.
+    pub fn account<T>(&self, tenant: &TenantId, signal: Signal, of: impl FnOnce(&mut Account) -> T) -> T {
+        of(self.ledger().accounts.entry((tenant.clone(), signal)).or_default())
+    }
+
+    /// Lists tenants and signals that ever had something.
+    pub fn accounts(&self) -> Vec<(TenantId, Signal)> {
+        self.ledger().accounts.keys().cloned().collect()
+    }
+
+    /// Starts a process with a clock of its own.
+    pub fn start_process(&self) -> Process {
+        let skew_ms_max = self.scenario.skew_ms_max;
+        let skew_ms = self.schedule.draw(0..2 * skew_ms_max + 1) as i64 - skew_ms_max as i64;
+        self.schedule.start_process(skew_ms)
+    }
+
+    /// Returns the records as a process sees them.
+    pub fn records(&self, process: &Process) -> Records {
+        Arc::new(SimulatedRecords::new(process.clone(), self.records.clone(), Arc::new(self.clone())))
+    }
+
+    /// Returns the records themselves.
+    pub fn true_records(&self) -> &Records {
+        &self.records
+    }
+
+    /// Returns the objects as a process sees them.
+    pub fn objects(&self, process: &Process) -> Objects {
+        Arc::new(SimulatedObjects::new(process.clone(), self.shelf.clone(), Arc::new(self.clone())))
+    }
+
+    /// Returns a process's source of numbers, which no other process draws.
+    pub fn nonces(&self, process: &Process) -> Arc<Nonces> {
+        let seed = u128::from(self.scenario.seed) << 64 | u128::from(process.id());
+        let mut nonces = self.nonces.lock().expect("no call panics while it holds the lock");
+        nonces.entry(process.id()).or_insert_with(|| Arc::new(Nonces::seeded(seed))).clone()
+    }
+
+    /// Returns a manifest that sees the stores as they are.
+    pub fn true_manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Returns what a reader of everything sees at this moment.
+    pub fn look(&self, tenant: &TenantId, signal: Signal) -> Option<Snapshot> {
+        let snapshot = self.manifest.snapshot(tenant, signal, ALL_TIME).now_or_never();
+        match snapshot.expect("records in memory answer at once") {
+            Ok(snapshot) => Some(snapshot),
+            Err(error) => {
+                self.violated(format!("M1: the manifest cannot be read: {error:?}"));
+                None
+            }
+        }
+    }
+
+    /// Returns the rows of the parts, reading each segment once.
+    pub fn shown(&self, tenant: &TenantId, signal: Signal, snapshot: &Snapshot) -> Vec<(String, Arc<[RowId]>)> {
+        let rows_of = |part: &Part| {
+            let (all, deletions) = (self.rows_of(tenant, signal, part), snapshot.deletions_for(part));
+            if deletions.is_empty() {
+                return all;
+            }
+            self.account(tenant, signal, |account| {
+                let is_left = |row: &&RowId| !deletions.iter().any(|deletion| account.is_named(**row, deletion));
+                all.iter().filter(is_left).copied().collect()
+            })
+        };
+        snapshot.parts.iter().map(|part| (part_name(part), rows_of(part))).collect()
+    }
+
+    fn rows_of(&self, tenant: &TenantId, signal: Signal, part: &Part) -> Arc<[RowId]> {
+        let name = part_name(part);
+        if let Some(rows) = self.account(tenant, signal, |account| account.segment(&name)) {
+            return rows;
+        }
+        let bytes = match &part.location {
+            Location::Inline(bytes) => Some(bytes.clone()),
+            Location::Object { key, .. } => self.shelf.bytes(key),
+        };
+        let Some(bytes) = bytes else {
+            self.violated(format!("M3: {name} is visible and its object is gone"));
+            return Arc::new([]);
+        };
+        match rows::read(signal, &bytes) {
+            Ok(rows) => self.account(tenant, signal, |account| account.enter_segment(&name, rows)),
+            Err(error) => {
+                self.violated(format!("S2: {name} was written and cannot be read: {error}"));
+                Arc::new([])
+            }
+        }
+    }
+
+    /// Checks that everything committed is visible now, once.
+    pub fn check_now(&self, tenant: &TenantId, signal: Signal) {
+        if let Some(snapshot) = self.look(tenant, signal) {
+            self.check(tenant, signal, &snapshot);
+        }
+    }
+
+    fn check(&self, tenant: &TenantId, signal: Signal, snapshot: &Snapshot) {
+        let shown = self.shown(tenant, signal, snapshot);
+        let rows: usize = shown.iter().map(|(_, rows)| rows.len()).sum();
+        let found = self.account(tenant, signal, |account| account.check(&shown, None, ALL_HOURS));
+        let mut ledger = self.ledger();
+        ledger.checks += 1;
+        ledger.rows_checked += rows as u64;
+        drop(ledger);
+        self.maybe_violated(found);
+    }
+
+    /// Checks a reader's snapshot, whose reads lay apart in time.
+    pub fn check_snapshot(
+        &self,
+        tenant: &TenantId,
+        signal: Signal,
+        snapshot: &Snapshot,
+        since: &super::ledger::Since,
+        hours: std::ops::Range<i64>,
+    ) {
+        let shown = self.shown(tenant, signal, snapshot);
+        let rows: usize = shown.iter().map(|(_, rows)| rows.len()).sum();
+        let found = self.account(tenant, signal, |account| account.check(&shown, Some(since), hours));
+        let mut ledger = self.ledger();
+        ledger.checks += 1;
+        ledger.rows_checked += rows as u64;
+        drop(ledger);
+        self.maybe_violated(found.map(|found| format!("{found} (a reader's snapshot)")));
+    }
+
+    /// Checks all accounts.
+    pub fn check_all(&self) {
+        for (tenant, signal) in self.accounts() {
+            self.check_now(&tenant, signal);
+        }
+    }
+
+    /// Acknowledges a write (W1).
+    pub fn acknowledge(&self, tenant: &TenantId, signal: Signal, rows: &[Row]) {
+        let found = self.account(tenant, signal, |account| account.acknowledge(rows));
+        self.maybe_violated(found);
+    }
+
+    /// A query may open these parts until `until_ms` (M3).
+    pub fn hold(&self, parts: &[Part], until_ms: i64) -> u64 {
+        let keys = parts.iter().filter_map(object_key).cloned().collect();
+        let mut ledger = self.ledger();
+        ledger.holds_made += 1;
+        let hold = ledger.holds_made;
+        ledger.holds.insert(hold, (until_ms, keys));
+        hold
+    }
+
+    /// A query has ended.
+    pub fn release(&self, hold: u64) {
+        self.ledger().holds.remove(&hold);
+    }
+
+    /// Checks that every object is referenced, or that its death is recent.
+    pub fn check_garbage(&self) {
+        let mut live: BTreeSet<String> = BTreeSet::new();
+        for (tenant, signal) in self.accounts() {
+            let Some(snapshot) = self.look(&tenant, signal) else { return };
+            live.extend(snapshot.parts.iter().chain(&snapshot.quarantined).filter_map(object_key).cloned());
+        }
+        let now_ms = self.schedule.now().0;
+        const YOUNG_MS: i64 = 5 * 3_600_000;
+        let garbage: Vec<String> = self
+            .shelf
+            .keys()
+            .into_iter()
+            .filter(|(key, put_at_ms)| !live.contains(key) && now_ms - put_at_ms > YOUNG_MS)
+            .map(|(key, _)| key)
+            .collect();
+        if let Some(key) = garbage.first() {
+            self.violated(format!("garbage: {} objects are left that nothing references, {key} among them", garbage.len()));
+        }
+    }
+
+    fn item_changed(&self, tenant: &TenantId, signal: Signal, hour: Hour, id: SegmentId, change: RecordChange) {
+        let now_ms = self.schedule.now().0;
+        if change == RecordChange::Deleted {
+            self.account(tenant, signal, |account| account.item_gone(hour.0, id, now_ms));
+            return self.check_now(tenant, signal);
+        }
+        let Some(snapshot) = self.look(tenant, signal) else { return };
+        let visible = snapshot.parts.iter().find(|part| part.level == 0 && part.id == id && part.window == Window::Hour(hour));
+        let rows = match visible {
+            Some(part) => Some(self.rows_of(tenant, signal, part)),
+            None => self.account(tenant, signal, |account| account.item_rows(hour.0, id)),
+        };
+        match rows {
+            Some(rows) => {
+                let minted_at_ms = visible.map(|part| part.minted_at.0);
+                self.account(tenant, signal, |account| account.commit(hour.0, id, &rows, minted_at_ms, now_ms));
+            }
+            None if self.is_live(tenant, signal, hour, id) => {
+                if !self.account(tenant, signal, |account| account.dropped.contains(&hour.day())) {
+                    self.violated(format!("M1: item {id} of {hour:?} was committed and is not visible"));
+                }
+            }
+            None => {}
+        }
+        self.check(tenant, signal, &snapshot);
+    }
+
+    /// Tells a live item from a burnt one.
+    fn is_live(&self, tenant: &TenantId, signal: Signal, hour: Hour, id: SegmentId) -> bool {
+        let record = self.records.get(&keys::l0_item(tenant, signal, hour, id)).now_or_never();
+        let record = record.expect("records in memory answer at once").ok().flatten();
+        // A burnt id is a few bytes that say so.
+        record.is_some_and(|record| record.value.len() > 16)
+    }
+
+    fn deletions_changed(&self, tenant: &TenantId, signal: Signal) {
+        let deletions = self.manifest.deletions(tenant, signal).now_or_never().expect("records in memory answer at once");
+        match deletions {
+            Ok(deletions) => {
+                let now_ms = self.schedule.now().0;
+                self.account(tenant, signal, |account| account.enter_deletions(deletions, now_ms));
+            }
+            Err(error) => self.violated(format!("M1: deletions cannot be read: {error:?}")),
+        }
+    }
+
+    fn days_changed(&self, tenant: &TenantId, signal: Signal) {
+        let days = self.manifest.days_with_data(tenant, signal).now_or_never().expect("records in memory answer at once");
+        let all = self.records.query_prefix(&keys::catalog_partition(tenant, signal), keys::DAY_PREFIX).now_or_never();
+        let all = all.expect("records in memory answer at once");
+        let (Ok(days), Ok(all)) = (days, all) else {
+            return self.violated("M1: the catalog cannot be read".into());
+        };
+        let known = all.iter().filter_map(|record| keys::parse_day_sort(&record.sort));
+        let dropped: BTreeSet<i64> = known.filter(|day| !days.contains(day)).collect();
+        let now_ms = self.schedule.now().0;
+        for day in &dropped {
+            let fresh = self.account(tenant, signal, |account| account.dropped.insert(*day));
+            let ends_ms = (day + 1) * 86_400_000;
+            let due_ms = ends_ms + self.scenario.retention_ms - self.scenario.skew_ms_max as i64;
+            if fresh && now_ms < due_ms {
+                self.violated(format!("retention: day {day} was dropped {} minutes too early", (due_ms - now_ms) / 60_000));
+            }
+        }
+        self.check_now(tenant, signal);
+    }
+}
+
+/// Names a part as the ledger does.
+pub fn part_name(part: &Part) -> String {
+    match &part.location {
+        Location::Object { key, .. } => key.clone(),
+        Location::Inline(_) => format!("inline {}", part.id),
+    }
+}
+
+/// Returns the key of a part's object.
+pub fn object_key(part: &Part) -> Option<&String> {
+    match &part.location {
+        Location::Object { key, .. } => Some(key),
+        Location::Inline(_) => None,
+    }
+}
+
+fn parse_partition(partition: &str) -> Option<(&str, TenantId, Signal, Option<&str>)> {
+    let mut parts = partition.split('#');
+    let kind = parts.next()?;
+    let tenant = TenantId::parse(parts.next()?).ok()?;
+    Some((kind, tenant, Signal::parse(parts.next()?)?, parts.next()))
+}
+
+fn parse_hour(window: &str) -> Option<Hour> {
+    let (day, hour) = window.split_once('T')?;
+    Some(Hour(keys::parse_day(day)? * 24 + hour.parse::<i64>().ok()?))
+}
+
+impl Witness for World {
+    fn record(&self, key: &RecordKey, change: RecordChange) {
+        let Some((kind, tenant, signal, window)) = parse_partition(&key.partition) else { return };
+        match (kind, keys::parse_l0_sort(&key.sort), window.and_then(parse_hour)) {
+            ("S", Some(id), Some(hour)) => self.item_changed(&tenant, signal, hour, id, change),
+            ("S", None, _) => self.check_now(&tenant, signal),
+            ("C", _, _) => {
+                self.deletions_changed(&tenant, signal);
+                self.days_changed(&tenant, signal);
+            }
+            _ => {}
+        }
+    }
+
+    fn object_put(&self, key: &str, bytes: &Bytes, before: Option<&Bytes>) {
+        // The same call may take effect twice: that changes nothing.
+        if before.is_some_and(|before| before != bytes) {
+            self.violated(format!("W2: object key {key} was used again"));
+        }
+    }
+
+    fn object_deleted(&self, key: &str) {
+        let now_ms = self.schedule.now().0;
+        let held = self.ledger().holds.values().any(|(until_ms, keys)| *until_ms > now_ms && keys.contains(key));
+        if held {
+            self.violated(format!("M3: {key} was deleted while a snapshot was in use"));
+        }
+        let Some(object) = ObjectKey::parse(key) else { return };
+        let Some(snapshot) = self.look(&object.tenant, object.signal) else { return };
+        if snapshot.parts.iter().filter_map(object_key).any(|live| live == key) {
+            self.violated(format!("M3: {key} was deleted and is visible"));
+        }
+    }
+}
