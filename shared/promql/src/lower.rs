@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use model::TimestampMs;
-use plan::logical::{Aggregate, Binary, Call, EvalOptions, Grid, LogicalPlan, Node, RangeInput, Select};
+use plan::logical::{Aggregate, Binary, Call, EvalOptions, Grid, LogicalPlan, Node, RangeInput, Select, Span};
 
 use crate::ast::*;
 use crate::error::ParseError;
@@ -61,7 +61,7 @@ impl Lowering<'_> {
             ExprKind::Call { function, args } => Node::Call(Call {
                 function: *function,
                 args: args.iter().map(|arg| self.child(arg, fixed)).collect::<Result<_, _>>()?,
-                arg_spans: args.iter().map(|arg| arg.span).collect(),
+                arg_spans: args.iter().map(arg_span).collect(),
                 span: expr.span,
             }),
             ExprKind::Aggregate { op, grouping, param, input } => Node::Aggregate(Box::new(Aggregate {
@@ -181,6 +181,16 @@ impl Lowering<'_> {
                 }
             }
         })
+    }
+}
+
+/// Returns where annotations about an argument point. Prometheus replaces a subquery by a selector without a position before
+/// it evaluates the call (`evalSubquery` in promql/engine.go).
+fn arg_span(arg: &Expr) -> Span {
+    match &arg.kind {
+        ExprKind::Subquery { .. } => Span::default(),
+        ExprKind::Paren(inner) if matches!(arg_span(inner), Span { start: 0, end: 0 }) => Span::default(),
+        _ => arg.span,
     }
 }
 

@@ -27,12 +27,17 @@ fn month_days(year: i64, month: i64) -> i64 {
     }
 }
 
-/// Evaluates a date function at seconds since the epoch; `None` for any other function.
+/// Go counts seconds from March 1st of year −292,277,022,400 in 64 unsigned bits, and wraps around before it.
+const GO_EPOCH: i128 = 9_223_372_028_741_760_000;
+
+/// Evaluates a date function at seconds since the epoch, of any size, as Go's `time.Unix` understands them; `None` for any
+/// other function.
 pub fn date(function: Function, seconds: i64) -> Option<f64> {
-    let days = seconds.div_euclid(86_400);
-    let rest = seconds.rem_euclid(86_400);
-    // Far out of any calendar: keep the arithmetic in range.
-    let (year, month, day) = civil(days.clamp(-1 << 50, 1 << 50));
+    let wrapped = (i128::from(seconds) + GO_EPOCH).rem_euclid(1 << 64) - GO_EPOCH;
+    // At most 2^64 / 86,400 of either sign.
+    let days = i64::try_from(wrapped.div_euclid(86_400)).ok()?;
+    let rest = i64::try_from(wrapped.rem_euclid(86_400)).ok()?;
+    let (year, month, day) = civil(days);
     Some(match function {
         Function::Year => year,
         Function::Month => month,
@@ -51,4 +56,26 @@ pub fn rfc3339(seconds: i64) -> String {
     let (year, month, day) = civil(seconds.div_euclid(86_400));
     let rest = seconds.rem_euclid(86_400);
     format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", rest / 3600, rest / 60 % 60, rest % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_of_any_size_are_gos() {
+        use Function::*;
+        const ALL: [Function; 8] = [Year, Month, DayOfMonth, DayOfWeek, DayOfYear, DaysInMonth, Hour, Minute];
+        for (seconds, want) in [
+            (0, [1970.0, 1.0, 1.0, 4.0, 1.0, 31.0, 0.0, 0.0]),
+            (951_825_599, [2000.0, 2.0, 29.0, 2.0, 60.0, 29.0, 11.0, 59.0]),
+            (-1, [1969.0, 12.0, 31.0, 3.0, 365.0, 31.0, 23.0, 59.0]),
+            (9_200_000_000_000_000_000, [291_536_396_232.0, 8.0, 31.0, 5.0, 244.0, 31.0, 11.0, 33.0]),
+            (-9_200_000_000_000_000_000, [-291_536_392_293.0, 5.0, 3.0, 2.0, 123.0, 31.0, 12.0, 26.0]),
+            // What NaN and everything out of range become.
+            (i64::MIN, [292_277_026_596.0, 12.0, 4.0, 0.0, 339.0, 31.0, 15.0, 30.0]),
+        ] {
+            assert_eq!(ALL.map(|function| date(function, seconds).unwrap_or(f64::NAN)), want, "{seconds}");
+        }
+    }
 }

@@ -107,7 +107,7 @@ pub(super) fn apply(call: &Call, mut args: Vec<Value>, context: &mut Context<'_>
             }
             let input = vector(args.first_mut(), call)?;
             // Go converts NaN and what does not fit to the least integer.
-            let whole = |v: f64| if v.is_nan() || v.abs() >= 9.3e18 { i64::MIN } else { v as i64 };
+            let whole = |v: f64| if v.is_nan() || v.abs() >= 9_223_372_036_854_775_808.0 { i64::MIN } else { v as i64 };
             floats(input, context, |_, v| time::date(call.function, whole(v)).unwrap_or(f64::NAN))
         }
         _ => {

@@ -156,12 +156,9 @@ impl<'r> Generator<'r> {
             5 => {
                 let range = self.range(GAUGES, depth);
                 let ahead = self.random.random_range(-600..3_600);
-                // 2.42 takes it for constant under `@` although it looks ahead from each step.
-                if self.newest || !range.contains('@') {
-                    format!("predict_linear({range}, {ahead})")
-                } else {
-                    format!("deriv({range})")
-                }
+                // Under `@`, 2.42 takes it for constant although it looks ahead from each step, and 3.14 finds nothing in a subquery.
+                let ahead_of_anything = !range.contains('@') || self.newest && !range.contains(':');
+                if ahead_of_anything { format!("predict_linear({range}, {ahead})") } else { format!("deriv({range})") }
             }
             6 if self.newest => {
                 let (function, range) = (
