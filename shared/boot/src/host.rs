@@ -6,6 +6,7 @@ use manifest::Manifest;
 use model::{Clock, Limits, Nonces};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 use store::aws::AwsConfig;
 use store::objects::s3::S3Objects;
 use store::objects::{self, Counters};
@@ -62,16 +63,23 @@ fn open_local(directory: &Path) -> Result<(Objects, Records)> {
     Ok((objects, records))
 }
 
+/// Time a bucket or table may take to stand.
+const CREATE_MAX: Duration = Duration::from_secs(70);
+
 async fn open_aws(storage: &AwsStorage) -> Result<(Objects, Records)> {
     let aws = AwsConfig::load(storage.region.clone()).await;
     let objects = S3Objects::new(storage.s3.clone(), &aws);
     let records = DynamoDbRecords::new(storage.dynamodb.clone(), &aws);
-    if storage.create {
-        objects.create_bucket().await.map_err(Error::Store)?;
-        records.create_table().await.map_err(Error::Store)?;
-    }
     let draws = Arc::new(Nonces::seeded(clock::seed()));
     let retry = |policy| Retry::new(policy, Arc::new(SystemClock), draws.clone());
+    if storage.create {
+        let lost = || store::Error::Unavailable { operation: "create storage", source: "no answer in time".into() };
+        let create = retry(RetryPolicy::OBJECTS);
+        let bucket = create.run("create bucket", CREATE_MAX, || objects.create_bucket(), |_| true, lost);
+        bucket.await.map_err(Error::Store)?;
+        let table = create.run("create table", CREATE_MAX, || records.create_table(), |_| true, lost);
+        table.await.map_err(Error::Store)?;
+    }
     let objects = objects::retried(Arc::new(objects), retry(RetryPolicy::OBJECTS));
     Ok((objects, records::retried(Arc::new(records), retry(RetryPolicy::RECORDS))))
 }

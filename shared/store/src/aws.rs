@@ -7,6 +7,8 @@ use std::time::Duration;
 
 /// Time a connection may take to stand. Attempts have bounds of their own.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
+/// Time any request may take: for those that no policy bounds (pages of a listing, parts of an upload), above all that one does.
+const REQUEST_MAX: Duration = Duration::from_secs(60);
 
 /// What the AWS clients share. Load once per process, in `boot`.
 #[derive(Clone, Debug)]
@@ -19,7 +21,7 @@ impl AwsConfig {
     pub async fn load(region: Option<String>) -> AwsConfig {
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .retry_config(RetryConfig::disabled())
-            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_MAX).build());
+            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_MAX).operation_attempt_timeout(REQUEST_MAX).build());
         if let Some(region) = region {
             loader = loader.region(Region::new(region));
         }
