@@ -14,9 +14,10 @@
 //! | `LAMELLA_LOG`, `LAMELLA_LOG_FORMAT` | filter such as `info,store=debug`; `text` or `json` |
 //! | `AWS_LAMBDA_MAX_CONCURRENCY` | set by Lambda Managed Instances: requests a process serves at once; 1 |
 //! | `LAMELLA_LIMIT_*` | [`crate::limits`] |
+//! | `LAMELLA_RETENTION`, `LAMELLA_RETENTION_FILE` | [`crate::retention`]; metrics 7 days, logs 90 days |
 
-use crate::{Error, Result, limits};
-use model::Limits;
+use crate::{Error, Result, limits, retention};
+use model::{Limits, RetentionPolicy};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -40,6 +41,8 @@ pub struct Config {
     pub concurrency: u32,
     /// Bounds on what a tenant may send and ask.
     pub limits: Limits,
+    /// How long data is kept.
+    pub retention: RetentionPolicy,
 }
 
 /// Where objects and records are.
@@ -107,6 +110,7 @@ impl Config {
             log_format: log_format(lookup)?,
             concurrency: parsed(lookup, "AWS_LAMBDA_MAX_CONCURRENCY", "a count")?.unwrap_or(1),
             limits: limits::from_lookup(lookup)?,
+            retention: retention::from_lookup(lookup)?,
         })
     }
 

@@ -26,6 +26,17 @@ pub enum Error {
         /// What needs it.
         needed: &'static str,
     },
+    /// A file that a variable names cannot be read.
+    #[error("read {path}, named by {name}")]
+    File {
+        /// The variable.
+        name: &'static str,
+        /// The file.
+        path: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The data directory cannot be made.
     #[error("make data directory {path}")]
     DataDirectory {
@@ -44,7 +55,7 @@ impl Error {
     /// Answers what the caller should do.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::Variable { .. } | Error::Missing { .. } => ErrorKind::Invalid,
+            Error::Variable { .. } | Error::Missing { .. } | Error::File { .. } => ErrorKind::Invalid,
             Error::DataDirectory { .. } => ErrorKind::Internal,
             Error::Store(source) => source.kind(),
         }
