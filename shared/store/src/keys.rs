@@ -12,6 +12,7 @@
 //!           C#<tenant>#<signal>                   Q#<id>                  a part in quarantine
 //!           R#<tenant>                            E#<epoch>               epochs of the tenant's ring
 //!           T#tenants                             <tenant>#<signal>       who has data at all
+//!           J#compaction                          cursor, inventory#...   what one compaction run tells the next
 //! ```
 //! Neither `#` nor `/` can occur in a tenant id, so no key of one tenant is a prefix of another's.
 

@@ -51,6 +51,16 @@ impl ObjectKey {
         Path::parse(tenant.as_str()).expect("tenant ids hold no separator and are never '.' or '..'")
     }
 
+    /// Returns the prefix under which all objects of a tenant and signal lie, one folder a day.
+    pub fn signal_prefix(tenant: &TenantId, signal: Signal) -> Path {
+        Path::parse(format!("{tenant}/{signal}")).expect("tenant ids hold no separator and are never '.' or '..'")
+    }
+
+    /// Returns the day of a folder under [`ObjectKey::signal_prefix`].
+    pub fn day_of(folder: &Path) -> Option<i64> {
+        parse_day(folder.filename()?)
+    }
+
     /// Returns the prefix under which all objects of one day of a tenant and signal lie.
     pub fn day_prefix(tenant: &TenantId, signal: Signal, day: i64) -> Path {
         let text = format!("{tenant}/{signal}/{}", format_day(day));
@@ -98,6 +108,8 @@ mod tests {
         assert_eq!(key.to_string(), text);
         assert_eq!(key.path().as_ref(), text);
         assert_eq!(ObjectKey::parse(text), Some(key.clone()));
+        assert!(text.starts_with(ObjectKey::signal_prefix(&key.tenant, key.signal).as_ref()));
+        assert_eq!(ObjectKey::day_of(&ObjectKey::day_prefix(&key.tenant, key.signal, 20_778)), Some(20_778));
         let daily = ObjectKey { window: Window::Day(20_778), level: 3, resolution: Resolution::FiveMinutes, ..key };
         assert_eq!(ObjectKey::parse(daily.path().as_ref()), Some(daily));
         for bad in ["", "a", "a/logs/2026-11-21/24/raw-l0-x-y.seg", "a/logs/2026-11-21/7/raw-l0-0-0.seg"] {

@@ -20,6 +20,8 @@ pub const QUARANTINE_PREFIX: &str = "Q#";
 pub const EPOCH_PREFIX: &str = "E#";
 /// Partition of the registry of tenants.
 pub const TENANTS_PARTITION: &str = "T#tenants";
+/// Partition of what compaction runs note.
+pub const COMPACTION_PARTITION: &str = "J#compaction";
 
 /// Returns the partition of a window's items and heads.
 pub fn window_partition(tenant: &TenantId, signal: Signal, window: Window) -> String {
@@ -108,6 +110,16 @@ pub fn registered(tenant: &TenantId, signal: Signal) -> RecordKey {
     RecordKey { partition: TENANTS_PARTITION.to_owned(), sort: format!("{tenant}#{signal}") }
 }
 
+/// Returns the key under which a compaction run notes where it stopped.
+pub fn compaction_cursor() -> RecordKey {
+    RecordKey { partition: COMPACTION_PARTITION.to_owned(), sort: "cursor".to_owned() }
+}
+
+/// Returns the key under which the time of a tenant's last inventory stands.
+pub fn compaction_inventory(tenant: &TenantId, signal: Signal) -> RecordKey {
+    RecordKey { partition: COMPACTION_PARTITION.to_owned(), sort: format!("inventory#{tenant}#{signal}") }
+}
+
 /// Parses the sort key of a registry entry.
 pub fn parse_registered(sort: &str) -> Option<(TenantId, Signal)> {
     let (tenant, signal) = sort.split_once('#')?;
@@ -134,6 +146,8 @@ mod tests {
             (quarantined(&tenant, Signal::Logs, SegmentId(1)), "C#team#logs Q#00000000000000000000000000000001"),
             (ring_epoch(&tenant, 3), "R#team E#0000000003"),
             (registered(&tenant, Signal::Logs), "T#tenants team#logs"),
+            (compaction_cursor(), "J#compaction cursor"),
+            (compaction_inventory(&tenant, Signal::Logs), "J#compaction inventory#team#logs"),
         ];
         for (key, text) in cases {
             assert_eq!(key.to_string(), text);
