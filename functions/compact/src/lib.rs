@@ -2,16 +2,17 @@
 //!
 //! Owns: how long a run may take. Does not own: what is compacted (`compactor`), what is visible (`manifest`).
 
+pub mod filters;
+pub mod hints;
+
+use std::sync::Arc;
 use std::time::Duration;
 
 use boot::Host;
-use compactor::{CompactError, Compactor, Policy};
+use compactor::{CompactError, Compactor, Policy, Stores};
 use model::TimestampMs;
 
-pub use compactor::Report;
-
-/// Time kept free before the deadline: the longest job begun before it still has to publish.
-pub const MARGIN: Duration = Duration::from_secs(60);
+pub use compactor::{Hint, Report};
 
 /// How long a run may take where nobody says.
 pub const RUN_MAX: Duration = Duration::from_secs(300);
@@ -25,8 +26,29 @@ pub struct State {
 impl State {
     /// Makes the state of a process.
     pub fn new(host: &Host) -> State {
-        let (manifest, objects) = (host.manifest.clone(), host.objects.clone());
-        State { compactor: Compactor::new(manifest, objects, host.clock.clone(), host.nonces.clone(), Policy::default()) }
+        State::with_policy(host, State::policy(host))
+    }
+
+    /// Returns the policy that a configuration asks for.
+    pub fn policy(host: &Host) -> Policy {
+        Policy { retention: host.config.retention.clone(), ..Policy::default() }
+    }
+
+    /// Makes the state of a process that compacts by another policy.
+    pub fn with_policy(host: &Host, policy: Policy) -> State {
+        let stores = Stores {
+            manifest: host.manifest.clone(),
+            records: host.records.clone(),
+            objects: host.objects.clone(),
+            clock: host.clock.clone(),
+            nonces: host.nonces.clone(),
+        };
+        State { compactor: Compactor::new(stores, policy).with_line_filters(Arc::new(filters::LogQl)) }
+    }
+
+    /// Returns the compactor, for tools.
+    pub fn compactor(&self) -> &Compactor {
+        &self.compactor
     }
 }
 
@@ -35,19 +57,25 @@ pub fn deadline(told: TimestampMs, now: TimestampMs) -> TimestampMs {
     if told > now { told } else { now.plus(RUN_MAX) }
 }
 
-/// Compacts and collects until all is done or no job may begin any more, [`MARGIN`] before `deadline`.
+/// Compacts, drops and collects until all is done or no job may begin any more, [`compactor::limits::JOB_MARGIN`] before
+/// `deadline`. What `hints` name comes first.
 ///
 /// # Errors
 /// Only where the list of tenants cannot be read; what fails for one tenant is logged and counted.
-pub async fn run_once(state: &State, deadline: TimestampMs) -> Result<Report, CompactError> {
-    let report = state.compactor.run(deadline.minus(MARGIN)).await?;
+pub async fn run_once(state: &State, deadline: TimestampMs, hints: &[Hint]) -> Result<Report, CompactError> {
+    let report = state.compactor.run(deadline, hints).await?;
     tracing::info!(
         tenants = report.tenants,
         jobs = report.jobs,
         lost = report.lost,
         failed = report.failed,
         inputs = report.inputs,
+        outputs = report.outputs,
+        input_bytes = report.input_bytes,
+        output_bytes = report.output_bytes,
         rows = report.rows,
+        quarantined = report.quarantined,
+        dropped_days = report.dropped_days,
         deleted = report.deleted,
         out_of_time = report.out_of_time,
         "compaction run"
@@ -62,7 +90,8 @@ mod tests {
     #[test]
     fn a_deadline_of_the_past_is_none() {
         let now = TimestampMs(1_800_000_000_000);
-        assert_eq!(deadline(now.plus(MARGIN), now), now.plus(MARGIN));
+        let later = now.plus(Duration::from_secs(60));
+        assert_eq!(deadline(later, now), later);
         assert_eq!(deadline(TimestampMs(600_000), now), now.plus(RUN_MAX));
     }
 
@@ -71,7 +100,7 @@ mod tests {
         let config = boot::Config::memory();
         let clock = std::sync::Arc::new(boot::SystemClock);
         let host = Host::over(config, store::objects::memory(), store::records::memory(), clock, 1);
-        let report = run_once(&State::new(&host), TimestampMs(i64::MAX)).await.expect("memory does not fail");
+        let report = run_once(&State::new(&host), TimestampMs(i64::MAX), &[]).await.expect("memory does not fail");
         assert_eq!(report, Report::default());
     }
 }

@@ -38,7 +38,7 @@ pub async fn compact(
         let deadline = clock.now().plus(RUN_MAX);
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
-            run = fn_compact::run_once(&state, deadline) => {
+            run = fn_compact::run_once(&state, deadline, &[]) => {
                 if let Err(error) = &run {
                     tracing::error!(%error, "compaction run failed");
                 }

@@ -6,10 +6,9 @@ use manifest::Window;
 use model::{Signal, TenantId};
 use store::objects::{ObjectError, ObjectPath, ObjectStoreExt};
 
+use crate::limits::TRANSFERS_IN_FLIGHT;
+use crate::rewrite::manifest_error;
 use crate::{CompactError, Compactor};
-
-/// Deletes at a time.
-const DELETES_IN_FLIGHT: usize = 16;
 
 impl Compactor {
     /// Deletes the objects of a window that are dead for longer than the grace (C3, M3); returns how many.
@@ -17,24 +16,27 @@ impl Compactor {
     /// # Errors
     /// Those of the manifest. An object that cannot be deleted stays listed and is tried again.
     pub async fn collect(&self, tenant: &TenantId, signal: Signal, window: Window) -> Result<u64, CompactError> {
-        let error = |source| CompactError::Manifest { step: "collect window", source };
-        let dead = self.manifest().collect_window(tenant, signal, window).await.map_err(error)?;
+        let dead = self.manifest().collect_window(tenant, signal, window).await.map_err(manifest_error("collect window"))?;
         if dead.is_empty() {
             return Ok(0);
         }
-        let deletes = dead.into_iter().map(|object| async move {
-            match self.objects().delete(&ObjectPath::from(object.key.as_str())).await {
-                Ok(()) | Err(ObjectError::NotFound { .. }) => Some(object.key),
+        let gone = self.delete_objects(dead.into_iter().map(|object| object.key).collect()).await;
+        self.manifest().forget_dead(tenant, signal, window, &gone).await.map_err(manifest_error("forget dead objects"))?;
+        Ok(gone.len() as u64)
+    }
+
+    /// Deletes objects; returns those that are gone. What cannot be deleted is logged and stays for the next time.
+    pub(crate) async fn delete_objects(&self, keys: Vec<String>) -> Vec<String> {
+        let deletes = keys.into_iter().map(|key| async move {
+            match self.objects().delete(&ObjectPath::from(key.as_str())).await {
+                Ok(()) | Err(ObjectError::NotFound { .. }) => Some(key),
                 Err(error) => {
-                    tracing::warn!(key = object.key, error = &error as &dyn std::error::Error, "dead object was not deleted");
+                    tracing::warn!(key, error = &error as &dyn std::error::Error, "object was not deleted");
                     None
                 }
             }
         });
         let deletes: Vec<_> = deletes.collect();
-        let gone: Vec<Option<String>> = stream::iter(deletes).buffer_unordered(DELETES_IN_FLIGHT).collect().await;
-        let gone: Vec<String> = gone.into_iter().flatten().collect();
-        self.manifest().forget_dead(tenant, signal, window, &gone).await.map_err(error)?;
-        Ok(gone.len() as u64)
+        stream::iter(deletes).buffered(TRANSFERS_IN_FLIGHT).filter_map(async |gone| gone).collect().await
     }
 }

@@ -32,6 +32,21 @@ pub enum CompactError {
         #[source]
         source: segment::SegmentError,
     },
+    /// A deletion's line filter means nothing here.
+    #[error("line filter {text:?}: {reason}")]
+    LineFilter {
+        /// The filter.
+        text: String,
+        /// Why it does not compile.
+        reason: String,
+    },
+    /// What runs tell each other could not be read or written.
+    #[error("read compaction journal")]
+    Journal {
+        /// The store's error.
+        #[source]
+        source: store::Error,
+    },
     /// The thread of the merge died.
     #[error("merge was cancelled")]
     Cancelled,
@@ -44,6 +59,8 @@ impl CompactError {
             CompactError::Manifest { source, .. } => source.kind(),
             CompactError::Objects { source, .. } => store::error::object_error_kind(source),
             CompactError::Segment { source } => source.kind(),
+            CompactError::Journal { source } => source.kind(),
+            CompactError::LineFilter { .. } => ErrorKind::Invalid,
             CompactError::Cancelled => ErrorKind::Unavailable,
         }
     }

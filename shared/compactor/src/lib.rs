@@ -1,23 +1,42 @@
-//! Fewer, larger segments: plan, rewrite, publish, collect.
+//! Fewer, larger segments: plan, rewrite, publish; what expired or died is deleted.
 //!
 //! ```text
-//! snapshot of an hour ─▶ plan (pure) ─▶ jobs ─▶ read ─▶ merge ─▶ put under fresh keys ─▶ manifest.replace ─▶ delete items
-//!                                                                                     └─ lost: outputs are left to collect
+//! run: tenants in turns ─▶ window ─▶ snapshot ─▶ plan (pure) ─▶ job ─▶ read ─▶ merge ─▶ put under fresh keys ─▶ manifest.replace ─▶ delete items
+//!            │                                                                                            └─ lost: outputs are left to collect
+//!            ├─▶ deletions: parts that lack one are rewritten, then it is finished
+//!            ├─▶ retention: drop a day ─▶ grace ─▶ delete ─▶ forget
+//!            └─▶ inventory: objects that nothing references ─▶ burn ─▶ look again ─▶ delete
 //! ```
-//! Owns: what is compacted when, the rewrite, the deletion of dead objects.
-//! Does not own: the merge itself (`segment`), what is visible (`manifest`).
+//! Owns: what is compacted when, the rewrite, retention, the deletion of objects, the order in which tenants are served.
+//! Does not own: the merge itself (`segment`), what is visible (`manifest`), what a line filter means ([`LineFilters`]).
 //!
 //! **C1** a crash at any step loses nothing and doubles nothing. **C2** a rewrite preserves every visible row, except what
-//! deduplication names (D3). **C3** an object is deleted only after the manifest said that it is dead for long enough.
+//! deduplication, deletions and retention name (D3). **C3** an object is deleted only after the manifest said that it is dead
+//! for long enough.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod collect;
 mod compactor;
+mod deletes;
+mod diary;
 pub mod error;
+mod inputs;
+mod journal;
+pub mod limits;
+mod merge;
+mod orphans;
 mod plan;
+mod policy;
+mod retain;
 mod rewrite;
+mod run;
+mod turn;
+mod visit;
 
-pub use compactor::{Compactor, Report};
+pub use compactor::{Compactor, Stores};
+pub use deletes::{LineFilter, LineFilters};
 pub use error::CompactError;
-pub use plan::{Job, Policy, due_hours, plan};
-pub use rewrite::{Outcome, part_stats};
+pub use plan::{DayPlan, Job, plan_day, plan_hour};
+pub use policy::Policy;
+pub use rewrite::{Outcome, Rewritten, part_stats};
+pub use run::{Hint, Report};

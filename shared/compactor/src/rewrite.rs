@@ -1,27 +1,46 @@
-//! One job: read, merge, put, publish.
+//! One job: lease, read, merge, put, publish.
 
-use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use manifest::{Location, ObjectKey, Part, PartStats, Replaced, Replacement, Window};
-use model::{Resolution, Signal, TenantId};
-use segment::merge::{self, MergeOptions, MergeReport};
+use model::{Resolution, Signal, TenantId, TimestampMs};
+use segment::merge::MergeReport;
 use segment::{Encoded, SegmentError, SegmentStats};
-use store::objects::{ObjectPath, ObjectStoreExt};
+use store::objects::ObjectStoreExt;
+use tokio::sync::mpsc;
 
+use crate::inputs::{Confirmed, Unreadable};
+use crate::limits::{LEASE, TRANSFERS_IN_FLIGHT};
+use crate::merge::Merge;
 use crate::{CompactError, Compactor, Job};
-
-/// Objects read or written at a time.
-const TRANSFERS_IN_FLIGHT: usize = 16;
 
 /// How a job ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
     /// Outputs are live, inputs are not.
-    Done(MergeReport),
+    Done(Rewritten),
     /// Somebody else was first, or has the lease; nothing changed.
     Lost,
-    /// Every input is corrupt: they are left where they are, and named in the log (S2).
-    Nothing,
+    /// Time was up: outputs already put are left to the collector.
+    OutOfTime,
+    /// Every input is corrupt: so many are in quarantine now.
+    Nothing(u64),
+}
+
+/// What a job did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Rewritten {
+    /// Rows in, out, and why they differ.
+    pub rows: MergeReport,
+    /// Segments merged away.
+    pub inputs: u64,
+    /// Segments written.
+    pub outputs: u64,
+    /// Bytes of the segments merged away.
+    pub input_bytes: u64,
+    /// Bytes of the segments written.
+    pub output_bytes: u64,
+    /// Corrupt inputs found and quarantined.
+    pub quarantined: u64,
 }
 
 /// Returns what the manifest keeps of a segment's statistics.
@@ -34,68 +53,131 @@ pub fn part_stats(stats: &SegmentStats, window: Window, epoch: u32) -> PartStats
         time_range,
         slots: stats.slots,
         epoch,
-        names: Bytes::copy_from_slice(stats.filter.as_bytes()),
+        names: bytes::Bytes::copy_from_slice(stats.filter.as_bytes()),
     }
 }
 
-fn manifest_error(step: &'static str) -> impl Fn(manifest::Error) -> CompactError {
+pub(crate) fn manifest_error(step: &'static str) -> impl Fn(manifest::Error) -> CompactError {
     move |source| CompactError::Manifest { step, source }
 }
 
+/// How the merge of a job ended.
+enum Merged {
+    Outputs(Vec<Part>, MergeReport),
+    /// This input cannot be read.
+    Bad(usize, Unreadable),
+    OutOfTime,
+}
+
 impl Compactor {
-    /// Carries out a job.
+    /// Carries out a job, unless `stop_at` comes first.
     ///
     /// # Errors
     /// Those of the stores. Outputs already put are left to the collector: an answer may have been lost.
-    pub async fn rewrite(&self, tenant: &TenantId, signal: Signal, job: &Job) -> Result<Outcome, CompactError> {
-        let leased = self.manifest().lease(tenant, signal, job.window, self.owner(), self.lease_for());
+    pub async fn rewrite(
+        &self,
+        tenant: &TenantId,
+        signal: Signal,
+        job: &Job,
+        stop_at: TimestampMs,
+    ) -> Result<Outcome, CompactError> {
+        let leased = self.manifest().lease(tenant, signal, job.window, self.owner(), LEASE);
         if !leased.await.map_err(manifest_error("take lease"))? {
             return Ok(Outcome::Lost);
         }
         let minted_at = self.now();
-        let bytes = self.read(&job.inputs).await?;
-        let output_bytes_max = usize::try_from(self.policy().output_bytes).unwrap_or(usize::MAX);
-        let options = MergeOptions { output_bytes_max, ..MergeOptions::default() };
-        let Some(merged) = merge_readable(tenant, signal, job.inputs.clone(), bytes, options).await? else {
-            return Ok(Outcome::Nothing);
-        };
-        let epoch = merged.inputs.iter().map(|input| input.stats.epoch).max().unwrap_or(0);
-        let mut outputs = Vec::with_capacity(merged.outputs.len());
-        for output in merged.outputs {
-            outputs.push(self.put(tenant, signal, job, output, epoch, minted_at).await?);
+        let mut inputs = job.inputs.clone();
+        let mut suspect = None;
+        let mut quarantined = 0;
+        while !inputs.is_empty() {
+            match self.merge(tenant, signal, job, &inputs, minted_at, stop_at).await? {
+                Merged::OutOfTime => return Ok(Outcome::OutOfTime),
+                Merged::Outputs(outputs, rows) => {
+                    let rewritten = rewritten(&inputs, &outputs, rows, quarantined);
+                    return self.publish(tenant, signal, job, inputs, outputs, rewritten).await;
+                }
+                // What lies in memory or on the way may be at fault: the same input must fail twice.
+                Merged::Bad(position, _) if suspect != Some(inputs[position].id) => suspect = Some(inputs[position].id),
+                Merged::Bad(position, why) => {
+                    let reason = match &why {
+                        Unreadable::Missing => "object is missing",
+                        Unreadable::Corrupt(reason) => reason,
+                    };
+                    if let Confirmed::Gone = self.quarantine(tenant, signal, &inputs[position], reason).await? {
+                        return Ok(Outcome::Lost);
+                    }
+                    inputs.remove(position);
+                    quarantined += 1;
+                }
+            }
         }
+        Ok(Outcome::Nothing(quarantined))
+    }
+
+    /// Merges the inputs on a thread of its own, which never waits; each output is put as soon as it is complete.
+    async fn merge(
+        &self,
+        tenant: &TenantId,
+        signal: Signal,
+        job: &Job,
+        inputs: &[Part],
+        minted_at: TimestampMs,
+        stop_at: TimestampMs,
+    ) -> Result<Merged, CompactError> {
+        let reads: Vec<_> = inputs.iter().map(|input| self.read_input(input)).collect();
+        let read: Vec<_> = stream::iter(reads).buffered(TRANSFERS_IN_FLIGHT).try_collect().await?;
+        let mut bytes = Vec::with_capacity(read.len());
+        for (position, read) in read.into_iter().enumerate() {
+            match read {
+                Ok(read) => bytes.push(read),
+                Err(why) => return Ok(Merged::Bad(position, why)),
+            }
+        }
+        let output_bytes = self.policy().output_bytes;
+        let merge = Merge::new(tenant, signal, job, inputs, bytes, output_bytes, self.line_filters())?;
+        // What waits here is bounded by the job: its outputs are no larger than its inputs.
+        let (sender, mut ready) = mpsc::unbounded_channel();
+        // Nobody listens any more when time is up.
+        let merging = tokio::task::spawn_blocking(move || merge.run(&mut |output| drop(sender.send(output))));
+        let mut outputs = Vec::new();
+        while let Some(output) = ready.recv().await {
+            if self.now() >= stop_at {
+                return Ok(Merged::OutOfTime);
+            }
+            outputs.push(self.put(tenant, signal, job, output, minted_at).await?);
+        }
+        match merging.await.map_err(|_| CompactError::Cancelled)? {
+            Ok(_) if self.now() >= stop_at => Ok(Merged::OutOfTime),
+            Ok(rows) => Ok(Merged::Outputs(outputs, rows)),
+            Err(SegmentError::Input { position, source }) => Ok(Merged::Bad(position, Unreadable::Corrupt(source.to_string()))),
+            Err(source) => Err(CompactError::Segment { source }),
+        }
+    }
+
+    async fn publish(
+        &self,
+        tenant: &TenantId,
+        signal: Signal,
+        job: &Job,
+        inputs: Vec<Part>,
+        outputs: Vec<Part>,
+        rewritten: Rewritten,
+    ) -> Result<Outcome, CompactError> {
         let replacement = Replacement {
             window: job.window,
             resolution: Resolution::Raw,
             generation: job.generation,
-            inputs: merged.inputs.clone(),
+            inputs: inputs.clone(),
             outputs,
         };
-        let replaced =
-            self.manifest().replace(tenant, signal, replacement).await.map_err(manifest_error("publish compaction"))?;
-        if replaced == Replaced::Lost {
+        let replaced = self.manifest().replace(tenant, signal, replacement).await;
+        if replaced.map_err(manifest_error("publish compaction"))? == Replaced::Lost {
             return Ok(Outcome::Lost);
         }
         // What this leaves behind, collect does.
-        let deleted = self.manifest().delete_inputs(tenant, signal, job.window, &merged.inputs).await;
+        let deleted = self.manifest().delete_inputs(tenant, signal, job.window, &inputs).await;
         deleted.map_err(manifest_error("delete replaced items"))?;
-        Ok(Outcome::Done(merged.report))
-    }
-
-    async fn read(&self, inputs: &[Part]) -> Result<Vec<Bytes>, CompactError> {
-        let reads: Vec<_> = inputs.iter().map(|input| self.read_one(&input.location)).collect();
-        stream::iter(reads).buffered(TRANSFERS_IN_FLIGHT).try_collect().await
-    }
-
-    async fn read_one(&self, location: &Location) -> Result<Bytes, CompactError> {
-        match location {
-            Location::Inline(bytes) => Ok(bytes.clone()),
-            Location::Object { key, .. } => {
-                let error = |source| CompactError::Objects { step: "read segment", key: key.clone(), source };
-                let object = self.objects().get(&ObjectPath::from(key.as_str())).await.map_err(error)?;
-                object.bytes().await.map_err(error)
-            }
-        }
+        Ok(Outcome::Done(rewritten))
     }
 
     /// Puts an output under a key that was never used (C1).
@@ -105,72 +187,37 @@ impl Compactor {
         signal: Signal,
         job: &Job,
         output: Encoded,
-        epoch: u32,
-        minted_at: model::TimestampMs,
+        minted_at: TimestampMs,
     ) -> Result<Part, CompactError> {
         let id = self.nonces().segment_id();
-        let key = ObjectKey {
-            tenant: tenant.clone(),
-            signal,
-            window: job.window,
-            resolution: Resolution::Raw,
-            level: job.level,
-            id,
-            nonce: self.nonces().next(),
-        };
+        let (window, resolution, level) = (job.window, Resolution::Raw, job.level);
+        let key = ObjectKey { tenant: tenant.clone(), signal, window, resolution, level, id, nonce: self.nonces().next() };
         let len = output.bytes.len() as u64;
         let error = |source| CompactError::Objects { step: "write segment", key: key.to_string(), source };
         self.objects().put(&key.path(), output.bytes.into()).await.map_err(error)?;
         Ok(Part {
             id,
-            level: job.level,
-            resolution: Resolution::Raw,
-            window: job.window,
+            level,
+            resolution,
+            window,
             location: Location::Object { key: key.to_string(), len },
             tail_offset: output.tail_offset,
-            stats: part_stats(&output.stats, job.window, epoch),
+            stats: part_stats(&output.stats, window, job.epoch),
             minted_at,
             sources: Vec::new(),
-            applied: Vec::new(),
+            applied: job.applied.clone(),
         })
     }
 }
 
-struct Merged {
-    /// The inputs that could be read.
-    inputs: Vec<Part>,
-    outputs: Vec<Encoded>,
-    report: MergeReport,
-}
-
-/// Merges on a thread of its own. A corrupt input is named, left out and left live: queries warn about it (S2).
-async fn merge_readable(
-    tenant: &TenantId,
-    signal: Signal,
-    mut inputs: Vec<Part>,
-    mut bytes: Vec<Bytes>,
-    options: MergeOptions,
-) -> Result<Option<Merged>, CompactError> {
-    while !inputs.is_empty() {
-        let (tenant_id, objects, options) = (tenant.clone(), bytes.clone(), options.clone());
-        let merged = tokio::task::spawn_blocking(move || {
-            let mut outputs = Vec::new();
-            let mut emit = |output| outputs.push(output);
-            let report = match signal {
-                Signal::Metrics => merge::metrics(&tenant_id, &objects, &options, &mut emit),
-                Signal::Logs => merge::logs(&tenant_id, &objects, &options, &mut emit),
-            };
-            report.map(|report| (outputs, report))
-        });
-        match merged.await.map_err(|_| CompactError::Cancelled)? {
-            Ok((outputs, report)) => return Ok(Some(Merged { inputs, outputs, report })),
-            Err(SegmentError::Input { position, source }) => {
-                tracing::error!(%tenant, %signal, segment = %inputs[position].id, %source, "segment left out of compaction");
-                inputs.remove(position);
-                bytes.remove(position);
-            }
-            Err(source) => return Err(CompactError::Segment { source }),
-        }
+fn rewritten(inputs: &[Part], outputs: &[Part], rows: MergeReport, quarantined: u64) -> Rewritten {
+    let bytes = |parts: &[Part]| parts.iter().map(|part| part.location.len_bytes()).sum();
+    Rewritten {
+        rows,
+        inputs: inputs.len() as u64,
+        outputs: outputs.len() as u64,
+        input_bytes: bytes(inputs),
+        output_bytes: bytes(outputs),
+        quarantined,
     }
-    Ok(None)
 }

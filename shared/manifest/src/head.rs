@@ -97,6 +97,8 @@ impl Head {
         self.dead.extend(replacement.inputs.iter().filter_map(|input| dead_object(input, now)));
         self.parts.extend(replacement.outputs.iter().cloned());
         self.published_at = self.published_at.max(now);
+        // The work it was taken for is done.
+        self.lease = None;
         Change::Write
     }
 

@@ -5,10 +5,10 @@ use super::super::world::{ALL_TIME, World};
 use super::hand::{Hand, Rewrite};
 use super::mistakes::mistake;
 use super::within;
-use ::compactor::Compactor;
+use ::compactor::{Compactor, Policy, Stores};
 use manifest::ring::RingChange;
 use manifest::{Part, Window};
-use model::{Clock, Hour, Resolution};
+use model::{Clock, Hour, Keep, Resolution, Retention, RetentionPolicy};
 use rand::RngExt;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -21,14 +21,18 @@ pub const INVOCATION_MS_MAX: u64 = 15 * 60_000;
 fn compactor_of(world: &World, process: &Process) -> Compactor {
     let clock: Arc<dyn Clock> = Arc::new(process.clone());
     let records = mutated(world.records(process), world.mutation, Role::Compact);
-    let manifest = manifest::Manifest::new(records, clock.clone(), world.nonces(process));
-    Compactor::new(manifest, world.objects(process), clock, world.nonces(process), world.scenario.policy.clone())
+    let manifest = manifest::Manifest::new(records.clone(), clock.clone(), world.nonces(process));
+    let stores = Stores { manifest, records, objects: world.objects(process), clock, nonces: world.nonces(process) };
+    // What expires is the keeper's to drop: it tells the ledger.
+    let forever = Retention { raw: Keep::Forever, ..Retention::raw_for(1) };
+    let retention = RetentionPolicy { metrics: forever.clone(), logs: forever, ..RetentionPolicy::default() };
+    Compactor::new(stores, Policy { retention, ..world.scenario.policy.clone() })
 }
 
 async fn invoke(world: &World, process: &Process) {
     let compactor = compactor_of(world, process);
     let deadline = process.now().plus(Duration::from_secs(300));
-    let _ = within(process, INVOCATION_MS_MAX, compactor.run(deadline)).await;
+    let _ = within(process, INVOCATION_MS_MAX, compactor.run(deadline, &[])).await;
 }
 
 /// Runs the compactor `rounds` times, a pause of up to `pause_ms` before each.

@@ -1,0 +1,42 @@
+//! Bounds and paces of a run, with their reasons.
+
+use std::time::Duration;
+
+/// Objects read or deleted at a time.
+pub const TRANSFERS_IN_FLIGHT: usize = 16;
+
+/// How long a job may hold a window before another compactor tries: longer than one merge takes.
+pub const LEASE: Duration = Duration::from_secs(120);
+
+/// Time kept free before the end of a run: no job begins later. A job of 256 MiB takes about half of it.
+pub const JOB_MARGIN: Duration = Duration::from_secs(60);
+
+/// Time kept free before the end of a run in which a job still under way gives up: its outputs are left to the collector.
+pub const STOP_MARGIN: Duration = Duration::from_secs(5);
+
+/// Pace at which an open hour is looked at: any run.
+pub const PACE_OPEN: Duration = Duration::from_secs(30);
+
+/// Pace at which an hour closed for less than [`RECENT`] is looked at for late data.
+pub const PACE_RECENT: Duration = Duration::from_secs(5 * 60);
+
+/// Pace at which anything older is looked at, until its bit in the catalog is cleared.
+pub const PACE_OLD: Duration = Duration::from_secs(60 * 60);
+
+/// Age up to which a closed hour counts as recent.
+pub const RECENT: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// Pace at which a window's replaced ids and dead objects are collected: they are kept for half an hour and more.
+pub const PACE_COLLECT: Duration = Duration::from_secs(15 * 60);
+
+/// Pace at which the catalog of a tenant without recent data is read.
+pub const PACE_IDLE: Duration = Duration::from_secs(5 * 60);
+
+/// Time after which something that failed is tried again.
+pub const PACE_FAILED: Duration = Duration::from_secs(5 * 60);
+
+/// Pace of retention, whose grain is a day.
+pub const PACE_RETAIN: Duration = Duration::from_secs(60 * 60);
+
+/// Pace of the inventory of a tenant: the only LIST there is.
+pub const PACE_INVENTORY: Duration = Duration::from_secs(24 * 60 * 60);

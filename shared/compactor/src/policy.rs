@@ -1,0 +1,61 @@
+//! When segments are merged, rolled and dropped: plain data.
+
+use std::time::Duration;
+
+use model::RetentionPolicy;
+
+/// When segments are merged (design §7). The defaults keep a last-hour query at about 64 + 10 + 11 objects.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Policy {
+    /// L0 segments of an hour that start a merge: by count rather than age, so that an idle tenant costs nothing.
+    pub l0_files: usize,
+    /// Bytes of L0 segments of an hour that start a merge.
+    pub l0_bytes: u64,
+    /// L1 segments of an hour that start a merge.
+    pub l1_files: usize,
+    /// Time between two L2 segments of an open hour: faster than that, L1 segments merge among themselves.
+    pub l2_every: Duration,
+    /// Time after its end at which an hour is merged into few parts.
+    pub close_after: Duration,
+    /// Age at which late L0 segments of a closed hour are merged although they are few.
+    pub late_after: Duration,
+    /// Time after its start at which a day's hours roll into it.
+    pub roll_after: Duration,
+    /// Late parts of a day's hours that start another roll, and the most that a rolled hour may hold before its L0
+    /// segments wait for the next roll: an hour must rest before its parts may leave.
+    pub late_parts: usize,
+    /// Age at which fewer late parts start another roll.
+    pub late_roll_after: Duration,
+    /// Bytes of inputs of one job: a bound on its time.
+    pub input_bytes_max: u64,
+    /// Bytes that the L0 inputs of one job may unpack to: blocks are unpacked whole, all at once.
+    pub unpacked_bytes_max: u64,
+    /// Inputs of one job, since each of them is an id in the head.
+    pub inputs_max: usize,
+    /// Bytes of one output.
+    pub output_bytes: u64,
+    /// What is kept for how long.
+    pub retention: RetentionPolicy,
+}
+
+impl Default for Policy {
+    fn default() -> Policy {
+        const HOUR: u64 = 3600;
+        Policy {
+            l0_files: 64,
+            l0_bytes: 32 << 20,
+            l1_files: 10,
+            l2_every: Duration::from_secs(5 * 60),
+            close_after: Duration::from_secs(5 * 60),
+            late_after: Duration::from_secs(5 * 60),
+            roll_after: Duration::from_secs(26 * HOUR),
+            late_parts: 8,
+            late_roll_after: Duration::from_secs(3 * HOUR),
+            input_bytes_max: 256 << 20,
+            unpacked_bytes_max: 256 << 20,
+            inputs_max: 1024,
+            output_bytes: 128 << 20,
+            retention: RetentionPolicy::default(),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The turn of one tenant and signal: what is due there, one job at a time.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use manifest::{Finish, Part, Window};
+use model::{Signal, TenantId, TimeRangeMs, TimestampMs};
+
+use crate::diary::{Diary, Page, is_due, is_recent};
+use crate::limits::{PACE_FAILED, PACE_IDLE, PACE_RECENT};
+use crate::rewrite::manifest_error;
+use crate::run::{Next, Run, failed};
+use crate::{CompactError, Compactor};
+
+/// One thing to do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) enum Task {
+    /// Look at an hour or day.
+    Window(Window),
+    /// Bring a deletion on; it has been asked about after so many jobs of this turn.
+    Deletion(u128, Option<u64>),
+    /// Drop and forget days.
+    Retain,
+    /// Look for orphans.
+    Inventory,
+}
+
+/// A tenant and signal with what is left to do there.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub tenant: TenantId,
+    pub signal: Signal,
+    /// `None`: not looked at yet.
+    open: Option<(Page, VecDeque<Task>)>,
+    jobs: u64,
+}
+
+const ALL_TIME: TimeRangeMs = TimeRangeMs { start: TimestampMs(i64::MIN), end: TimestampMs(i64::MAX) };
+
+impl Turn {
+    pub fn new(tenant: TenantId, signal: Signal) -> Turn {
+        Turn { tenant, signal, open: None, jobs: 0 }
+    }
+
+    /// Puts the page back.
+    pub fn close(self, diary: &Diary) {
+        if let Some((page, _)) = self.open {
+            diary.put(&self.tenant, self.signal, page);
+        }
+    }
+}
+
+impl Compactor {
+    /// Does tasks until one of them was a job or nothing is left; `None` then.
+    pub(crate) async fn take_turn(&self, mut turn: Turn, run: &mut Run) -> Option<Turn> {
+        let (mut page, mut tasks) = match turn.open.take() {
+            Some(open) => open,
+            None => match self.open(&turn, run).await {
+                Ok(open) => open,
+                Err(error) => {
+                    failed(&turn.tenant, turn.signal, &error, run);
+                    return None;
+                }
+            },
+        };
+        while let Some(task) = tasks.pop_front() {
+            if self.now() >= run.begin_by {
+                run.report.out_of_time = true;
+                tasks.push_front(task);
+                break;
+            }
+            let before = run.report.jobs;
+            let next = self.perform(&turn, &task, &mut page, &mut tasks, run).await;
+            let did_job = run.report.jobs > before;
+            turn.jobs += run.report.jobs - before;
+            let next = next.unwrap_or_else(|error| {
+                failed(&turn.tenant, turn.signal, &error, run);
+                Next::At(self.now().plus(PACE_FAILED))
+            });
+            match next {
+                Next::Again => tasks.push_front(task),
+                Next::At(at) => note(&mut page, &task, at),
+            }
+            if did_job {
+                break;
+            }
+        }
+        turn.open = Some((page, tasks));
+        if turn.open.as_ref().is_some_and(|(_, tasks)| tasks.is_empty()) {
+            turn.close(self.diary());
+            return None;
+        }
+        Some(turn)
+    }
+
+    /// Reads the catalog, unless it is too early for that, and lists what is due.
+    async fn open(&self, turn: &Turn, run: &mut Run) -> Result<(Page, VecDeque<Task>), CompactError> {
+        let (tenant, signal, now) = (&turn.tenant, turn.signal, self.now());
+        let mut page = self.diary().take(tenant, signal);
+        if !is_due(page.catalog.as_ref(), now) {
+            return Ok((page, VecDeque::new()));
+        }
+        run.report.tenants += 1;
+        let hours = self.manifest().hours_with_data(tenant, signal, ALL_TIME).await.map_err(manifest_error("read catalog"))?;
+        let deletions = self.manifest().deletions(tenant, signal).await.map_err(manifest_error("read deletions"))?;
+        page.catalog = (!hours.iter().any(|hour| is_recent(*hour, now))).then(|| now.plus(PACE_IDLE));
+        let roll_after = self.policy().roll_after;
+        let days: BTreeSet<i64> = hours.iter().map(|hour| hour.day()).collect();
+        let days = days.into_iter().map(Window::Day).filter(|day| day.range().start.plus(roll_after) <= now);
+        // The newest hours are asked for most; the day comes after its hours.
+        let windows: Vec<Window> = hours.iter().rev().map(|hour| Window::Hour(*hour)).chain(days).collect();
+        page.keep(&|window| windows.contains(&window), &|id| deletions.iter().any(|deletion| deletion.id == id));
+        let due = windows.iter().filter(|window| is_due(page.windows.get(window), now)).map(|window| Task::Window(*window));
+        let mut tasks: VecDeque<Task> = due.collect();
+        let ids = deletions.iter().map(|deletion| deletion.id).filter(|id| is_due(page.deletions.get(id), now));
+        tasks.extend(ids.map(|id| Task::Deletion(id, None)));
+        tasks.extend(is_due(page.retention.as_ref(), now).then_some(Task::Retain));
+        tasks.extend(is_due(page.inventory.as_ref(), now).then_some(Task::Inventory));
+        Ok((page, tasks))
+    }
+
+    async fn perform(
+        &self,
+        turn: &Turn,
+        task: &Task,
+        page: &mut Page,
+        tasks: &mut VecDeque<Task>,
+        run: &mut Run,
+    ) -> Result<Next, CompactError> {
+        let (tenant, signal) = (&turn.tenant, turn.signal);
+        match task {
+            Task::Window(window) => {
+                let garbage = is_due(page.garbage.get(window), self.now());
+                let next = self.visit(tenant, signal, *window, garbage, run).await?;
+                if garbage && next != Next::Again {
+                    page.garbage.insert(*window, self.now().plus(crate::limits::PACE_COLLECT));
+                }
+                Ok(next)
+            }
+            Task::Deletion(id, asked) if *asked != Some(turn.jobs) => {
+                let finish = self.manifest().finish_deletion(tenant, signal, *id).await;
+                if let Finish::Pending(parts) = finish.map_err(manifest_error("finish deletion"))? {
+                    // Rewrite them, then ask again.
+                    tasks.push_front(Task::Deletion(*id, Some(turn.jobs)));
+                    windows_of(&parts).into_iter().rev().for_each(|window| tasks.push_front(Task::Window(window)));
+                }
+                Ok(Next::At(self.now().plus(PACE_RECENT)))
+            }
+            Task::Deletion(..) => Ok(Next::At(self.now().plus(PACE_RECENT))),
+            Task::Retain => self.retain(tenant, signal, run).await,
+            Task::Inventory => self.take_inventory(tenant, signal, run).await,
+        }
+    }
+}
+
+fn note(page: &mut Page, task: &Task, at: TimestampMs) {
+    match task {
+        Task::Window(window) => drop(page.windows.insert(*window, at)),
+        Task::Deletion(id, _) => drop(page.deletions.insert(*id, at)),
+        Task::Retain => page.retention = Some(at),
+        Task::Inventory => page.inventory = Some(at),
+    }
+}
+
+/// The windows that can rewrite parts: their own, and the day that an hour's roll into.
+fn windows_of(parts: &[Part]) -> BTreeSet<Window> {
+    parts.iter().flat_map(|part| [part.window, Window::Day(part.window.day())]).collect()
+}

@@ -1,0 +1,10 @@
+//! The compactor over stores that fail or lose their answers at every call: nothing visible is lost or doubled, and what each
+//! kind of job costs is exact.
+#![allow(clippy::unwrap_used)]
+
+mod crash;
+mod kinds;
+mod metamorphic;
+mod runs;
+mod switch;
+mod world;

@@ -1,0 +1,232 @@
+//! One tenant's data, written as ingest does and read back as a query would.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use compactor::{Compactor, Policy, Report, Stores, part_stats};
+use manifest::{L0Item, Location, Manifest, ObjectKey, Part, Window};
+use model::{
+    Clock, Hour, LabelSet, LogBatch, MetricBatch, Nonces, Resolution, Signal, TenantId, TimeRangeMs, TimestampMs, TimestampNs,
+};
+use segment::{Encoded, Fetched, l0, logs, metrics};
+use store::objects::{ObjectPath, ObjectStore, ObjectStoreExt};
+use store::{Objects, Records};
+use testkit::SimulatedClock;
+
+use object_store::memory::InMemory;
+
+use crate::switch::{Crash, PutTimes, Rows, SwitchedRecords, process};
+
+/// The ninth hour of its day.
+pub const HOUR: Hour = Hour(500_000);
+pub const FOREVER: TimestampMs = TimestampMs(i64::MAX);
+const SIGNALS: [Signal; 2] = [Signal::Metrics, Signal::Logs];
+
+pub struct World {
+    pub tenant: TenantId,
+    rows: Rows,
+    memory: Arc<InMemory>,
+    pub clock: SimulatedClock,
+    pub policy: Policy,
+    nonces: Arc<Nonces>,
+    put_at: PutTimes,
+    files: u64,
+}
+
+/// Rows by series or stream, sorted.
+pub type Visible = BTreeMap<String, Vec<(i64, String)>>;
+
+pub fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(60 * minutes)
+}
+
+pub fn hours(hours: u64) -> Duration {
+    minutes(60 * hours)
+}
+
+/// Little data starts a merge.
+pub fn small_policy() -> Policy {
+    Policy { l0_files: 4, l1_files: 2, ..Policy::default() }
+}
+
+impl World {
+    pub fn new() -> World {
+        World {
+            tenant: TenantId::anonymous(),
+            rows: Rows::default(),
+            memory: Arc::default(),
+            clock: SimulatedClock::at(HOUR.start()),
+            policy: small_policy(),
+            nonces: Arc::new(Nonces::seeded(1)),
+            put_at: Arc::new(Mutex::default()),
+            files: 0,
+        }
+    }
+
+    /// Returns a copy that goes its own way.
+    pub fn fork(&self) -> World {
+        World {
+            tenant: self.tenant.clone(),
+            rows: self.rows.fork(),
+            memory: Arc::new(self.memory.fork()),
+            clock: SimulatedClock::at(self.clock.now()),
+            policy: self.policy.clone(),
+            nonces: Arc::new(Nonces::seeded(2)),
+            put_at: Arc::new(Mutex::new(self.put_at.lock().unwrap().clone())),
+            files: self.files,
+        }
+    }
+
+    pub fn records(&self) -> Records {
+        Arc::new(self.rows.clone())
+    }
+
+    pub fn objects(&self) -> Objects {
+        self.memory.clone()
+    }
+
+    pub fn manifest(&self) -> Manifest {
+        Manifest::new(self.records(), Arc::new(self.clock.clone()), self.nonces.clone())
+    }
+
+    /// A process that knows nothing yet, and its calls.
+    pub fn compactor(&self, crash: Option<Crash>) -> (Compactor, SwitchedRecords) {
+        let (records, objects) = process(&self.records(), &self.objects(), &self.clock, &self.put_at, crash);
+        let (clock, nonces) = (Arc::new(self.clock.clone()), self.nonces.clone());
+        let shared: Records = Arc::new(records.clone());
+        let manifest = Manifest::new(shared.clone(), clock.clone(), nonces.clone());
+        let stores = Stores { manifest, records: shared, objects: Arc::new(objects), clock, nonces };
+        (Compactor::new(stores, self.policy.clone()), records)
+    }
+
+    /// Runs a fresh process to the end.
+    pub async fn run(&self) -> Report {
+        let report = self.compactor(None).0.run(FOREVER, &[]).await.unwrap();
+        assert_eq!((report.failed, report.out_of_time), (0, false));
+        report
+    }
+
+    /// Puts an object that nothing references.
+    pub async fn put(&self, key: &ObjectKey, bytes: Bytes) {
+        let (_, objects) = process(&self.records(), &self.objects(), &self.clock, &self.put_at, None);
+        objects.put(&key.path(), bytes.into()).await.unwrap();
+    }
+
+    pub fn key(&self, signal: Signal, window: Window, level: u8) -> ObjectKey {
+        let (tenant, resolution) = (self.tenant.clone(), Resolution::Raw);
+        ObjectKey { tenant, signal, window, resolution, level, id: self.nonces.segment_id(), nonce: self.nonces.next() }
+    }
+
+    /// Commits a segment; every other one inside its record.
+    pub async fn append(&self, signal: Signal, hour: Hour, encoded: Encoded, inline: bool) -> Part {
+        let key = self.key(signal, Window::Hour(hour), 0);
+        let location = if inline {
+            Location::Inline(encoded.bytes.clone())
+        } else {
+            self.put(&key, encoded.bytes.clone()).await;
+            Location::Object { key: key.to_string(), len: encoded.bytes.len() as u64 }
+        };
+        let stats = part_stats(&encoded.stats, Window::Hour(hour), 0);
+        let (tail_offset, minted_at) = (encoded.tail_offset, self.clock.now());
+        let item = L0Item { id: key.id, location, tail_offset, stats, minted_at };
+        self.manifest().commit(&self.tenant, signal, hour, item.clone()).await.unwrap();
+        item.into_part(hour)
+    }
+
+    /// Writes so many files of both signals into an hour. No row is like one of another file.
+    pub async fn fill(&mut self, hour: Hour, files: u64) {
+        for _ in 0..files {
+            self.files += 1;
+            let file = self.files;
+            self.append(Signal::Metrics, hour, self.metrics(hour, file), file.is_multiple_of(2)).await;
+            self.append(Signal::Logs, hour, self.logs(hour, file), !file.is_multiple_of(2)).await;
+        }
+    }
+
+    pub fn metrics(&self, hour: Hour, file: u64) -> Encoded {
+        let mut batch = MetricBatch::default();
+        for instance in 0..5u64 {
+            let labels = [("__name__", "m"), ("i", &*(instance + file % 3).to_string())];
+            batch.start_series_of(&LabelSet::from_pairs(labels));
+            let at = hour.start().plus(Duration::from_secs(file));
+            batch.push_sample(at, (file * 10 + instance) as f64, TimestampMs(0));
+        }
+        l0::encode_metrics(&self.tenant, &batch).unwrap()
+    }
+
+    pub fn logs(&self, hour: Hour, file: u64) -> Encoded {
+        let mut batch = LogBatch::default();
+        let labels = LabelSet::from_pairs([("app", &*(file % 2).to_string())]);
+        batch.start_stream(|out| out.extend_from_slice(labels.encoded()));
+        for line in 0..3 {
+            let timestamp = TimestampNs(hour.start().to_ns().0 + line * 1000);
+            batch.push_entry(timestamp, format!("file {file} line {line}").as_bytes(), &[]);
+        }
+        l0::encode_logs(&self.tenant, &batch).unwrap()
+    }
+
+    pub async fn parts(&self, signal: Signal) -> Vec<Part> {
+        let all = TimeRangeMs::new(TimestampMs(0), Hour(600_000).start());
+        self.manifest().snapshot(&self.tenant, signal, all).await.unwrap().parts
+    }
+
+    /// Levels of the live parts.
+    pub async fn levels(&self, signal: Signal) -> Vec<u8> {
+        let mut levels: Vec<u8> = self.parts(signal).await.iter().map(|part| part.level).collect();
+        levels.sort_unstable();
+        levels
+    }
+
+    /// Everything a query sees, each row as often as it lies in a live part.
+    pub async fn visible(&self) -> Visible {
+        let mut visible = Visible::new();
+        for signal in SIGNALS {
+            for part in self.parts(signal).await {
+                read(signal, &self.bytes(&part).await, &mut visible);
+            }
+        }
+        visible.values_mut().for_each(|rows| rows.sort());
+        visible
+    }
+
+    async fn bytes(&self, part: &Part) -> Bytes {
+        match &part.location {
+            Location::Inline(bytes) => bytes.clone(),
+            Location::Object { key, .. } => {
+                self.memory.get(&ObjectPath::from(key.as_str())).await.unwrap().bytes().await.unwrap()
+            }
+        }
+    }
+
+    /// Counts the objects there are.
+    pub async fn objects_stored(&self) -> usize {
+        futures::StreamExt::count(self.memory.list(None)).await
+    }
+}
+
+fn read(signal: Signal, bytes: &Bytes, into: &mut Visible) {
+    let fetched = Fetched::whole(bytes.clone());
+    if signal == Signal::Metrics {
+        let index = metrics::Index::open(bytes).unwrap();
+        let all = index.select(&[], TimeRangeMs::new(TimestampMs(0), TimestampMs(i64::MAX)));
+        let columns = index.decode(&all, metrics::Projection::ALL, &fetched).unwrap();
+        for (place, entry) in all.iter().enumerate() {
+            let samples = columns.series(place);
+            let rows = samples.timestamps.iter().zip(samples.values).map(|(timestamp, value)| (*timestamp, value.to_string()));
+            into.entry(entry.labels.to_string()).or_default().extend(rows);
+        }
+        return;
+    }
+    let index = logs::Index::open(bytes).unwrap();
+    let all = index.all();
+    for chunk in index.chunks(&all, model::TimeRangeNs::new(TimestampNs(0), TimestampNs(i64::MAX)), &[]) {
+        let columns = index.decode(&chunk, logs::Projection::ALL, &fetched).unwrap();
+        for (stream, rows) in &columns.runs {
+            let rows = rows.start as usize..rows.end as usize;
+            let rows = rows.map(|row| (columns.timestamps[row], String::from_utf8(columns.lines.get(row).to_vec()).unwrap()));
+            into.entry(all[*stream as usize].labels.to_string()).or_default().extend(rows);
+        }
+    }
+}
