@@ -205,7 +205,17 @@ impl PartialOrd for LabelSet {
 impl Ord for LabelSet {
     /// Orders as Prometheus's `labels.Compare`: label by label, name before value, a prefix first.
     fn cmp(&self, other: &LabelSet) -> Ordering {
-        self.iter().cmp(other.iter())
+        if Arc::ptr_eq(&self.0, &other.0) {
+            return Ordering::Equal;
+        }
+        // Text orders as its bytes do: names and values are compared without looking at them as text again.
+        let (mut a, mut b) = (self.encoded(), other.encoded());
+        loop {
+            match (take_bytes(&mut a), take_bytes(&mut b)) {
+                (Some(a), Some(b)) if a == b => {}
+                (a, b) => return a.cmp(&b),
+            }
+        }
     }
 }
 

@@ -51,6 +51,19 @@ pub struct SeriesEntry {
     pub range: TimeRangeMs,
 }
 
+/// How much there is of a series, and when.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Extent {
+    /// Its slot.
+    pub slot: Slot,
+    /// Its samples.
+    pub rows: u64,
+    /// Time of its first sample.
+    pub first: TimestampMs,
+    /// Time of its last sample, inclusive.
+    pub last: TimestampMs,
+}
+
 /// Where a series is: what decoding needs of an entry.
 #[derive(Clone, Debug)]
 pub(crate) struct Place {
@@ -232,7 +245,9 @@ impl Index {
         (0..self.series_len() as u32).map(|ordinal| self.entry(ordinal)).collect()
     }
 
-    fn ordinals(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<u32> {
+    /// Returns the ordinals of the series that all matchers accept and whose samples overlap `range`, ascending. No label set is
+    /// built, which is most of what [`Index::select`] costs.
+    pub fn ordinals(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<u32> {
         let mut ordinals = self.inner.table.select(matchers);
         ordinals.retain(|ordinal| {
             let row = self.inner.table.row(*ordinal as usize);
@@ -252,8 +267,57 @@ impl Index {
         }
     }
 
-    pub(crate) fn is_block(&self) -> bool {
+    /// Reports whether this is an L0 block, which is decoded as a whole.
+    pub fn is_block(&self) -> bool {
         matches!(self.inner.data, Data::Block(_))
+    }
+
+    /// Appends the canonical label set of a series to `out`.
+    ///
+    /// # Panics
+    /// If the segment has no such ordinal.
+    pub fn encode_labels(&self, ordinal: u32, out: &mut Vec<u8>) {
+        self.inner.table.encode_labels(ordinal as usize, out);
+    }
+
+    /// Returns slot, number of rows, first and last time of a series.
+    ///
+    /// # Panics
+    /// If the segment has no such ordinal.
+    pub fn extent(&self, ordinal: u32) -> Extent {
+        let row = self.inner.table.row(ordinal as usize);
+        Extent { slot: Slot(row.slot), rows: row.rows, first: TimestampMs(row.first), last: TimestampMs(row.last) }
+    }
+
+    /// Returns the byte ranges that [`Index::decode_ordinals`] will read; `ordinals` ascend.
+    pub fn plan_ordinals(&self, ordinals: &[u32], projection: Projection) -> Vec<Range<u64>> {
+        match &self.inner.data {
+            _ if ordinals.is_empty() => Vec::new(),
+            Data::Block(frame) => std::iter::once(0..u64::from(frame.len)).collect(),
+            Data::Parquet(layout) => reader::plan(layout, &self.inner.table, &self.places(ordinals), projection),
+        }
+    }
+
+    /// Decodes the samples of some series, `ends` in the order of `ordinals`, which ascend.
+    ///
+    /// # Errors
+    /// As [`Index::decode`].
+    ///
+    /// # Panics
+    /// If the segment has no such ordinal.
+    pub fn decode_ordinals(
+        &self,
+        ordinals: &[u32],
+        projection: Projection,
+        fetched: &Fetched,
+    ) -> Result<SeriesColumns, SegmentError> {
+        assert!(ordinals.windows(2).all(|pair| pair[0] < pair[1]), "ordinals ascend");
+        self.decode_places(&self.places(ordinals), projection, fetched)
+    }
+
+    fn places(&self, ordinals: &[u32]) -> Vec<Place> {
+        let place = |ordinal: &u32| Place { ordinal: *ordinal, rows: self.inner.table.row_range(*ordinal as usize) };
+        ordinals.iter().map(place).collect()
     }
 
     fn entry(&self, ordinal: u32) -> SeriesEntry {
