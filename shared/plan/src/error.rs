@@ -11,6 +11,9 @@ pub enum EvalError {
     /// More samples than `samples_max` were held at once.
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,
+    /// Nobody waits for the answer any more: the query timed out or was cancelled.
+    #[error("query was canceled in query execution")]
+    Stopped,
     /// A construct this evaluator does not know.
     #[error("not implemented: {0}")]
     Unsupported(String),
@@ -30,6 +33,7 @@ impl EvalError {
         match self {
             EvalError::Execution(_) => ErrorKind::Invalid,
             EvalError::TooManySamples => ErrorKind::Limit,
+            EvalError::Stopped => ErrorKind::Unavailable,
             EvalError::Unsupported(_) => ErrorKind::Internal,
             EvalError::Source { kind, .. } => *kind,
         }

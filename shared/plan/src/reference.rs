@@ -8,10 +8,14 @@ mod aggregate;
 mod binary;
 mod call;
 mod collect;
+pub mod evaluated;
 mod histogram_functions;
 mod info;
 mod logs;
 pub mod windows;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::{Matcher, TimeRangeMs, TimeRangeNs, TimestampMs};
 
@@ -21,6 +25,7 @@ use crate::logical::{BinaryOp, Call, EvalOptions, Function, Grid, LogicalPlan, N
 use crate::value::{Answer, HistogramSample, Series, StepSeries, StepValues, StreamEntries, Value};
 
 pub use collect::finish;
+pub use evaluated::{Evaluated, Weight};
 
 /// Where the reference evaluator reads from.
 pub trait Source {
@@ -28,17 +33,30 @@ pub trait Source {
     fn series(&self, matchers: &[Matcher], range: TimeRangeMs) -> Result<Vec<Series>, EvalError>;
     /// Returns the streams with an entry in range, entries in ascending order.
     fn streams(&self, matchers: &[Matcher], range: TimeRangeNs) -> Result<Vec<StreamEntries>, EvalError>;
+    /// Returns the values of a subtree that are known already; `None` has it evaluated here. `histogram_stats` is what
+    /// [`Context`] says.
+    fn evaluated(&self, _node: &Node, _grid: &Grid, _histogram_stats: bool) -> Option<Evaluated> {
+        None
+    }
+    /// Returns what stops the evaluation once it is set, looked at wherever samples are counted.
+    fn stop(&self) -> Option<Arc<AtomicBool>> {
+        None
+    }
 }
 
 /// Samples held at once, against `samples_max`.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Budget {
     /// Samples held now.
     pub held: usize,
+    /// Most samples held or asked for so far.
+    pub peak: usize,
     /// Samples loaded so far.
     pub loaded: u64,
     /// The bound.
     pub max: usize,
+    /// Set by whoever no longer waits for the answer.
+    pub stop: Option<Arc<AtomicBool>>,
 }
 
 impl Budget {
@@ -48,9 +66,16 @@ impl Budget {
         self.check(0)
     }
 
-    /// Fails where `more` samples on top of those held are too many.
-    pub fn check(&self, more: usize) -> Result<(), EvalError> {
-        if self.held + more > self.max { Err(EvalError::TooManySamples) } else { Ok(()) }
+    /// Fails where `more` samples on top of those held are too many, or nobody waits any more.
+    pub fn check(&mut self, more: usize) -> Result<(), EvalError> {
+        self.peak = self.peak.max(self.held + more);
+        if self.held + more > self.max { Err(EvalError::TooManySamples) } else { self.go_on() }
+    }
+
+    /// Fails where nobody waits for the answer any more.
+    pub fn go_on(&self) -> Result<(), EvalError> {
+        let stopped = self.stop.as_ref().is_some_and(|stop| stop.load(Ordering::Relaxed));
+        if stopped { Err(EvalError::Stopped) } else { Ok(()) }
     }
 }
 
@@ -92,7 +117,7 @@ impl Context<'_> {
 /// Evaluates a plan.
 pub fn evaluate(plan: &LogicalPlan, source: &dyn Source) -> Result<Answer, EvalError> {
     let mut annotations = Annotations::default();
-    let mut budget = Budget { max: plan.options.samples_max, ..Budget::default() };
+    let mut budget = Budget { max: plan.options.samples_max, stop: source.stop(), ..Budget::default() };
     let mut context = Context {
         grid: plan.grid,
         query: plan.grid,
@@ -119,6 +144,10 @@ pub fn evaluate(plan: &LogicalPlan, source: &dyn Source) -> Result<Answer, EvalE
 
 /// Evaluates a node over the context's grid: first its children, then [`apply`].
 fn node(node_: &Node, source: &dyn Source, context: &mut Context<'_>) -> Result<Value, EvalError> {
+    context.budget.go_on()?;
+    if let Some(evaluated) = source.evaluated(node_, &context.grid, context.histogram_stats) {
+        return evaluated.enter(context);
+    }
     match node_ {
         Node::Instant(select) => instant(select, source, context),
         Node::Call(call) => call_(call, node_, source, context),
@@ -322,7 +351,8 @@ fn call_(call: &Call, node_: &Node, source: &dyn Source, context: &mut Context<'
     collect::unique(out, context)
 }
 
-fn selector_of(arg: Option<&Node>) -> Option<&Select> {
+/// Returns the selector that `timestamp` and `start_timestamp` look at themselves.
+pub fn selector_of(arg: Option<&Node>) -> Option<&Select> {
     match arg? {
         Node::Instant(select) => Some(select),
         Node::StepInvariant(inner) => selector_of(Some(inner)),

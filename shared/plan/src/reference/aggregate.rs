@@ -55,6 +55,7 @@ pub(super) fn apply(
     }
     let mut out = Vec::new();
     for (labels, members) in groups(aggregate, &input) {
+        context.budget.go_on()?;
         let mut values = StepValues::absent(context.grid.len());
         let mut drop_name = false;
         for (step, phi) in phi.iter().enumerate() {
@@ -207,6 +208,7 @@ fn count_values(
     }
     let mut out = Collector::new(context);
     for step in 0..context.grid.len() {
+        context.budget.go_on()?;
         let mut index: HashMap<LabelSet, usize> = HashMap::new();
         let mut counts: Vec<(LabelSet, f64)> = Vec::new();
         for series in input {
@@ -251,6 +253,7 @@ fn choose(
         .collect();
     let mut order = Vec::new();
     for (_, members) in groups(aggregate, &input) {
+        context.budget.go_on()?;
         for (step, param) in params.iter().enumerate() {
             let mut present: Vec<usize> = members.iter().copied().filter(|i| input[*i].values.get(step).is_some()).collect();
             if matches!(aggregate.op, TopK | BottomK | ApproxTopK) && *param >= 1.0 {

@@ -185,6 +185,7 @@ fn set(binary: &Binary, left: Vec<StepSeries>, right: Vec<StepSeries>, context: 
     let (left_sigs, right_sigs, count) = ordinals(&binary.matching, &left, &right);
     let mut out = Collector::new(context);
     for step in 0..context.grid.len() {
+        context.budget.go_on()?;
         let present = |series: &[StepSeries], sigs: &[usize]| {
             let mut seen = vec![false; count];
             series.iter().zip(sigs).filter(|(s, _)| s.values.get(step).is_some()).for_each(|(_, sig)| seen[*sig] = true);
@@ -231,6 +232,7 @@ fn vectors(binary: &Binary, left: &[StepSeries], right: &[StepSeries], context: 
     let mut out = Collector::new(context);
     let mut metrics: HashMap<(LabelSet, LabelSet), LabelSet> = HashMap::new();
     for step in 0..context.grid.len() {
+        context.budget.go_on()?;
         let gather = |side: &Side<'_>| -> Vec<(usize, StepValue)> {
             side.series.iter().enumerate().filter_map(|(i, s)| Some((i, s.values.get(step)?))).collect()
         };

@@ -98,13 +98,17 @@ pub(super) fn merge(series: Vec<StepSeries>) -> Result<Vec<StepSeries>, EvalErro
 
 /// Fails where labels occur twice, unless names are dropped later.
 pub(super) fn unique(series: Vec<StepSeries>, context: &Context<'_>) -> Result<Value, EvalError> {
-    if !context.options.delayed_name_removal {
-        let mut seen = std::collections::HashSet::new();
-        if !series.iter().all(|s| seen.insert(&s.labels)) {
-            return Err(EvalError::same_labelset());
-        }
-    }
+    check_unique(&series, context.options)?;
     Ok(Value::Vector(series))
+}
+
+/// Fails where labels occur twice, unless names are dropped later.
+pub(super) fn check_unique(series: &[StepSeries], options: &EvalOptions) -> Result<(), EvalError> {
+    if options.delayed_name_removal {
+        return Ok(());
+    }
+    let mut seen = hashbrown::HashSet::with_capacity(series.len());
+    if series.iter().all(|s| seen.insert(&s.labels)) { Ok(()) } else { Err(EvalError::same_labelset()) }
 }
 
 /// Finishes a root value: names go, equal label sets merge or fail, series are sorted by labels unless their order is the answer.

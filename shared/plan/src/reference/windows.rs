@@ -239,19 +239,18 @@ pub fn range(
             out.set(step, value);
         }
     }
-    if matches!(call.function, Function::Rate | Function::Increase)
-        && out.floats.iter().any(|v| !is_stale(*v))
-        && !name.is_empty()
-    {
-        not_a_counter(series, name, first_span, options, annotations);
+    if matches!(call.function, Function::Rate | Function::Increase) && out.floats.iter().any(|v| !is_stale(*v)) {
+        not_a_counter(&series.labels, first_span, options, annotations);
     }
     Ok(out)
 }
 
-fn not_a_counter(series: &Series, name: &str, span: crate::logical::Span, options: &EvalOptions, annotations: &mut Annotations) {
+/// Notes that a rate was asked of what does not look like a counter.
+pub fn not_a_counter(labels: &model::LabelSet, span: crate::logical::Span, options: &EvalOptions, annotations: &mut Annotations) {
+    let Some(name) = labels.metric_name() else { return };
     use model::quote::go_quote;
     if options.type_and_unit_labels {
-        let kind = series.labels.get("__type__").unwrap_or("");
+        let kind = labels.get("__type__").unwrap_or("");
         if !matches!(kind, "counter" | "histogram") {
             annotations.info(
                 format!(
