@@ -64,16 +64,16 @@ impl Cell {
 }
 
 /// Aggregates series that are sorted by labels; groups come in the order of their first series.
-pub(crate) fn apply(aggregate: &Aggregate, input: Vec<StepSeries>, steps: usize) -> Vec<StepSeries> {
+pub(crate) fn apply(aggregate: &Aggregate, input: &[(&LabelSet, &[f64])], steps: usize, drop_name: bool) -> Vec<StepSeries> {
     let mut index: HashMap<LabelSet, usize> = HashMap::new();
     let mut groups: Vec<(LabelSet, Vec<Cell>)> = Vec::new();
-    for series in input {
-        let labels = aggregate.grouping.labels_of(&series.labels);
+    for (labels, floats) in input {
+        let labels = aggregate.grouping.labels_of(labels);
         let at = *index.entry(labels).or_insert_with_key(|labels| {
             groups.push((labels.clone(), vec![Cell::Empty; steps]));
             groups.len() - 1
         });
-        for (cell, value) in groups[at].1.iter_mut().zip(&series.values.floats) {
+        for (cell, value) in groups[at].1.iter_mut().zip(*floats) {
             if !is_stale(*value) {
                 cell.add(aggregate.op, *value);
             }
@@ -81,7 +81,7 @@ pub(crate) fn apply(aggregate: &Aggregate, input: Vec<StepSeries>, steps: usize)
     }
     let finished = groups.into_iter().map(|(labels, cells)| {
         let floats = cells.iter().map(|cell| cell.value(aggregate.op)).collect();
-        StepSeries { labels, drop_name: false, values: StepValues { floats, histograms: Vec::new() } }
+        StepSeries { labels, drop_name, values: StepValues { floats, histograms: Vec::new() } }
     });
     finished.filter(|one| !one.values.is_absent()).collect()
 }

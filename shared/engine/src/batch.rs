@@ -1,12 +1,13 @@
 //! The shapes of record batches between operators: one row per series.
 //!
-//! *Samples*: slot, labels, times and values as lists, and a handle to histograms and start timestamps.
-//! *Steps*: slot, labels, and one float per step (the staleness marker is "absent").
+//! *Samples*: the series' place in its leaf, times and values as lists, and a handle to histograms and start timestamps.
+//! *Windows*: the place in the leaf, samples of the largest window, one float per step, and a handle to histograms.
+//! *Steps*: labels, and one float per step (the staleness marker is "absent").
 
 use std::sync::Arc;
 
 use arrow::array::{
-    Array, ArrayRef, BinaryArray, FixedSizeListArray, Float64Array, Int64Array, ListArray, UInt16Array, UInt64Array,
+    Array, ArrayRef, BinaryArray, FixedSizeListArray, Float64Array, Int64Array, ListArray, UInt32Array, UInt64Array,
 };
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
@@ -23,18 +24,26 @@ fn item(data_type: DataType) -> Arc<Field> {
 /// Returns the schema of samples.
 pub(crate) fn samples_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![
-        Field::new("slot", DataType::UInt16, false),
-        Field::new("labels", DataType::Binary, false),
+        Field::new("series", DataType::UInt32, false),
         Field::new("timestamps", DataType::List(item(DataType::Int64)), false),
         Field::new("values", DataType::List(item(DataType::Float64)), false),
         Field::new("extras", DataType::UInt64, false),
     ]))
 }
 
+/// Returns the schema of windows over `steps` steps.
+pub(crate) fn windows_schema(steps: usize) -> SchemaRef {
+    Arc::new(Schema::new(vec![
+        Field::new("series", DataType::UInt32, false),
+        Field::new("window", DataType::UInt32, false),
+        Field::new("extras", DataType::UInt64, false),
+        Field::new("floats", DataType::FixedSizeList(item(DataType::Float64), steps as i32), false),
+    ]))
+}
+
 /// Returns the schema of values over `steps` steps.
 pub(crate) fn steps_schema(steps: usize) -> SchemaRef {
     Arc::new(Schema::new(vec![
-        Field::new("slot", DataType::UInt16, false),
         Field::new("labels", DataType::Binary, false),
         Field::new("floats", DataType::FixedSizeList(item(DataType::Float64), steps as i32), false),
     ]))
@@ -51,8 +60,7 @@ fn binary(labels: &[LabelSet]) -> ArrayRef {
 /// Collects a batch of samples.
 #[derive(Debug, Default)]
 pub(crate) struct SamplesBuilder {
-    slots: Vec<u16>,
-    labels: Vec<LabelSet>,
+    series: Vec<u32>,
     lengths: Vec<usize>,
     timestamps: Vec<i64>,
     values: Vec<f64>,
@@ -60,18 +68,12 @@ pub(crate) struct SamplesBuilder {
 }
 
 impl SamplesBuilder {
-    pub(crate) fn push(&mut self, slot: u16, labels: &LabelSet, timestamps: &[i64], values: &[f64], extras: u64) {
-        self.slots.push(slot);
-        self.labels.push(labels.clone());
+    pub(crate) fn push(&mut self, series: u32, timestamps: &[i64], values: &[f64], extras: u64) {
+        self.series.push(series);
         self.lengths.push(timestamps.len());
         self.timestamps.extend_from_slice(timestamps);
         self.values.extend_from_slice(values);
         self.extras.push(extras);
-    }
-
-    pub(crate) fn reserve(&mut self, samples: usize) {
-        self.timestamps.reserve(samples);
-        self.values.reserve(samples);
     }
 
     pub(crate) fn finish(self) -> Result<RecordBatch, EngineError> {
@@ -80,8 +82,7 @@ impl SamplesBuilder {
             ListArray::new(item(DataType::Int64), offsets.clone(), Arc::new(Int64Array::from(self.timestamps)), None);
         let values = ListArray::new(item(DataType::Float64), offsets, Arc::new(Float64Array::from(self.values)), None);
         let columns: Vec<ArrayRef> = vec![
-            Arc::new(UInt16Array::from(self.slots)),
-            binary(&self.labels),
+            Arc::new(UInt32Array::from(self.series)),
             Arc::new(timestamps),
             Arc::new(values),
             Arc::new(UInt64Array::from(self.extras)),
@@ -93,8 +94,7 @@ impl SamplesBuilder {
 /// One row of samples.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SamplesRow<'a> {
-    pub(crate) slot: u16,
-    pub(crate) labels: &'a [u8],
+    pub(crate) series: u32,
     pub(crate) timestamps: &'a [i64],
     pub(crate) values: &'a [f64],
     pub(crate) extras: u64,
@@ -102,18 +102,16 @@ pub(crate) struct SamplesRow<'a> {
 
 /// Iterates over the rows of a batch of samples.
 pub(crate) fn samples_rows(batch: &RecordBatch) -> impl Iterator<Item = SamplesRow<'_>> {
-    let slots: &UInt16Array = column(batch, 0);
-    let labels: &BinaryArray = column(batch, 1);
-    let timestamps: &ListArray = column(batch, 2);
-    let values: &ListArray = column(batch, 3);
-    let extras: &UInt64Array = column(batch, 4);
+    let series: &UInt32Array = column(batch, 0);
+    let timestamps: &ListArray = column(batch, 1);
+    let values: &ListArray = column(batch, 2);
+    let extras: &UInt64Array = column(batch, 3);
     let all_times: &Int64Array = timestamps.values().as_any().downcast_ref().expect("timestamps are Int64");
     let all_values: &Float64Array = values.values().as_any().downcast_ref().expect("values are Float64");
     (0..batch.num_rows()).map(move |row| {
         let range = timestamps.value_offsets()[row] as usize..timestamps.value_offsets()[row + 1] as usize;
         SamplesRow {
-            slot: slots.value(row),
-            labels: labels.value(row),
+            series: series.value(row),
             timestamps: &all_times.values()[range.clone()],
             values: &all_values.values()[range],
             extras: extras.value(row),
@@ -121,18 +119,20 @@ pub(crate) fn samples_rows(batch: &RecordBatch) -> impl Iterator<Item = SamplesR
     })
 }
 
-/// Collects a batch of step values.
+/// Collects a batch of windows.
 #[derive(Debug)]
-pub(crate) struct StepsBuilder {
+pub(crate) struct WindowsBuilder {
     steps: usize,
-    slots: Vec<u16>,
-    labels: Vec<LabelSet>,
+    series: Vec<u32>,
+    windows: Vec<u32>,
+    extras: Vec<u64>,
     floats: Vec<f64>,
 }
 
-impl StepsBuilder {
-    pub(crate) fn new(steps: usize) -> StepsBuilder {
-        StepsBuilder { steps, slots: vec![], labels: vec![], floats: vec![] }
+impl WindowsBuilder {
+    pub(crate) fn new(steps: usize, series: usize) -> WindowsBuilder {
+        let floats = Vec::with_capacity(steps.saturating_mul(series));
+        WindowsBuilder { steps, series: vec![], windows: vec![], extras: vec![], floats }
     }
 
     /// Starts a row, and returns its floats, all absent.
@@ -143,8 +143,76 @@ impl StepsBuilder {
     }
 
     /// Ends the row started last.
-    pub(crate) fn end(&mut self, slot: u16, labels: LabelSet) {
-        self.slots.push(slot);
+    pub(crate) fn end(&mut self, series: u32, window: usize, extras: u64) {
+        self.series.push(series);
+        self.windows.push(u32::try_from(window).unwrap_or(u32::MAX));
+        self.extras.push(extras);
+    }
+
+    /// Takes back the row started last.
+    pub(crate) fn cancel(&mut self) {
+        self.floats.truncate(self.floats.len() - self.steps);
+    }
+
+    pub(crate) fn finish(self) -> Result<RecordBatch, EngineError> {
+        let internal = |error: arrow::error::ArrowError| EngineError::Internal(error.to_string());
+        let floats = Arc::new(Float64Array::from(self.floats));
+        let floats = FixedSizeListArray::try_new(item(DataType::Float64), self.steps as i32, floats, None).map_err(internal)?;
+        let columns: Vec<ArrayRef> = vec![
+            Arc::new(UInt32Array::from(self.series)),
+            Arc::new(UInt32Array::from(self.windows)),
+            Arc::new(UInt64Array::from(self.extras)),
+            Arc::new(floats),
+        ];
+        RecordBatch::try_new(windows_schema(self.steps), columns).map_err(internal)
+    }
+}
+
+/// One row of windows.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WindowsRow<'a> {
+    pub(crate) series: u32,
+    pub(crate) window: u32,
+    pub(crate) extras: u64,
+    pub(crate) floats: &'a [f64],
+}
+
+/// Iterates over the rows of a batch of windows.
+pub(crate) fn windows_rows(batch: &RecordBatch) -> impl Iterator<Item = WindowsRow<'_>> {
+    let (series, windows): (&UInt32Array, &UInt32Array) = (column(batch, 0), column(batch, 1));
+    let (extras, floats): (&UInt64Array, &FixedSizeListArray) = (column(batch, 2), column(batch, 3));
+    let all: &Float64Array = floats.values().as_any().downcast_ref().expect("floats are Float64");
+    let steps = floats.value_length() as usize;
+    (0..batch.num_rows()).map(move |row| WindowsRow {
+        series: series.value(row),
+        window: windows.value(row),
+        extras: extras.value(row),
+        floats: &all.values()[row * steps..(row + 1) * steps],
+    })
+}
+
+/// Collects a batch of step values.
+#[derive(Debug)]
+pub(crate) struct StepsBuilder {
+    steps: usize,
+    labels: Vec<LabelSet>,
+    floats: Vec<f64>,
+}
+
+impl StepsBuilder {
+    pub(crate) fn new(steps: usize) -> StepsBuilder {
+        StepsBuilder { steps, labels: vec![], floats: vec![] }
+    }
+
+    /// Starts a row, and returns its floats, all absent.
+    pub(crate) fn start(&mut self) -> &mut [f64] {
+        let at = self.floats.len();
+        self.floats.resize(at + self.steps, STALE_NAN);
+        &mut self.floats[at..]
+    }
+
+    /// Ends the row started last.
+    pub(crate) fn end(&mut self, labels: LabelSet) {
         self.labels.push(labels);
     }
 
@@ -157,11 +225,8 @@ impl StepsBuilder {
     pub(crate) fn finish(self) -> Result<RecordBatch, EngineError> {
         let floats = Arc::new(Float64Array::from(self.floats));
         let floats = FixedSizeListArray::try_new(item(DataType::Float64), self.steps as i32, floats, None);
-        let columns: Vec<ArrayRef> = vec![
-            Arc::new(UInt16Array::from(self.slots)),
-            binary(&self.labels),
-            Arc::new(floats.map_err(|error| EngineError::Internal(error.to_string()))?),
-        ];
+        let columns: Vec<ArrayRef> =
+            vec![binary(&self.labels), Arc::new(floats.map_err(|error| EngineError::Internal(error.to_string()))?)];
         RecordBatch::try_new(steps_schema(self.steps), columns).map_err(|error| EngineError::Internal(error.to_string()))
     }
 }
@@ -169,23 +234,17 @@ impl StepsBuilder {
 /// One row of step values.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StepsRow<'a> {
-    pub(crate) slot: u16,
     pub(crate) labels: &'a [u8],
     pub(crate) floats: &'a [f64],
 }
 
 /// Iterates over the rows of a batch of step values.
 pub(crate) fn steps_rows(batch: &RecordBatch) -> impl Iterator<Item = StepsRow<'_>> {
-    let slots: &UInt16Array = column(batch, 0);
-    let labels: &BinaryArray = column(batch, 1);
-    let floats: &FixedSizeListArray = column(batch, 2);
+    let (labels, floats): (&BinaryArray, &FixedSizeListArray) = (column(batch, 0), column(batch, 1));
     let all: &Float64Array = floats.values().as_any().downcast_ref().expect("floats are Float64");
     let steps = floats.value_length() as usize;
-    (0..batch.num_rows()).map(move |row| StepsRow {
-        slot: slots.value(row),
-        labels: labels.value(row),
-        floats: &all.values()[row * steps..(row + 1) * steps],
-    })
+    (0..batch.num_rows())
+        .map(move |row| StepsRow { labels: labels.value(row), floats: &all.values()[row * steps..(row + 1) * steps] })
 }
 
 /// Reads a label set that an operator of ours wrote.

@@ -56,11 +56,12 @@ impl Engine {
         limits: &Limits,
     ) -> Result<Cardinality, EngineError> {
         let context = self.lookup_context(tenant, limits);
-        let tails = self.opened(&context, &self.metric_tails, Signal::Metrics, &[], range).await?;
+        let tails = self.opened(&context, &self.caches.tails, Signal::Metrics, &[], range).await?;
         let mut found = Cardinality { segments: tails.len() as u64, ..Cardinality::default() };
         let mut distinct: HashSet<LabelSet> = HashSet::new();
         for (part, _) in &tails {
-            for entry in part.index.select(&[], range) {
+            let entries = part.index.index.select(&[], range).into_iter();
+            for entry in entries.filter(|entry| !part.erases(&entry.labels, entry.range, range)) {
                 found.samples += entry.rows.end - entry.rows.start;
                 found.time_range = Some(found.time_range.map_or(entry.range, |cover| cover.union(entry.range)));
                 if !distinct.contains(&entry.labels) {
@@ -70,7 +71,7 @@ impl Engine {
             }
         }
         found.count(&distinct, limit);
-        found.warnings = context.annotations.texts().0;
+        found.warnings = context.annotations.texts();
         found.stats = context.stats(StageTimes::default());
         Ok(found)
     }

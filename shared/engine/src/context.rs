@@ -1,6 +1,6 @@
 //! What all operators of one query share: bounds, counters, annotations, and the side channel of histograms.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use datafusion_execution::TaskContext;
@@ -8,12 +8,14 @@ use datafusion_execution::config::SessionConfig;
 use datafusion_execution::memory_pool::GreedyMemoryPool;
 use datafusion_execution::runtime_env::RuntimeEnvBuilder;
 use hashbrown::HashMap;
-use model::{Limits, TenantId};
+use manifest::{Deletion, Part, Snapshot};
+use model::{Histogram, Limits, TenantId};
 use plan::EvalOptions;
 use plan::value::HistogramSample;
 use store::Objects;
 
 use crate::annotations::Annotations;
+use crate::limits::CORRUPT_REPORTED_MAX;
 use crate::{EngineError, QueryStats, StageTimes};
 
 /// Shared by every operator of one query.
@@ -23,11 +25,16 @@ pub(crate) struct QueryContext {
     pub(crate) objects: Objects,
     pub(crate) limits: Limits,
     pub(crate) options: EvalOptions,
-    pub(crate) text: Arc<str>,
     pub(crate) fetches_in_flight: usize,
     pub(crate) annotations: Annotations,
     pub(crate) attachments: Attachments,
     pub(crate) counters: Counters,
+    /// Deletions of the query's one snapshot.
+    snapshot: OnceLock<Snapshot>,
+    /// Segments found corrupt.
+    corrupt: Mutex<Vec<Part>>,
+    /// Set once nobody waits any more.
+    pub(crate) stop: Arc<AtomicBool>,
     task: OnceLock<Arc<TaskContext>>,
 }
 
@@ -52,7 +59,6 @@ impl QueryContext {
         objects: &Objects,
         limits: &Limits,
         options: EvalOptions,
-        text: Arc<str>,
         fetches_in_flight: usize,
     ) -> QueryContext {
         QueryContext {
@@ -60,11 +66,13 @@ impl QueryContext {
             objects: Arc::clone(objects),
             limits: limits.clone(),
             options,
-            text,
             fetches_in_flight,
             annotations: Annotations::default(),
             attachments: Attachments::default(),
             counters: Counters::default(),
+            snapshot: OnceLock::new(),
+            corrupt: Mutex::default(),
+            stop: Arc::default(),
             task: OnceLock::new(),
         }
     }
@@ -88,6 +96,30 @@ impl QueryContext {
             runtime,
         );
         Ok(self.task.get_or_init(|| Arc::new(task)))
+    }
+
+    /// Keeps what a snapshot says beside its parts, and names what it has in quarantine.
+    pub(crate) fn set_snapshot(&self, snapshot: Snapshot) {
+        for part in &snapshot.quarantined {
+            self.annotations.warn(format!("segment {} is in quarantine and left out", part.id));
+        }
+        let _ = self.snapshot.set(snapshot);
+    }
+
+    /// Returns the deletions whose rows a part's reader leaves out.
+    pub(crate) fn deletions_for(&self, part: &Part) -> Vec<Deletion> {
+        self.snapshot.get().map_or(Vec::new(), |snapshot| snapshot.deletions_for(part).into_iter().cloned().collect())
+    }
+
+    pub(crate) fn note_corrupt(&self, part: &Part) {
+        let mut corrupt = self.corrupt.lock().expect("no call panics while it holds the lock");
+        if corrupt.len() < CORRUPT_REPORTED_MAX && !corrupt.iter().any(|known| known.id == part.id) {
+            corrupt.push(part.clone());
+        }
+    }
+
+    pub(crate) fn take_corrupt(&self) -> Vec<Part> {
+        std::mem::take(&mut *self.corrupt.lock().expect("no call panics while it holds the lock"))
     }
 
     pub(crate) fn unboxed(&self, error: datafusion_common::DataFusionError) -> EngineError {
@@ -132,11 +164,21 @@ impl QueryContext {
     }
 }
 
-/// What has no column: histograms and start timestamps travel beside the batches of samples, by handle. Handle 0 is "none".
+/// What has no column: histograms, start timestamps and annotations travel beside the batches, by handle. Handle 0 is "none".
 #[derive(Debug, Default)]
 pub(crate) struct Attachments {
     next: AtomicU64,
     samples: Mutex<HashMap<u64, SampleExtras>>,
+    steps: Mutex<HashMap<u64, StepExtras>>,
+}
+
+/// What the values of a series have beside floats.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StepExtras {
+    pub(crate) histograms: Vec<Option<Arc<Histogram>>>,
+    pub(crate) annotations: plan::Annotations,
+    /// Why the series fails the whole evaluation.
+    pub(crate) error: Option<plan::EvalError>,
 }
 
 /// What a series has beside float samples.
@@ -154,6 +196,22 @@ impl Attachments {
         let handle = self.next.fetch_add(1, Ordering::Relaxed) + 1;
         self.samples.lock().expect("no call panics while it holds the lock").insert(handle, extras);
         handle
+    }
+
+    pub(crate) fn attach_steps(&self, extras: StepExtras) -> u64 {
+        if extras.histograms.is_empty() && extras.annotations.is_empty() && extras.error.is_none() {
+            return 0;
+        }
+        let handle = self.next.fetch_add(1, Ordering::Relaxed) + 1;
+        self.steps.lock().expect("no call panics while it holds the lock").insert(handle, extras);
+        handle
+    }
+
+    pub(crate) fn take_steps(&self, handle: u64) -> StepExtras {
+        if handle == 0 {
+            return StepExtras::default();
+        }
+        self.steps.lock().expect("no call panics while it holds the lock").remove(&handle).unwrap_or_default()
     }
 
     pub(crate) fn take_samples(&self, handle: u64) -> SampleExtras {

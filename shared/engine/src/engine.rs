@@ -1,22 +1,25 @@
 //! The engine: one snapshot and one answer per query.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use manifest::{Manifest, Part};
+use manifest::{Location, Manifest, Part};
 use model::{Clock, Limits, Signal, TenantId, TimeRangeMs};
 use plan::logical::{LogQuery, Node};
-use plan::{Answer, EvalError, Grid, LogicalPlan, StreamEntries, TimeUnit, Value};
-use segment::{logs, metrics};
+use plan::{Answer, EvalError, EvalOptions, Grid, LogicalPlan, StreamEntries, TimeUnit, Value};
+use segment::logs;
 use store::Objects;
+use store::objects::{ObjectPath, ObjectStoreExt};
 
-use crate::cache::TailCache;
+use crate::cache::Cache;
 use crate::context::QueryContext;
+use crate::leaf::Caches;
 use crate::leaves::{Inputs, Leaves};
-use crate::limits::{EVALUATED_INLINE_MAX, LATE_FETCHES_MAX};
+use crate::limits::{EVALUATED_INLINE_MAX, LATE_FETCHES_MAX, NAMES_BYTES_MAX};
 use crate::planner::Planner;
 use crate::ranges::plan_range;
+use crate::registry::Registry;
 use crate::{EngineError, QueryStats, StageTimes};
 
 /// Settings of the engine, the same for all tenants.
@@ -28,12 +31,14 @@ pub struct EngineConfig {
     pub fetches_in_flight: usize,
     /// Bytes of segment tails kept in memory, per signal.
     pub tail_cache_bytes: usize,
+    /// Bytes of decoded samples kept in memory.
+    pub sample_cache_bytes: usize,
 }
 
 impl Default for EngineConfig {
     fn default() -> EngineConfig {
         let partitions = std::thread::available_parallelism().map_or(1, usize::from);
-        EngineConfig { partitions, fetches_in_flight: 64, tail_cache_bytes: 128 << 20 }
+        EngineConfig { partitions, fetches_in_flight: 64, tail_cache_bytes: 128 << 20, sample_cache_bytes: 256 << 20 }
     }
 }
 
@@ -43,19 +48,18 @@ pub struct Engine {
     pub(crate) config: EngineConfig,
     pub(crate) objects: Objects,
     pub(crate) manifest: Manifest,
-    /// Asked by the cache of partial results, which never keeps the newest hours.
-    #[allow(dead_code)]
-    clock: Arc<dyn Clock>,
-    pub(crate) metric_tails: Arc<TailCache<metrics::Index>>,
-    pub(crate) log_tails: Arc<TailCache<logs::Index>>,
+    pub(crate) caches: Arc<Caches>,
+    pub(crate) log_tails: Arc<Cache<logs::Index>>,
 }
 
 impl Engine {
     /// Makes an engine over an object store and a manifest.
-    pub fn new(config: EngineConfig, objects: Objects, manifest: Manifest, clock: Arc<dyn Clock>) -> Engine {
-        let bytes = config.tail_cache_bytes;
-        let (metric_tails, log_tails) = (Arc::new(TailCache::new(bytes)), Arc::new(TailCache::new(bytes)));
-        Engine { config, objects, manifest, clock, metric_tails, log_tails }
+    pub fn new(config: EngineConfig, objects: Objects, manifest: Manifest, _clock: Arc<dyn Clock>) -> Engine {
+        let tails = Cache::new(config.tail_cache_bytes);
+        let (samples, names) = (Cache::new(config.sample_cache_bytes), Registry::new(NAMES_BYTES_MAX));
+        let caches = Arc::new(Caches { tails, samples, names });
+        let log_tails = Arc::new(Cache::new(config.tail_cache_bytes));
+        Engine { config, objects, manifest, caches, log_tails }
     }
 
     /// Executes a plan. A segment that is corrupt is named in a warning and the rest is answered (S2); an object that is
@@ -89,18 +93,18 @@ impl Engine {
         let context = self.context(tenant, plan, limits);
         let parts = Arc::new(self.parts(&context, signal_of(plan), plan_range(&plan.root, plan.grid)).await?);
         let mut leaves = Leaves::new(self.planner(&context, parts), true);
-        leaves.rewrite(plan).await?;
+        leaves.read(&plan.root, plan.grid, false).await?;
         Ok(leaves.explained.unwrap_or_default())
     }
 
     fn context(&self, tenant: &TenantId, plan: &LogicalPlan, limits: &Limits) -> Arc<QueryContext> {
-        let (options, text) = (plan.options.clone(), Arc::clone(&plan.text));
-        Arc::new(QueryContext::new(tenant, &self.objects, limits, options, text, self.config.fetches_in_flight))
+        let options = plan.options.clone();
+        Arc::new(QueryContext::new(tenant, &self.objects, limits, options, self.config.fetches_in_flight))
     }
 
-    fn planner<'a>(&'a self, context: &'a Arc<QueryContext>, parts: Arc<Vec<Part>>) -> Planner<'a> {
+    pub(crate) fn planner<'a>(&'a self, context: &'a Arc<QueryContext>, parts: Arc<Vec<Part>>) -> Planner<'a> {
         let partitions = self.config.partitions.max(1);
-        Planner { context, parts, metric_tails: &self.metric_tails, log_tails: &self.log_tails, partitions }
+        Planner { context, parts, caches: &self.caches, log_tails: &self.log_tails, partitions }
     }
 
     /// Takes the query's one snapshot.
@@ -111,14 +115,43 @@ impl Engine {
         range: Option<TimeRangeMs>,
     ) -> Result<Vec<Part>, EngineError> {
         let Some(range) = range else { return Ok(Vec::new()) };
-        let snapshot = self.manifest.snapshot(&context.tenant, signal, range).await?;
+        let mut snapshot = self.manifest.snapshot(&context.tenant, signal, range).await?;
         context.counters.record_requests.fetch_add(snapshot.requests, Ordering::Relaxed);
         context.counters.segments_total.fetch_add(snapshot.parts.len() as u64, Ordering::Relaxed);
-        Ok(snapshot.parts)
+        let parts = std::mem::take(&mut snapshot.parts);
+        context.set_snapshot(snapshot);
+        Ok(parts)
+    }
+
+    /// Puts segments that a query found corrupt into quarantine, if a second look at the whole of them says the same: from then
+    /// on queries name them without reading them, and merges leave them alone.
+    async fn report_corrupt(&self, context: &QueryContext, signal: Signal) {
+        for part in context.take_corrupt() {
+            let Some(reason) = self.unsound(&part).await else { continue };
+            let reported = self.manifest.quarantine(&context.tenant, signal, &part, &reason).await;
+            match reported {
+                Ok(_) => tracing::error!(tenant = %context.tenant, segment = %part.id, reason, "segment is put in quarantine"),
+                Err(error) => {
+                    tracing::error!(tenant = %context.tenant, segment = %part.id, %error, "segment could not be put in quarantine");
+                }
+            }
+        }
+    }
+
+    /// Reads a whole segment again and says what is wrong with it; `None`: nothing, or it could not be read.
+    async fn unsound(&self, part: &Part) -> Option<String> {
+        let object = match &part.location {
+            Location::Inline(bytes) => bytes.clone(),
+            Location::Object { key, len } => self.objects.get_range(&ObjectPath::from(key.as_str()), 0..*len).await.ok()?,
+        };
+        let check = tokio::task::spawn_blocking(move || segment::verify::verify(&object, None, None));
+        let problem = check.await.ok()?.problems.into_iter().next()?;
+        Some(format!("{}: {}", problem.place, problem.what))
     }
 
     async fn attempt(&self, tenant: &TenantId, plan: &LogicalPlan, limits: &Limits) -> Result<(Answer, QueryStats), EngineError> {
         let context = self.context(tenant, plan, limits);
+        let _stop = StopOnDrop(Arc::clone(&context.stop));
         let mut times = StageTimes::default();
         let started = Instant::now();
         let range = plan_range(&plan.root, plan.grid);
@@ -131,9 +164,8 @@ impl Engine {
             }
             _ => self.evaluate(&context, parts, plan, &mut times).await?,
         };
-        let (warnings, infos) = context.annotations.texts();
-        answer.warnings = joined(warnings, answer.warnings);
-        answer.infos = joined(infos, answer.infos);
+        self.report_corrupt(&context, signal_of(plan)).await;
+        answer.warnings = joined(context.annotations.texts(), answer.warnings);
         let stats = context.stats(times);
         answer.samples_loaded = stats.samples;
         Ok((answer, stats))
@@ -149,8 +181,11 @@ impl Engine {
     ) -> Result<Answer, EngineError> {
         let started = Instant::now();
         let mut leaves = Leaves::new(self.planner(context, parts), false);
-        let plan = Arc::new(leaves.rewrite(plan).await?);
+        leaves.read(&plan.root, plan.grid, false).await?;
         times.plan = started.elapsed();
+        let samples_max = plan.options.samples_max.min(context.limits.query_samples_max);
+        let options = EvalOptions { samples_max, ..plan.options.clone() };
+        let plan = Arc::new(LogicalPlan { options, ..plan.clone() });
         for _ in 0..LATE_FETCHES_MAX {
             let (answer, inputs) = evaluated(&plan, std::mem::take(&mut leaves.inputs)).await?;
             leaves.inputs = inputs;
@@ -180,6 +215,15 @@ impl Engine {
         let streams = crate::logs::query(context, &self.log_tails, parts, query, grid).await?;
         times.execute = started.elapsed();
         Ok(streams)
+    }
+}
+
+/// Stops what still works for a query once nobody waits for it: after its end, its timeout, or its client's leaving.
+struct StopOnDrop(Arc<AtomicBool>);
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 

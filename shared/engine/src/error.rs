@@ -18,6 +18,9 @@ pub enum EngineError {
         /// The bound, milliseconds.
         limit_ms: u64,
     },
+    /// Prometheus's text for a query that nobody waits for any more.
+    #[error("query was canceled in query execution")]
+    Cancelled,
     /// A bound of ours was hit.
     #[error("query needs {value} {what}, limit is {limit}")]
     Limit {
@@ -65,7 +68,7 @@ impl EngineError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             EngineError::TooManySamples { .. } | EngineError::Limit { .. } | EngineError::Memory { .. } => ErrorKind::Limit,
-            EngineError::Timeout { .. } => ErrorKind::Unavailable,
+            EngineError::Timeout { .. } | EngineError::Cancelled => ErrorKind::Unavailable,
             EngineError::Evaluation(_) | EngineError::Unsupported(_) => ErrorKind::Invalid,
             EngineError::Manifest(source) => source.kind(),
             EngineError::Object { source, .. } => store::error::object_error_kind(source),
@@ -82,6 +85,7 @@ impl EngineError {
     pub(crate) fn of_evaluation(error: plan::EvalError, limit: usize) -> EngineError {
         match error {
             plan::EvalError::Execution(text) => EngineError::Evaluation(text),
+            plan::EvalError::Stopped => EngineError::Cancelled,
             plan::EvalError::TooManySamples => EngineError::TooManySamples { limit },
             plan::EvalError::Unsupported(what) => EngineError::Unsupported(what),
             plan::EvalError::Source { message, .. } => EngineError::Internal(message),

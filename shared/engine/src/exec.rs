@@ -12,15 +12,14 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion_common::DataFusionError;
-use datafusion_execution::{SendableRecordBatchStream, TaskContext};
+use datafusion_execution::SendableRecordBatchStream;
 use datafusion_physical_expr::EquivalenceProperties;
 use datafusion_physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion_physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion_physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties};
-use futures::{Stream, TryStreamExt, stream};
+use futures::{Stream, stream};
 
-use crate::EngineError;
 use crate::context::QueryContext;
 
 /// Writes what every operator of ours says alike: it has `children: Vec<Arc<dyn ExecutionPlan>>` and `properties`.
@@ -79,11 +78,6 @@ pub(crate) fn single(child: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
     Arc::new(CoalescePartitionsExec::new(child))
 }
 
-/// Runs a single-partition plan to its end.
-pub(crate) async fn collect(plan: &Arc<dyn ExecutionPlan>, task: &Arc<TaskContext>) -> Result<Vec<RecordBatch>, DataFusionError> {
-    plan.execute(0, Arc::clone(task))?.try_collect().await
-}
-
 /// Makes a stream of batches out of a stream of results.
 pub(crate) fn adapt(
     schema: SchemaRef,
@@ -98,18 +92,6 @@ pub(crate) fn once(
     future: impl Future<Output = Result<RecordBatch, DataFusionError>> + Send + 'static,
 ) -> SendableRecordBatchStream {
     adapt(schema, stream::once(future))
-}
-
-/// Maps each batch of a child's partition.
-pub(crate) fn map(
-    child: &Arc<dyn ExecutionPlan>,
-    partition: usize,
-    task: Arc<TaskContext>,
-    schema: SchemaRef,
-    mut each: impl FnMut(RecordBatch) -> Result<RecordBatch, EngineError> + Send + 'static,
-) -> Result<SendableRecordBatchStream, DataFusionError> {
-    let input = child.execute(partition, task)?;
-    Ok(adapt(schema, input.map_ok(move |batch| each(batch).map_err(EngineError::boxed)).and_then(std::future::ready)))
 }
 
 /// A shared context, as operators hold it.

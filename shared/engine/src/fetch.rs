@@ -5,19 +5,21 @@
 
 use std::ops::Range;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, Weak};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use manifest::{Location, Part};
-use model::{Matcher, Signal, TimeRangeMs};
+use manifest::{Deletion, Location, Part};
+use model::{LabelSet, Matcher, Signal, TimeRangeMs};
 use segment::stats::LabelFilter;
 use segment::{Fetched, SegmentError, SegmentStats, fetched, logs, metrics};
 use store::objects::{ObjectPath, ObjectStoreExt};
 
 use crate::EngineError;
-use crate::cache::TailCache;
+use crate::cache::Cache;
 use crate::context::QueryContext;
 use crate::limits::{GAP_BYTES_MAX, WHOLE_OBJECT_BYTES_MAX};
+use crate::registry::Names;
 
 /// An index that lies in the tail of a segment.
 pub(crate) trait Tail: Clone + Send + Sync {
@@ -25,12 +27,34 @@ pub(crate) trait Tail: Clone + Send + Sync {
     fn memory_bytes(&self) -> usize;
 }
 
-impl Tail for metrics::Index {
+/// The index of a metrics segment, and the numbers of its series once a query has asked for them.
+#[derive(Clone, Debug)]
+pub(crate) struct MetricTail {
+    pub(crate) index: metrics::Index,
+    numbers: Arc<Mutex<Option<(Weak<Names>, Arc<[u32]>)>>>,
+}
+
+impl MetricTail {
+    /// Returns the numbers of all series, by ordinal.
+    pub(crate) fn numbers(&self, names: &Arc<Names>) -> Arc<[u32]> {
+        let mut known = self.numbers.lock().expect("no call panics while it holds the lock");
+        if let Some((of, numbers)) = &*known
+            && std::ptr::eq(of.as_ptr(), Arc::as_ptr(names))
+        {
+            return Arc::clone(numbers);
+        }
+        let numbers = names.numbers_of(&self.index);
+        *known = Some((Arc::downgrade(names), Arc::clone(&numbers)));
+        numbers
+    }
+}
+
+impl Tail for MetricTail {
     fn open(tail: &Bytes, tail_offset: u64) -> Result<Self, SegmentError> {
-        metrics::Index::open_tail(tail, tail_offset)
+        Ok(MetricTail { index: metrics::Index::open_tail(tail, tail_offset)?, numbers: Arc::default() })
     }
     fn memory_bytes(&self) -> usize {
-        metrics::Index::memory_bytes(self)
+        self.index.memory_bytes() + 4 * self.index.series_len()
     }
 }
 
@@ -46,10 +70,33 @@ impl Tail for logs::Index {
 /// A segment with its index open.
 #[derive(Clone, Debug)]
 pub(crate) struct OpenPart<T> {
-    pub(crate) location: Location,
+    pub(crate) part: Part,
+    /// What it was found under in caches.
+    pub(crate) name: String,
+    /// Rows to be left out.
+    pub(crate) deletions: Vec<Deletion>,
     pub(crate) index: T,
     /// The whole object, where it is inline or was small enough to be read at once.
     pub(crate) whole: Option<Bytes>,
+}
+
+impl<T> OpenPart<T> {
+    /// Returns the times that deletions leave out of a stream; those with a line filter are left to the merge that applies it.
+    pub(crate) fn erased_ms(&self, labels: &LabelSet) -> Vec<TimeRangeMs> {
+        let requests = self.deletions.iter().map(|deletion| &deletion.request);
+        let hit =
+            requests.filter(|request| request.filter.is_none() && request.matchers.iter().all(|m| m.matches_labels(labels)));
+        hit.map(|request| request.range).collect()
+    }
+
+    /// Reports whether a deletion leaves nothing of a series or stream, which covers `own`, inside `range`.
+    pub(crate) fn erases(&self, labels: &LabelSet, own: TimeRangeMs, range: TimeRangeMs) -> bool {
+        let (start, end) = (own.start.max(range.start), own.end.min(range.end));
+        self.deletions.iter().map(|deletion| &deletion.request).any(|request| {
+            let all = request.range.start <= start && end <= request.range.end && request.filter.is_none();
+            all && request.matchers.iter().all(|matcher| matcher.matches_labels(labels))
+        })
+    }
 }
 
 /// Returns the parts that may hold something the matchers accept inside `range`.
@@ -73,7 +120,7 @@ fn may_match(signal: Signal, part: &Part, matchers: &[Matcher], range: TimeRange
 /// Opens the tails of the parts, in order. A corrupt one is named in a warning and left out.
 pub(crate) async fn open_parts<T: Tail>(
     context: &QueryContext,
-    cache: &TailCache<T>,
+    cache: &Cache<T>,
     parts: Vec<&Part>,
 ) -> Result<Vec<OpenPart<T>>, EngineError> {
     // Futures first, then the stream: a closure inside a stream is not general enough over lifetimes.
@@ -82,16 +129,16 @@ pub(crate) async fn open_parts<T: Tail>(
     Ok(opened.into_iter().flatten().collect())
 }
 
-async fn open_part<T: Tail>(
-    context: &QueryContext,
-    cache: &TailCache<T>,
-    part: &Part,
-) -> Result<Option<OpenPart<T>>, EngineError> {
-    let name = part_name(&part.location, part);
+async fn open_part<T: Tail>(context: &QueryContext, cache: &Cache<T>, part: &Part) -> Result<Option<OpenPart<T>>, EngineError> {
+    let name = part_name(context, part);
+    let opened = |index, whole| {
+        let (part, name, deletions) = (part.clone(), name.clone(), context.deletions_for(part));
+        OpenPart { part, name, deletions, index, whole }
+    };
     if let Some(index) = cache.get(&name) {
         context.counters.tails_cached.fetch_add(1, Ordering::Relaxed);
         let whole = inline_bytes(&part.location);
-        return Ok(Some(OpenPart { location: part.location.clone(), index, whole }));
+        return Ok(Some(opened(index, whole)));
     }
     let (tail, offset, whole) = match &part.location {
         Location::Inline(bytes) => (bytes.clone(), 0, Some(bytes.clone())),
@@ -104,10 +151,10 @@ async fn open_part<T: Tail>(
     match T::open(&tail, offset) {
         Ok(index) => {
             cache.insert(&name, index.clone(), index.memory_bytes() + name.len());
-            Ok(Some(OpenPart { location: part.location.clone(), index, whole }))
+            Ok(Some(opened(index, whole)))
         }
         Err(error) => {
-            warn_corrupt(context, &part.location, &error);
+            warn_corrupt(context, part, &error);
             Ok(None)
         }
     }
@@ -120,20 +167,18 @@ fn inline_bytes(location: &Location) -> Option<Bytes> {
     }
 }
 
-fn part_name(location: &Location, part: &Part) -> String {
-    match location {
+fn part_name(context: &QueryContext, part: &Part) -> String {
+    match &part.location {
         Location::Object { key, .. } => key.clone(),
-        Location::Inline(_) => format!("inline {}", part.id),
+        Location::Inline(_) => format!("{}/inline/{}", context.tenant, part.id),
     }
 }
 
 /// Names a segment that could not be read; the rest of the answer stands (S2).
-pub(crate) fn warn_corrupt(context: &QueryContext, location: &Location, error: &SegmentError) {
-    let name = match location {
-        Location::Object { key, .. } => key.as_str(),
-        Location::Inline(_) => "inline",
-    };
-    tracing::error!(tenant = %context.tenant, segment = name, %error, "segment is left out of an answer");
+pub(crate) fn warn_corrupt(context: &QueryContext, part: &Part, error: &SegmentError) {
+    let name = part_name(context, part);
+    context.note_corrupt(part);
+    tracing::error!(tenant = %context.tenant, segment = %name, %error, "segment is left out of an answer");
     context.annotations.warn(format!("segment {name} is left out: {error}"));
 }
 
@@ -146,7 +191,7 @@ pub(crate) async fn read_ranges<T>(
     if let Some(whole) = &part.whole {
         return Ok(Fetched::whole(whole.clone()));
     }
-    let Location::Object { key, .. } = &part.location else {
+    let Location::Object { key, .. } = &part.part.location else {
         return Err(EngineError::Internal("an inline part has no bytes".into()));
     };
     let reads: Vec<_> = fetched::coalesce(ranges, GAP_BYTES_MAX).into_iter().map(|range| get_at(context, key, range)).collect();
@@ -160,7 +205,7 @@ async fn get_at(context: &QueryContext, key: &str, range: Range<u64>) -> Result<
     get(context, key, range).await.map(|bytes| (start, bytes))
 }
 
-async fn get(context: &QueryContext, key: &str, range: Range<u64>) -> Result<Bytes, EngineError> {
+pub(crate) async fn get(context: &QueryContext, key: &str, range: Range<u64>) -> Result<Bytes, EngineError> {
     context.count_request()?;
     let bytes = context.objects.get_range(&ObjectPath::from(key), range).await;
     let bytes = bytes.map_err(|source| EngineError::Object { key: key.to_owned(), source })?;

@@ -3,6 +3,8 @@
 //! Owns: the window functions the engine executes itself, with Prometheus's arithmetic in Prometheus's order.
 //! Does not own: windows that hold native histograms; the meaning, which is that of `plan::reference::windows`, bit for bit.
 
+use std::collections::VecDeque;
+
 use model::is_stale;
 use plan::functions::float::{self, Mean};
 use plan::logical::Function;
@@ -43,7 +45,10 @@ pub(crate) struct Windows {
 }
 
 /// Computes `function` per window into `out`; a window without a result is left as it is. Samples hold no staleness marker.
-pub(crate) fn slide(function: Function, windows: Windows, timestamps: &[i64], values: &[f64], out: &mut [f64]) {
+/// Returns how many samples the largest window has.
+pub(crate) fn slide(function: Function, windows: Windows, timestamps: &[i64], values: &[f64], out: &mut [f64]) -> usize {
+    let mut extremes = Extremes::of(function, values);
+    let mut largest = 0;
     let resets = if matches!(function, Function::Rate | Function::Increase) { reset_positions(values) } else { Vec::new() };
     let (mut from, mut to, mut reset_from, mut reset_to) = (0, 0, 0, 0);
     for (step, result) in out.iter_mut().enumerate() {
@@ -57,6 +62,11 @@ pub(crate) fn slide(function: Function, windows: Windows, timestamps: &[i64], va
             to += 1;
         }
         if from == to {
+            continue;
+        }
+        largest = largest.max(to - from);
+        if let Some(extremes) = &mut extremes {
+            *result = extremes.of_window(from, to);
             continue;
         }
         while reset_from < resets.len() && resets[reset_from] <= from {
@@ -77,6 +87,45 @@ pub(crate) fn slide(function: Function, windows: Windows, timestamps: &[i64], va
         if let Some(value) = window.apply(function) {
             *result = value;
         }
+    }
+    largest
+}
+
+/// The extremes of windows that only move forward: positions whose value no later one in the window beats, best first.
+/// Of equal values the earliest stands, as in a scan of the window; values are no NaN.
+struct Extremes<'a> {
+    values: &'a [f64],
+    is_max: bool,
+    candidates: VecDeque<usize>,
+    seen: usize,
+}
+
+impl Extremes<'_> {
+    fn of(function: Function, values: &[f64]) -> Option<Extremes<'_>> {
+        let is_max = match function {
+            Function::MaxOverTime => true,
+            Function::MinOverTime => false,
+            _ => return None,
+        };
+        let known = !values.iter().any(|value| value.is_nan());
+        known.then(|| Extremes { values, is_max, candidates: VecDeque::new(), seen: 0 })
+    }
+
+    fn of_window(&mut self, from: usize, to: usize) -> f64 {
+        self.seen = self.seen.max(from);
+        for at in self.seen..to {
+            let value = self.values[at];
+            let beats = |older: f64| if self.is_max { value > older } else { value < older };
+            while self.candidates.back().is_some_and(|older| beats(self.values[*older])) {
+                self.candidates.pop_back();
+            }
+            self.candidates.push_back(at);
+        }
+        self.seen = self.seen.max(to);
+        while self.candidates.front().is_some_and(|at| *at < from) {
+            self.candidates.pop_front();
+        }
+        self.values[self.candidates[0]]
     }
 }
 

@@ -1,57 +1,63 @@
 //! Evaluates the leaves of a plan with physical operators, and hands everything above them to the reference evaluator.
 //!
-//! Owns: which subtrees operators evaluate (a window over floats, and an aggregation right above it), and what the rest is
-//! fed with. Does not own: what the nodes above mean (`plan::reference`), the operators ([`crate::exec`]).
-//!
-//! A subtree that is evaluated already is replaced by a selector that only [`Inputs`] can answer: its samples are the
-//! subtree's values, one per step.
+//! Owns: which subtrees operators evaluate (a selector, a function over one, and an aggregation right above), and what the rest
+//! is fed with. Does not own: what the nodes above mean (`plan::reference`), the operators ([`crate::exec`]).
 
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
+use arrow::record_batch::RecordBatch;
 use datafusion_execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion_physical_plan::display::DisplayableExecutionPlan;
+use futures::TryStreamExt;
 use futures::future::BoxFuture;
-use model::{Matcher, TimeRangeMs, TimeRangeNs, TimestampMs, is_stale};
+use model::{LabelSet, Matcher, TimeRangeMs, TimeRangeNs, TimestampMs, is_stale};
 use plan::error::EvalError;
-use plan::logical::{Aggregate, Call, Dialect, Extension, Function, Node, RangeInput, Select, Span};
-use plan::reference::{Source, selected_range, subquery_grid};
-use plan::{EvalOptions, Grid, LogicalPlan, Series, StepSeries, StreamEntries};
+use plan::logical::{Aggregate, BinaryOp, Call, Dialect, Function, NodeKind, RangeInput, Select};
+use plan::reference::evaluated::{named, size};
+use plan::reference::{Evaluated, Source, Weight, selected_range, selector_of, subquery_grid, windows};
+use plan::{EvalOptions, Grid, Node, Series, StepSeries, StepValues, StreamEntries};
 
 use crate::EngineError;
 use crate::aggregate;
-use crate::batch::{label_set, samples_rows, series_of};
+use crate::batch::{WindowsRow, samples_rows, series_of, windows_rows};
 use crate::context::QueryContext;
 use crate::exec::aggregate::{aggregate as folded, folds};
-use crate::exec::{collect, single};
+use crate::exec::single;
+use crate::exec::window::Ask;
+use crate::leaf::Leaf;
 use crate::limits::VALUES_HELD_MAX;
-use crate::planner::{FloatWindow, Plan, Planner, float_window};
+use crate::planner::{Plan, Planner};
 use crate::ranges::first_step;
 
-/// The label of selectors that stand for a subtree; no query text can spell it.
-const SUBTREE: &str = "\0subtree";
-
 /// What a selector reads.
-type Ask = (Vec<Matcher>, TimeRangeMs);
+type Read = (Vec<Matcher>, TimeRangeMs);
 
-/// Everything the reference evaluator reads.
+/// Everything the reference evaluator is fed with.
 #[derive(Debug, Default)]
 pub(crate) struct Inputs {
-    subtrees: Vec<Vec<Series>>,
-    fetched: Vec<(Ask, Vec<Series>)>,
+    known: Mutex<Vec<Known>>,
+    fetched: Vec<(Read, Vec<Series>)>,
     /// What was asked for and is not there; `info` knows what it reads only after its argument.
-    missing: Mutex<Option<Ask>>,
+    missing: Mutex<Option<Read>>,
+    /// Whether values may be asked for again: `info` has the evaluation begin anew.
+    again: bool,
     samples: usize,
     held: Vec<MemoryReservation>,
+    stop: Option<Arc<AtomicBool>>,
+}
+
+/// A subtree with its values.
+#[derive(Debug)]
+struct Known {
+    node: Node,
+    grid: Grid,
+    histogram_stats: bool,
+    value: Evaluated,
 }
 
 impl Source for Inputs {
     fn series(&self, matchers: &[Matcher], range: TimeRangeMs) -> Result<Vec<Series>, EvalError> {
-        if let [only] = matchers
-            && only.name() == SUBTREE
-        {
-            let subtree = only.value().parse().ok().and_then(|index: usize| self.subtrees.get(index));
-            return Ok(subtree.cloned().unwrap_or_default());
-        }
         if let Some((_, series)) = self.fetched.iter().find(|((known, at), _)| *at == range && known == matchers) {
             return Ok(series.clone());
         }
@@ -62,11 +68,27 @@ impl Source for Inputs {
     fn streams(&self, _: &[Matcher], _: TimeRangeNs) -> Result<Vec<StreamEntries>, EvalError> {
         Err(EvalError::Unsupported("streams below a metric query".into()))
     }
+
+    fn evaluated(&self, node: &Node, grid: &Grid, histogram_stats: bool) -> Option<Evaluated> {
+        let mut known = self.known.lock().expect("no call panics while it holds the lock");
+        let is_it = |one: &Known| one.grid == *grid && one.histogram_stats == histogram_stats && one.node == *node;
+        let at = known.iter().position(is_it)?;
+        Some(if self.again { known[at].value.clone() } else { known.swap_remove(at).value })
+    }
+
+    fn stop(&self) -> Option<Arc<AtomicBool>> {
+        self.stop.clone()
+    }
 }
 
 impl Inputs {
-    pub(crate) fn take_missing(&self) -> Option<Ask> {
+    pub(crate) fn take_missing(&self) -> Option<Read> {
         self.missing.lock().expect("no call panics while it holds the lock").take()
+    }
+
+    /// Returns all series fetched.
+    pub(crate) fn into_fetched(self) -> Vec<Series> {
+        self.fetched.into_iter().flat_map(|(_, series)| series).collect()
     }
 
     /// Counts what an evaluation goes over, to know whether it is worth a thread of its own.
@@ -84,147 +106,190 @@ pub(crate) struct Leaves<'a> {
     pub(crate) explained: Option<String>,
 }
 
-/// Whether float windows may stand in for the reference's leaves: the operators know no delayed names, start timestamps or
-/// type labels.
-fn is_plain(options: &EvalOptions) -> bool {
-    let special = options.delayed_name_removal || options.use_start_timestamps || options.type_and_unit_labels;
-    options.dialect == Dialect::PromQl && !special
+/// Recognises a node that operators evaluate: a selector, or a function over one whose other arguments are literals.
+fn ask_of(node: &Node) -> Option<Ask> {
+    match node {
+        Node::Instant(select) => Some(Ask::Newest(select.clone())),
+        Node::Call(call) if matches!(call.function, Function::Timestamp | Function::StartTimestamp) => {
+            selector_of(call.args.first()).map(|select| Ask::Times(select.clone(), call.function))
+        }
+        Node::Call(call) if !matches!(call.function, Function::AbsentOverTime | Function::Info) => range_of(call),
+        _ => None,
+    }
+}
+
+fn range_of(call: &Call) -> Option<Ask> {
+    let (ranges, others): (Vec<&Node>, Vec<&Node>) = call.args.iter().partition(|arg| arg.kind() == NodeKind::Range);
+    let range = match ranges[..] {
+        [Node::Range(input)] => input,
+        [Node::StepInvariant(inner)] => match &**inner {
+            Node::Range(input) => input,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let args = others.into_iter().map(|arg| if let Node::Literal(value) = arg { Some(*value) } else { None });
+    let args: Vec<f64> = args.collect::<Option<_>>()?;
+    let fits = matches!(range, RangeInput::Select { .. }) && windows::check(call.function, range).is_ok();
+    fits.then(|| Ask::Range(Box::new(call.clone()), range.clone(), args))
 }
 
 impl<'a> Leaves<'a> {
     pub(crate) fn new(planner: Planner<'a>, explain: bool) -> Leaves<'a> {
         let context = planner.context;
-        Leaves { planner, context, inputs: Inputs::default(), explained: explain.then(String::new) }
+        let inputs = Inputs { stop: Some(Arc::clone(&context.stop)), ..Inputs::default() };
+        Leaves { planner, context, inputs, explained: explain.then(String::new) }
     }
 
-    /// Returns the plan with evaluated subtrees replaced; what else it reads is fetched.
-    pub(crate) async fn rewrite(&mut self, plan: &LogicalPlan) -> Result<LogicalPlan, EngineError> {
-        let root = self.node(&plan.root, plan.grid, is_plain(&plan.options)).await?;
-        let samples_max = plan.options.samples_max.min(self.context.limits.query_samples_max);
-        let options = EvalOptions { samples_max, ..plan.options.clone() };
-        Ok(LogicalPlan { grid: plan.grid, root, options, text: Arc::clone(&plan.text) })
-    }
-
-    fn node<'s>(&'s mut self, node: &'s Node, grid: Grid, fast: bool) -> BoxFuture<'s, Result<Node, EngineError>> {
+    /// Evaluates or fetches everything that the subtree reads, as the reference evaluator will ask for it.
+    pub(crate) fn read<'s>(
+        &'s mut self,
+        node: &'s Node,
+        grid: Grid,
+        histogram_stats: bool,
+    ) -> BoxFuture<'s, Result<(), EngineError>> {
         Box::pin(async move {
             if grid.is_empty() {
-                return Ok(node.clone());
+                return Ok(());
             }
-            if fast && let Some(replaced) = self.subtree(node, grid).await? {
-                return Ok(replaced);
-            }
-            Ok(match node {
-                Node::Literal(_) | Node::Text(_) | Node::Logs(_) => node.clone(),
-                Node::Instant(select) => {
-                    self.select(select, None, grid).await?;
-                    node.clone()
+            if self.context.options.dialect == Dialect::PromQl {
+                if let Some(ask) = ask_of(node) {
+                    return self.leaf(node, ask, None, grid, histogram_stats).await;
                 }
-                Node::Range(input) => self.range(input, grid, fast).await?,
-                Node::Call(call) => Node::Call(self.call(call, grid, fast).await?),
+                if let Node::Aggregate(above) = node
+                    && folds(above.op)
+                    && above.param.is_none()
+                    && let Some(ask) = ask_of(&above.input)
+                {
+                    return self.leaf(node, ask, Some(above), grid, histogram_stats).await;
+                }
+            }
+            match node {
+                Node::Literal(_) | Node::Text(_) | Node::Logs(_) => Ok(()),
+                Node::Instant(select) => self.select(select, None, grid).await,
+                Node::Range(RangeInput::Select { select, range_ms, .. }) => self.select(select, Some(*range_ms), grid).await,
+                Node::Range(input @ RangeInput::Subquery { node, .. }) => {
+                    self.read(node, subquery_grid(input, &grid), false).await
+                }
+                Node::Call(call) => self.call(call, grid, histogram_stats).await,
                 Node::Aggregate(inner) => {
-                    let mut inner = inner.clone();
                     if let Some(param) = &inner.param {
-                        inner.param = Some(self.node(param, grid, fast).await?);
+                        self.read(param, grid, histogram_stats).await?;
                     }
-                    inner.input = self.node(&inner.input, grid, fast).await?;
-                    Node::Aggregate(inner)
+                    self.read(&inner.input, grid, histogram_stats).await
                 }
                 Node::Binary(inner) => {
-                    let mut inner = inner.clone();
-                    inner.left = self.node(&inner.left, grid, fast).await?;
-                    inner.right = self.node(&inner.right, grid, fast).await?;
-                    Node::Binary(inner)
+                    let trims = matches!(inner.op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
+                    let histogram_stats = histogram_stats && !trims;
+                    self.read(&inner.left, grid, histogram_stats).await?;
+                    self.read(&inner.right, grid, histogram_stats).await
                 }
-                Node::Negate(inner, span) => Node::Negate(Box::new(self.node(inner, grid, fast).await?), *span),
+                Node::Negate(inner, _) => self.read(inner, grid, histogram_stats).await,
                 Node::StepInvariant(inner) => {
                     // A range vector belongs to the grid of the function around it.
                     let grid = if matches!(**inner, Node::Range(_)) { grid } else { first_step(grid) };
-                    Node::StepInvariant(Box::new(self.node(inner, grid, fast).await?))
+                    self.read(inner, grid, histogram_stats).await
                 }
                 Node::LogWindow(window) => {
-                    let plan = self.planner.log_window(window, grid);
-                    let values = self.run(plan).await?;
-                    self.replace(values, grid, window.span)
+                    let batches = self.run(self.planner.log_window(window, grid)).await?;
+                    let series = series_of(&batches)?;
+                    let weights = series.iter().map(|one| Weight { window: 0, result: size(&one.values) }).collect();
+                    let annotations = plan::Annotations::default();
+                    self.know(node, grid, histogram_stats, Evaluated { series: Ok(series), annotations, weights });
+                    Ok(())
                 }
-            })
+            }
         })
     }
 
-    async fn range(&mut self, input: &RangeInput, grid: Grid, fast: bool) -> Result<Node, EngineError> {
-        let mut input = input.clone();
-        let inner_grid = subquery_grid(&input, &grid);
-        match &mut input {
-            RangeInput::Select { select, range_ms, .. } => self.select(select, Some(*range_ms), grid).await?,
-            RangeInput::Subquery { node, .. } => **node = self.node(node, inner_grid, fast).await?,
-        }
-        Ok(Node::Range(input))
-    }
-
-    async fn call(&mut self, call: &Call, grid: Grid, fast: bool) -> Result<Call, EngineError> {
-        // These look at the selector itself.
-        let looks = matches!(call.function, Function::Absent | Function::Timestamp | Function::StartTimestamp | Function::Info);
-        let mut call = call.clone();
+    /// Reads the arguments; which histograms need their resets stated follows `plan::reference`.
+    async fn call(&mut self, call: &Call, grid: Grid, histogram_stats: bool) -> Result<(), EngineError> {
+        use Function::{HistogramAvg, HistogramCount, HistogramFraction, HistogramQuantile, HistogramQuantiles, HistogramSum};
+        let over_range = call.args.iter().any(|arg| arg.kind() == NodeKind::Range);
+        let inner = match call.function {
+            HistogramCount | HistogramSum | HistogramAvg if !over_range => true,
+            HistogramQuantile | HistogramQuantiles | HistogramFraction if !over_range => false,
+            _ => histogram_stats,
+        };
         // The second argument of `info` is not evaluated.
         let count = if call.function == Function::Info { 1 } else { call.args.len() };
-        for arg in call.args.iter_mut().take(count) {
-            *arg = self.node(arg, grid, fast && !looks).await?;
+        self.inputs.again |= call.function == Function::Info;
+        for arg in call.args.iter().take(count) {
+            self.read(arg, grid, inner).await?;
         }
-        Ok(call)
+        Ok(())
     }
 
-    /// Evaluates a subtree that operators know; `None` where it is none, or its series hold histograms.
-    async fn subtree(&mut self, node: &Node, grid: Grid) -> Result<Option<Node>, EngineError> {
-        let (window, above) = match node {
-            Node::Aggregate(above) if folds(above.op) && above.param.is_none() => (float_window(&above.input), Some(&**above)),
-            node => (float_window(node), None),
-        };
-        let Some(window) = window else { return Ok(None) };
-        match self.values(window, above, grid).await {
-            Ok(values) => Ok(Some(self.replace(values, grid, above.map_or(Span::default(), |above| above.span)))),
-            Err(EngineError::Histograms) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn values(
+    /// Evaluates a leaf, and the aggregation right above it where there is one and no histogram is met.
+    async fn leaf(
         &mut self,
-        window: FloatWindow<'_>,
+        node: &Node,
+        ask: Ask,
         above: Option<&Aggregate>,
         grid: Grid,
-    ) -> Result<Vec<StepSeries>, EngineError> {
-        let (plan, series) = self.planner.window(window, grid).await?;
-        match above {
-            Some(above) if series.saturating_mul(grid.len()) > VALUES_HELD_MAX => {
-                self.run(folded(self.context, plan, above.op, &above.grouping, grid.len())).await
+        histogram_stats: bool,
+    ) -> Result<(), EngineError> {
+        let (first, last) = selected_range(ask.select(), ask.range_ms(), &grid);
+        let range = TimeRangeMs::new(TimestampMs(first), TimestampMs(last.saturating_add(1)));
+        let leaf = Arc::new(self.planner.leaf(ask.select().matchers.clone(), range).await?);
+        let function = ask.function();
+        let too_many = leaf.series_count().saturating_mul(grid.len()) > VALUES_HELD_MAX;
+        if let (Some(above), true) = (above, too_many) {
+            let window = self.planner.window(&leaf, ask.clone(), grid, histogram_stats, true);
+            let batches = self.run(folded(self.context, window, above.op, &above.grouping, grid.len())).await;
+            match batches.and_then(|batches| series_of(&batches)) {
+                Ok(series) => {
+                    let annotations = plan::Annotations::default();
+                    self.know(node, grid, histogram_stats, Evaluated { series: Ok(series), annotations, weights: Vec::new() });
+                    return Ok(());
+                }
+                Err(EngineError::Histograms) => {}
+                Err(error) => return Err(error),
             }
-            Some(above) => Ok(aggregate::apply(above, self.run_sorted(plan).await?, grid.len())),
-            None => self.run_sorted(plan).await,
         }
+        let window = self.planner.window(&leaf, ask, grid, histogram_stats, false);
+        let batches = self.run(Arc::new(window)).await?;
+        if self.explained.is_some() {
+            return Ok(());
+        }
+        let values = LeafValues::of(self.context, &leaf, &batches);
+        match above {
+            Some(above) if !values.any_histogram => {
+                let known = values.aggregated(&self.context.options, above, function, grid.len());
+                self.know(node, grid, histogram_stats, known);
+            }
+            _ => {
+                let leaf_node = above.map_or(node, |above| &above.input);
+                let known = values.settled(&self.context.options, function);
+                self.know(leaf_node, grid, histogram_stats, known);
+            }
+        }
+        Ok(())
     }
 
-    async fn run_sorted(&mut self, plan: Plan) -> Result<Vec<StepSeries>, EngineError> {
-        let mut values = self.run(plan).await?;
-        values.sort_by(|a, b| a.labels.cmp(&b.labels));
-        Ok(values)
+    fn know(&mut self, node: &Node, grid: Grid, histogram_stats: bool, value: Evaluated) {
+        self.inputs.samples += value.series.as_ref().map_or(0, Vec::len) * grid.len();
+        let known = self.inputs.known.get_mut().expect("no call panics while it holds the lock");
+        known.push(Known { node: node.clone(), grid, histogram_stats, value });
     }
 
-    async fn run(&mut self, plan: Plan) -> Result<Vec<StepSeries>, EngineError> {
+    /// Runs a plan to its end; what it returns is counted as held until the query ends.
+    async fn run(&mut self, plan: Plan) -> Result<Vec<RecordBatch>, EngineError> {
         let plan = single(plan);
         if let Some(text) = &mut self.explained {
             text.push_str(&DisplayableExecutionPlan::new(plan.as_ref()).indent(false).to_string());
             return Ok(Vec::new());
         }
-        let batches = collect(&plan, self.context.task()?).await.map_err(|error| self.context.unboxed(error))?;
-        series_of(&batches)
-    }
-
-    /// Makes the selector that stands for values over a grid.
-    fn replace(&mut self, values: Vec<StepSeries>, grid: Grid, span: Span) -> Node {
-        let series: Vec<Series> = values.into_iter().map(|one| as_samples(one, grid)).collect();
-        self.inputs.samples += series.len() * grid.len();
-        let matchers = vec![Matcher::equal(SUBTREE, &self.inputs.subtrees.len().to_string())];
-        self.inputs.subtrees.push(series);
-        Node::Instant(Select { matchers, offset_ms: 0, at: None, lookback_ms: 1, extension: Extension::None, span })
+        let task = self.context.task()?;
+        let held = MemoryConsumer::new("leaf").register(task.memory_pool());
+        let mut stream = plan.execute(0, Arc::clone(task)).map_err(|error| self.context.unboxed(error))?;
+        let mut batches = Vec::new();
+        while let Some(batch) = stream.try_next().await.map_err(|error| self.context.unboxed(error))? {
+            held.try_grow(batch.get_array_memory_size()).map_err(|error| self.context.unboxed(error))?;
+            batches.push(batch);
+        }
+        self.inputs.held.push(held);
+        Ok(batches)
     }
 
     async fn select(&mut self, select: &Select, range_ms: Option<i64>, grid: Grid) -> Result<(), EngineError> {
@@ -234,43 +299,110 @@ impl<'a> Leaves<'a> {
     }
 
     /// Reads the series of a selector, once per query.
-    pub(crate) async fn fetch(&mut self, ask: Ask) -> Result<(), EngineError> {
-        if self.inputs.fetched.iter().any(|(known, _)| *known == ask) {
+    pub(crate) async fn fetch(&mut self, read: Read) -> Result<(), EngineError> {
+        if self.inputs.fetched.iter().any(|(known, _)| *known == read) {
             return Ok(());
         }
-        let (plan, _) = self.planner.scan(ask.0.clone(), ask.1).await?;
-        let plan = single(plan);
-        if let Some(text) = &mut self.explained {
-            text.push_str(&DisplayableExecutionPlan::new(plan.as_ref()).indent(false).to_string());
-            return Ok(());
-        }
-        let task = self.context.task()?;
-        let batches = collect(&plan, task).await.map_err(|error| self.context.unboxed(error))?;
-        let mut series = Vec::new();
-        let mut samples = 0;
+        let leaf = Arc::new(self.planner.leaf(read.0.clone(), read.1).await?);
+        let batches = self.run(self.planner.scan(&leaf)).await?;
+        let mut series: Vec<(u32, Series)> = Vec::new();
         for row in batches.iter().flat_map(samples_rows) {
             let extras = self.context.attachments.take_samples(row.extras);
-            samples += row.timestamps.len() + extras.histograms.len();
-            series.push(Series {
-                labels: label_set(row.labels)?,
-                timestamps: row.timestamps.to_vec(),
-                values: row.values.to_vec(),
-                start_timestamps: extras.start_timestamps,
-                histograms: extras.histograms,
-            });
+            self.inputs.samples += row.timestamps.len() + extras.histograms.len();
+            let samples = crate::leaf::Samples {
+                timestamps: row.timestamps,
+                values: row.values,
+                start_timestamps: &extras.start_timestamps,
+                histograms: &extras.histograms,
+            };
+            series.push((row.series, leaf.to_series(row.series, samples)));
         }
-        let held = MemoryConsumer::new("series").register(task.memory_pool());
-        held.try_grow(samples * 16).map_err(|error| self.context.unboxed(error))?;
-        self.inputs.held.push(held);
-        self.inputs.samples += samples;
-        series.sort_by(|a, b| a.labels.cmp(&b.labels));
-        self.inputs.fetched.push((ask, series));
+        series.sort_unstable_by_key(|(at, _)| *at);
+        self.inputs.fetched.push((read, series.into_iter().map(|(_, series)| series).collect()));
         Ok(())
     }
 }
 
-fn as_samples(series: StepSeries, grid: Grid) -> Series {
-    let floats = grid.iter().zip(series.values.floats).filter(|(_, value)| !is_stale(*value));
-    let (timestamps, values) = floats.unzip();
-    Series { labels: series.labels, timestamps, values, start_timestamps: Vec::new(), histograms: Vec::new() }
+/// The values of a leaf, in the order of labels.
+struct LeafValues<'b> {
+    leaf: &'b Leaf,
+    rows: Vec<(WindowsRow<'b>, StepValues)>,
+    weights: Vec<Weight>,
+    annotations: plan::Annotations,
+    any_histogram: bool,
+    /// What the first series that fails says; the ones behind it are not looked at.
+    error: Option<EvalError>,
+}
+
+impl<'b> LeafValues<'b> {
+    fn of(context: &QueryContext, leaf: &'b Leaf, batches: &'b [RecordBatch]) -> LeafValues<'b> {
+        let mut rows: Vec<WindowsRow<'b>> = batches.iter().flat_map(windows_rows).collect();
+        rows.sort_unstable_by_key(|row| row.series);
+        let mut values = LeafValues {
+            leaf,
+            rows: Vec::with_capacity(rows.len()),
+            weights: Vec::with_capacity(rows.len()),
+            annotations: plan::Annotations::default(),
+            any_histogram: false,
+            error: None,
+        };
+        for row in rows {
+            let extras = context.attachments.take_steps(row.extras);
+            values.annotations.merge(extras.annotations);
+            values.any_histogram |= !extras.histograms.is_empty();
+            // Floats stay where they are until it is known whether somebody wants them one by one.
+            let beside = StepValues { floats: Vec::new(), histograms: extras.histograms };
+            let floats = row.floats.iter().filter(|value| !is_stale(**value)).count();
+            values.weights.push(Weight { window: row.window as usize, result: floats + size(&beside) });
+            values.rows.push((row, beside));
+            if extras.error.is_some() {
+                values.error = extras.error;
+                break;
+            }
+        }
+        values
+    }
+
+    /// Returns the series as the function leaves them.
+    fn settled(self, options: &EvalOptions, function: Option<Function>) -> Evaluated {
+        let (leaf, annotations, weights) = (self.leaf, self.annotations, self.weights);
+        let series = self.rows.into_iter().map(|(row, beside)| StepSeries {
+            labels: leaf.labels(row.series).clone(),
+            drop_name: false,
+            values: StepValues { floats: row.floats.to_vec(), ..beside },
+        });
+        let series: Vec<StepSeries> = series.filter(|one| !one.values.is_absent()).collect();
+        let series = match (self.error, function) {
+            (Some(error), _) => Err(error),
+            (None, Some(function)) => named(function, series, options),
+            (None, None) => Ok(series),
+        };
+        Evaluated { series, annotations, weights }
+    }
+
+    /// Returns the groups of an aggregation of floats.
+    fn aggregated(self, options: &EvalOptions, above: &Aggregate, function: Option<Function>, steps: usize) -> Evaluated {
+        let LeafValues { leaf, mut rows, mut weights, annotations, error, .. } = self;
+        rows.retain(|(row, _)| row.floats.iter().any(|value| !is_stale(*value)));
+        let head = |(row, _): &(WindowsRow<'_>, StepValues)| StepSeries {
+            labels: leaf.labels(row.series).clone(),
+            drop_name: false,
+            values: StepValues::default(),
+        };
+        // Names are settled before groups are formed, as below any other node.
+        let heads: Vec<StepSeries> = rows.iter().map(head).collect();
+        let heads = match (error, function) {
+            (Some(error), _) => Err(error),
+            (None, Some(function)) => named(function, heads, options),
+            (None, None) => Ok(heads),
+        };
+        let series = heads.map(|heads| {
+            let drop_name = heads.first().is_some_and(|head| head.drop_name);
+            let input = heads.iter().map(|head| &head.labels).zip(rows.iter().map(|(row, _)| row.floats));
+            aggregate::apply(above, &input.collect::<Vec<(&LabelSet, &[f64])>>(), steps, drop_name)
+        });
+        let result = series.as_ref().map_or(0, |series| series.iter().map(|one| size(&one.values)).sum());
+        weights.push(Weight { window: result, result: 0 });
+        Evaluated { series, annotations, weights }
+    }
 }

@@ -5,7 +5,7 @@
 //! Does not own: query texts (`promql`, `logql`), which segments are live (`manifest`), file formats (`segment`).
 //!
 //! ```text
-//! LogicalPlan ─ ranges ─▶ one snapshot ─ fetch ─▶ tails ─ leaves ─▶ scan ─▶ window ─▶ aggregate ─▶ reference ─▶ Answer
+//! LogicalPlan ─ ranges ─▶ one snapshot ─ fetch ─▶ tails ─ leaves ─▶ windows ─▶ aggregate ─▶ reference ─▶ Answer
 //! ```
 //!
 //! # Invariants
@@ -25,6 +25,7 @@ pub mod error;
 mod exec;
 mod fetch;
 mod kernels;
+mod leaf;
 mod leaves;
 mod limits;
 mod logs;
@@ -32,6 +33,8 @@ mod lookup;
 mod merge;
 mod planner;
 mod ranges;
+mod registry;
+mod samples;
 mod select;
 mod stats;
 

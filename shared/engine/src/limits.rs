@@ -16,5 +16,9 @@ pub const ANNOTATIONS_MAX: usize = 1000;
 pub const VALUES_HELD_MAX: usize = 1 << 24;
 /// Samples and values above which an evaluation leaves the threads that serve requests: about a millisecond of work.
 pub const EVALUATED_INLINE_MAX: usize = 1 << 16;
+/// Corrupt segments one query has verified and put in quarantine: each costs reading it again.
+pub const CORRUPT_REPORTED_MAX: usize = 4;
+/// Bytes of label sets kept by number over all tenants.
+pub const NAMES_BYTES_MAX: usize = 256 << 20;
 /// Selectors that may turn out to be needed only during evaluation: `info` within `info`.
 pub const LATE_FETCHES_MAX: usize = 32;

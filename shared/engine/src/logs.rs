@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use hashbrown::{HashMap, HashSet};
 use manifest::Part;
-use model::{ErrorKind, LabelSet, Signal, TimeRangeNs, TimestampNs};
+use model::{ErrorKind, LabelSet, Signal, TimeRangeNs, TimestampMs, TimestampNs};
 use plan::logical::{LogQuery, LogSelect};
 use plan::pipeline::{Category, Outcome, Pipeline, Scratch};
 use plan::value::Entry;
@@ -15,7 +15,7 @@ use plan::{Grid, StreamEntries};
 use segment::logs::{Chunk, EntryColumns, Index, Projection, StreamEntry};
 
 use crate::EngineError;
-use crate::cache::TailCache;
+use crate::cache::Cache;
 use crate::context::QueryContext;
 use crate::fetch::{OpenPart, open_parts, prune, read_ranges, warn_corrupt};
 
@@ -39,7 +39,7 @@ impl LogScan {
     /// Opens tails and plans chunks; no entry is read.
     pub(crate) async fn open(
         context: &QueryContext,
-        cache: &TailCache<Index>,
+        cache: &Cache<Index>,
         parts: &[Part],
         select: &LogSelect,
         range: TimeRangeNs,
@@ -81,18 +81,18 @@ impl LogScan {
         let columns = match part.index.decode(&chunk.1, Projection::ALL, &fetched) {
             Ok(columns) => columns,
             Err(error) if error.kind() == ErrorKind::Corrupt => {
-                warn_corrupt(context, &part.location, &error);
+                warn_corrupt(context, &part.part, &error);
                 return Ok(());
             }
             Err(error) => return Err(EngineError::Internal(error.to_string())),
         };
-        self.pass(context, streams, &columns, seen, each)
+        self.pass(context, (part, streams), &columns, seen, each)
     }
 
     fn pass(
         &self,
         context: &QueryContext,
-        streams: &[StreamEntry],
+        (part, streams): (&OpenPart<Index>, &[StreamEntry]),
         columns: &EntryColumns,
         seen: &mut Seen,
         each: &mut (dyn FnMut(Stored<'_>) -> Result<(), EngineError> + Send),
@@ -102,9 +102,14 @@ impl LogScan {
         let (mut entries, mut line_bytes) = (0, 0);
         for (stream, rows) in &columns.runs {
             let labels = &streams[*stream as usize].labels;
+            let erased = part.erased_ms(labels);
             for row in rows.start as usize..rows.end as usize {
                 let timestamp = columns.timestamps[row];
                 if timestamp < self.range.start.0 || timestamp >= self.range.end.0 {
+                    continue;
+                }
+                let at = TimestampMs(timestamp.div_euclid(1_000_000));
+                if erased.iter().any(|gone| gone.start <= at && at < gone.end) {
                     continue;
                 }
                 let (line, encoded) = (columns.lines.get(row), columns.metadata.get(row));
@@ -162,7 +167,7 @@ impl Seen {
 /// Answers a log query: at most `limit` lines over all streams.
 pub(crate) async fn query(
     context: &QueryContext,
-    cache: &Arc<TailCache<Index>>,
+    cache: &Arc<Cache<Index>>,
     parts: &[Part],
     query: &LogQuery,
     grid: Grid,

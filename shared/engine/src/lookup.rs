@@ -6,12 +6,12 @@ use std::sync::Arc;
 use manifest::Part;
 use model::{Exemplar, LabelSet, Limits, Matcher, MetricMetadata, Signal, TenantId, TimeRangeMs, TimeRangeNs};
 use plan::EvalOptions;
-use segment::{logs, metrics};
+use segment::logs;
 
-use crate::cache::TailCache;
+use crate::cache::Cache;
 use crate::context::QueryContext;
 use crate::engine::within;
-use crate::fetch::{OpenPart, Tail, open_parts, prune};
+use crate::fetch::{MetricTail, OpenPart, Tail, open_parts, prune};
 use crate::{Engine, EngineError, QueryStats, StageTimes};
 
 /// What a lookup found, sorted and distinct.
@@ -30,7 +30,7 @@ pub struct Lookup<T> {
 /// An exemplar with its series.
 pub type TenantExemplar = (LabelSet, Exemplar);
 
-/// What the index of either signal says of its series or streams.
+/// What the index of either signal says of its series or streams; those of which a deletion leaves nothing are not there.
 trait Labels {
     /// Returns the label sets that all matchers accept, with samples or entries inside `range`.
     fn label_sets(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<LabelSet>;
@@ -40,28 +40,50 @@ trait Labels {
     fn values(&self, name: &str, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String>;
 }
 
-impl Labels for metrics::Index {
+impl Labels for OpenPart<MetricTail> {
     fn label_sets(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<LabelSet> {
-        self.select(matchers, range).into_iter().map(|entry| entry.labels).collect()
+        let entries = self.index.index.select(matchers, range).into_iter();
+        entries.filter(|entry| !self.erases(&entry.labels, entry.range, range)).map(|entry| entry.labels).collect()
     }
     fn names(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String> {
-        self.label_names(matchers, range)
+        match self.deletions.is_empty() {
+            true => self.index.index.label_names(matchers, range),
+            false => names_in(&self.label_sets(matchers, range)),
+        }
     }
     fn values(&self, name: &str, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String> {
-        self.label_values(name, matchers, range)
+        match self.deletions.is_empty() {
+            true => self.index.index.label_values(name, matchers, range),
+            false => values_in(name, &self.label_sets(matchers, range)),
+        }
     }
 }
 
-impl Labels for logs::Index {
+impl Labels for OpenPart<logs::Index> {
     fn label_sets(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<LabelSet> {
-        self.select(matchers, in_ns(range)).into_iter().map(|entry| entry.labels).collect()
+        let entries = self.index.select(matchers, in_ns(range)).into_iter();
+        entries.filter(|entry| !self.erases(&entry.labels, entry.range.cover_ms(), range)).map(|entry| entry.labels).collect()
     }
     fn names(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String> {
-        self.label_names(matchers, in_ns(range))
+        match self.deletions.is_empty() {
+            true => self.index.label_names(matchers, in_ns(range)),
+            false => names_in(&self.label_sets(matchers, range)),
+        }
     }
     fn values(&self, name: &str, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String> {
-        self.label_values(name, matchers, in_ns(range))
+        match self.deletions.is_empty() {
+            true => self.index.label_values(name, matchers, in_ns(range)),
+            false => values_in(name, &self.label_sets(matchers, range)),
+        }
     }
+}
+
+fn names_in(sets: &[LabelSet]) -> Vec<String> {
+    sets.iter().flat_map(|labels| labels.iter().map(|(name, _)| name.to_owned())).collect()
+}
+
+fn values_in(name: &str, sets: &[LabelSet]) -> Vec<String> {
+    sets.iter().filter_map(|labels| labels.get(name).map(str::to_owned)).collect()
 }
 
 impl Engine {
@@ -139,10 +161,10 @@ impl Engine {
         let mut found = BTreeSet::new();
         let work = async {
             let parts = self.parts(&context, Signal::Metrics, Some(range)).await?;
-            for part in open_parts(&context, &self.metric_tails, parts.iter().collect()).await? {
-                match part.index.metadata() {
+            for part in open_parts(&context, &self.caches.tails, parts.iter().collect()).await? {
+                match part.index.index.metadata() {
                     Ok(metadata) => found.extend(metadata.into_iter().filter(|one| metric.is_none_or(|name| name == one.metric))),
-                    Err(error) => crate::fetch::warn_corrupt(&context, &part.location, &error),
+                    Err(error) => crate::fetch::warn_corrupt(&context, &part.part, &error),
                 }
             }
             Ok(())
@@ -164,22 +186,21 @@ impl Engine {
     ) -> Result<Lookup<TenantExemplar>, EngineError> {
         let context = self.lookup_context(tenant, limits);
         let mut found: BTreeMap<(LabelSet, i64, LabelSet, u64), TenantExemplar> = BTreeMap::new();
-        let tails = self.opened(&context, &self.metric_tails, Signal::Metrics, match_sets, range).await?;
+        let tails = self.opened(&context, &self.caches.tails, Signal::Metrics, match_sets, range).await?;
         for (part, matchers) in &tails {
-            match part.index.exemplars(matchers, range) {
+            match part.index.index.exemplars(matchers, range) {
                 Ok(exemplars) => found.extend(exemplars.into_iter().map(|one| {
                     let (time, value) = (one.exemplar.timestamp.0, one.exemplar.value.to_bits());
                     ((one.labels.clone(), time, one.exemplar.labels.clone(), value), (one.labels, one.exemplar))
                 })),
-                Err(error) => crate::fetch::warn_corrupt(&context, &part.location, &error),
+                Err(error) => crate::fetch::warn_corrupt(&context, &part.part, &error),
             }
         }
         Ok(lookup(&context, found.into_values(), None))
     }
 
     pub(crate) fn lookup_context(&self, tenant: &TenantId, limits: &Limits) -> Arc<QueryContext> {
-        let (options, text) = (EvalOptions::default(), Arc::from(""));
-        Arc::new(QueryContext::new(tenant, &self.objects, limits, options, text, self.config.fetches_in_flight))
+        Arc::new(QueryContext::new(tenant, &self.objects, limits, EvalOptions::default(), self.config.fetches_in_flight))
     }
 
     /// The one path of label lookups: asks every tail that may match, set by set; what is found is sorted and distinct.
@@ -193,12 +214,12 @@ impl Engine {
     ) -> Result<BTreeSet<T>, EngineError> {
         Ok(match signal {
             Signal::Metrics => {
-                let tails = self.opened(context, &self.metric_tails, signal, match_sets, range).await?;
-                tails.iter().flat_map(|(part, matchers)| ask(&part.index, matchers)).collect()
+                let tails = self.opened(context, &self.caches.tails, signal, match_sets, range).await?;
+                tails.iter().flat_map(|(part, matchers)| ask(part, matchers)).collect()
             }
             Signal::Logs => {
                 let tails = self.opened(context, &self.log_tails, signal, match_sets, range).await?;
-                tails.iter().flat_map(|(part, matchers)| ask(&part.index, matchers)).collect()
+                tails.iter().flat_map(|(part, matchers)| ask(part, matchers)).collect()
             }
         })
     }
@@ -207,7 +228,7 @@ impl Engine {
     pub(crate) async fn opened<'m, T: Tail>(
         &self,
         context: &Arc<QueryContext>,
-        cache: &TailCache<T>,
+        cache: &Cache<T>,
         signal: Signal,
         match_sets: &'m [Vec<Matcher>],
         range: TimeRangeMs,
@@ -238,6 +259,6 @@ fn lookup<T>(context: &QueryContext, found: impl IntoIterator<Item = T>, limit: 
     if let (true, Some(limit)) = (truncated, limit) {
         items.truncate(limit);
     }
-    let (warnings, _) = context.annotations.texts();
+    let warnings = context.annotations.texts();
     Lookup { items, truncated, warnings, stats: context.stats(StageTimes::default()) }
 }

@@ -16,6 +16,12 @@ pub(crate) struct Merged {
 
 /// Cuts the slices of one source to `[start, end)`.
 pub(crate) fn trim(slices: SeriesSlices<'_>, start: i64, end: i64) -> SeriesSlices<'_> {
+    if let ([first, .., last], []) = (slices.timestamps, slices.histograms)
+        && *first >= start
+        && *last < end
+    {
+        return slices;
+    }
     let from = slices.timestamps.partition_point(|t| *t < start);
     let to = slices.timestamps.partition_point(|t| *t < end).max(from);
     let h_from = slices.histograms.partition_point(|sample| sample.timestamp.0 < start);
@@ -26,6 +32,28 @@ pub(crate) fn trim(slices: SeriesSlices<'_>, start: i64, end: i64) -> SeriesSlic
         start_timestamps: slices.start_timestamps.get(from..to).unwrap_or(&[]),
         histograms: &slices.histograms[h_from..h_to],
     }
+}
+
+/// Lines sources up in `scratch` where that is all there is to do: floats only, and no two sources overlap. Otherwise nothing
+/// is said of `scratch`.
+pub(crate) fn append(sources: &mut [SeriesSlices<'_>], scratch: &mut Merged) -> bool {
+    if sources.iter().any(|source| !source.histograms.is_empty() || !source.start_timestamps.is_empty()) {
+        return false;
+    }
+    sources.sort_unstable_by_key(|source| source.timestamps.first().copied().unwrap_or(i64::MAX));
+    scratch.timestamps.clear();
+    scratch.values.clear();
+    scratch.start_timestamps.clear();
+    scratch.histograms.clear();
+    for source in sources.iter() {
+        let (Some(first), last) = (source.timestamps.first(), scratch.timestamps.last()) else { continue };
+        if last.is_some_and(|last| last >= first) {
+            return false;
+        }
+        scratch.timestamps.extend_from_slice(source.timestamps);
+        scratch.values.extend_from_slice(source.values);
+    }
+    true
 }
 
 /// Merges sources that are sorted and free of duplicates each.

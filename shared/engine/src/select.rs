@@ -3,13 +3,10 @@
 use std::sync::Arc;
 
 use model::{Limits, Matcher, Signal, TenantId, TimeRangeMs};
-use plan::{EvalOptions, Series};
+use plan::Series;
 
-use crate::batch::{label_set, samples_rows};
-use crate::context::QueryContext;
 use crate::engine::within;
-use crate::exec::{collect, single};
-use crate::planner::Planner;
+use crate::leaves::Leaves;
 use crate::{Engine, EngineError, Lookup, StageTimes};
 
 impl Engine {
@@ -41,34 +38,16 @@ impl Engine {
         range: TimeRangeMs,
         limits: &Limits,
     ) -> Result<Lookup<Series>, EngineError> {
-        let (options, text) = (EvalOptions::default(), Arc::from(""));
-        let context = QueryContext::new(tenant, &self.objects, limits, options, text, self.config.fetches_in_flight);
-        let context = Arc::new(context);
+        let context = self.lookup_context(tenant, limits);
         let parts = Arc::new(self.parts(&context, Signal::Metrics, Some(range)).await?);
-        let partitions = self.config.partitions.max(1);
-        let planner =
-            Planner { context: &context, parts, metric_tails: &self.metric_tails, log_tails: &self.log_tails, partitions };
-        let (plan, _) = planner.scan(matchers.to_vec(), range).await?;
-        let batches = collect(&single(plan), context.task()?).await.map_err(|error| context.unboxed(error))?;
-        let (mut items, mut held) = (Vec::new(), 0);
-        for row in batches.iter().flat_map(samples_rows) {
-            let extras = context.attachments.take_samples(row.extras);
-            held += row.timestamps.len() + extras.histograms.len();
-            if held > limits.query_samples_max {
-                return Err(EngineError::Limit { what: "samples", value: held as u64, limit: limits.query_samples_max as u64 });
-            }
-            if !row.timestamps.is_empty() || !extras.histograms.is_empty() {
-                items.push(Series {
-                    labels: label_set(row.labels)?,
-                    timestamps: row.timestamps.to_vec(),
-                    values: row.values.to_vec(),
-                    start_timestamps: extras.start_timestamps,
-                    histograms: extras.histograms,
-                });
-            }
+        let mut leaves = Leaves::new(self.planner(&context, parts), false);
+        leaves.fetch((matchers.to_vec(), range)).await?;
+        let items = leaves.inputs.into_fetched();
+        let held: usize = items.iter().map(|series| series.timestamps.len() + series.histograms.len()).sum();
+        if held > limits.query_samples_max {
+            return Err(EngineError::Limit { what: "samples", value: held as u64, limit: limits.query_samples_max as u64 });
         }
-        items.sort_by(|a, b| a.labels.cmp(&b.labels));
-        let (warnings, _) = context.annotations.texts();
+        let warnings = context.annotations.texts();
         Ok(Lookup { items, truncated: false, warnings, stats: context.stats(StageTimes::default()) })
     }
 }

@@ -360,7 +360,7 @@ async fn the_plan_prints() {
     let plan = plan_of("sum by (job) (rate(requests_total[5m]))", 300, 600, 60);
     let text = store.engine(2).explain(&TenantId::anonymous(), &plan, &Limits::default()).await.unwrap();
     let operators: Vec<&str> = text.lines().filter_map(|line| line.split(':').next()).map(str::trim).collect();
-    assert_eq!(operators, ["WindowExec", "SegmentScanExec"]);
+    assert_eq!(operators, ["WindowExec"]);
 }
 
 /// `cargo test -p engine --release -- --ignored --nocapture figures`

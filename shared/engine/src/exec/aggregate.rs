@@ -18,7 +18,9 @@ use plan::logical::{AggregateOp, Grouping};
 
 use super::{Shared, once, operator, properties, single};
 use crate::EngineError;
-use crate::batch::{StepsBuilder, label_set, steps_rows, steps_schema};
+use crate::batch::{StepsBuilder, label_set, steps_schema, windows_rows};
+use crate::exec::window::WindowExec;
+use crate::leaf::Leaf;
 use plan::functions::float::Kahan;
 
 /// The aggregations that fold.
@@ -132,6 +134,8 @@ fn state_schema(steps: usize) -> SchemaRef {
 
 /// States by group and slot, as one partition collects them.
 struct Partial {
+    context: Shared,
+    leaf: Arc<Leaf>,
     op: AggregateOp,
     grouping: Grouping,
     steps: usize,
@@ -144,8 +148,11 @@ struct Partial {
 
 impl Partial {
     fn add(&mut self, batch: &RecordBatch) -> Result<(), EngineError> {
-        for row in steps_rows(batch) {
-            let labels = self.grouping.labels_of(&label_set(row.labels)?);
+        for row in windows_rows(batch) {
+            if row.extras != 0 && !self.context.attachments.take_steps(row.extras).histograms.is_empty() {
+                return Err(EngineError::Histograms);
+            }
+            let (slot, labels) = (self.leaf.slot(row.series), self.grouping.labels_of(self.leaf.labels(row.series)));
             let group = match self.groups.get(labels.encoded()) {
                 Some(group) => *group,
                 None => {
@@ -154,12 +161,12 @@ impl Partial {
                     self.labels.len() - 1
                 }
             };
-            if !self.states.contains_key(&(row.slot, group)) {
+            if !self.states.contains_key(&(slot, group)) {
                 let grown = self.reservation.try_grow(self.steps * 24 + 64);
                 grown.map_err(|error| EngineError::unboxed(error, usize::MAX))?;
             }
             let steps = self.steps;
-            self.states.entry((row.slot, group)).or_insert_with(|| State::new(steps)).add(self.op, row.floats);
+            self.states.entry((slot, group)).or_insert_with(|| State::new(steps)).add(self.op, row.floats);
         }
         Ok(())
     }
@@ -188,6 +195,7 @@ impl Partial {
 #[derive(Clone, Debug)]
 pub(crate) struct PartialAggregateExec {
     context: Shared,
+    leaf: Arc<Leaf>,
     op: AggregateOp,
     grouping: Grouping,
     steps: usize,
@@ -204,16 +212,19 @@ pub(crate) struct FinalAggregateExec {
     properties: Arc<PlanProperties>,
 }
 
-/// Plans an aggregation over a child's partitions.
+/// Plans an aggregation over the partitions of a window, each of which holds whole slots.
 pub(crate) fn aggregate(
     context: &Shared,
-    child: Arc<dyn ExecutionPlan>,
+    window: WindowExec,
     op: AggregateOp,
     grouping: &Grouping,
     steps: usize,
 ) -> Arc<dyn ExecutionPlan> {
+    let leaf = Arc::clone(&window.leaf);
+    let child: Arc<dyn ExecutionPlan> = Arc::new(window);
     let partial = PartialAggregateExec {
         context: Arc::clone(context),
+        leaf,
         op,
         grouping: grouping.clone(),
         steps,
@@ -247,6 +258,8 @@ operator!(
         let reservation = MemoryConsumer::new("PartialAggregateExec").register(task.memory_pool());
         let mut input = self.children[0].execute(partition, task)?;
         let mut partial = Partial {
+            context: Arc::clone(&self.context),
+            leaf: Arc::clone(&self.leaf),
             op: self.op,
             grouping: self.grouping.clone(),
             steps: self.steps,
@@ -309,7 +322,7 @@ fn finish(op: AggregateOp, steps: usize, batches: &[RecordBatch]) -> Result<Reco
     let mut builder = StepsBuilder::new(steps);
     for (labels, state) in groups {
         builder.start().iter_mut().enumerate().for_each(|(step, out)| *out = state.result(op, step));
-        builder.end(0, labels);
+        builder.end(labels);
     }
     builder.finish()
 }

@@ -6,7 +6,7 @@ use datafusion_execution::{SendableRecordBatchStream, TaskContext};
 use datafusion_physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use hashbrown::HashMap;
 use manifest::Part;
-use model::{LabelSet, MatchOp, STALE_NAN, SeriesId, is_stale};
+use model::{LabelSet, MatchOp, STALE_NAN, is_stale};
 use plan::Grid;
 use plan::functions::log_range::{LogSamples, log_range};
 use plan::logical::{LogRangeFunction, LogWindow};
@@ -16,7 +16,7 @@ use segment::logs::Index;
 use super::{Shared, once, operator, properties};
 use crate::EngineError;
 use crate::batch::{StepsBuilder, steps_schema};
-use crate::cache::TailCache;
+use crate::cache::Cache;
 use crate::logs::LogScan;
 use crate::ranges::log_window_range;
 
@@ -25,7 +25,7 @@ use crate::ranges::log_window_range;
 pub(crate) struct LogWindowExec {
     context: Shared,
     parts: Arc<Vec<Part>>,
-    tails: Arc<TailCache<Index>>,
+    tails: Arc<Cache<Index>>,
     window: Arc<LogWindow>,
     grid: Grid,
     children: Vec<Arc<dyn ExecutionPlan>>,
@@ -36,7 +36,7 @@ impl LogWindowExec {
     pub(crate) fn new(
         context: Shared,
         parts: Arc<Vec<Part>>,
-        tails: Arc<TailCache<Index>>,
+        tails: Arc<Cache<Index>>,
         window: &LogWindow,
         grid: Grid,
     ) -> LogWindowExec {
@@ -84,9 +84,7 @@ impl LogWindowExec {
                 continue;
             }
             let labels = if absent { self.asked() } else { labels };
-            // Spreads groups over slots, so that aggregations above fold in one order whatever the split.
-            let slot = (SeriesId::of(&labels).0 % u64::from(model::series::SLOT_COUNT)) as u16;
-            builder.end(slot, labels);
+            builder.end(labels);
         }
         builder.finish()
     }

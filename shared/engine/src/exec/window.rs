@@ -1,109 +1,218 @@
-//! Selectors and range functions: samples of a series → one value per step.
+//! Selectors and functions over them: the samples of a leaf's series → one value per series and step.
+//!
+//! Samples go from the decoded columns of segments straight into the kernel, series by series: no batch of samples is made.
 
 use std::sync::Arc;
 
+use datafusion_common::DataFusionError;
+use datafusion_execution::memory_pool::MemoryConsumer;
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
-use datafusion_physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties};
-use model::{LabelSet, is_stale};
-use plan::logical::{Function, Span};
-use plan::{Annotations, Grid};
+use datafusion_physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
+use futures::{StreamExt, TryStreamExt, stream};
+use model::is_stale;
+use plan::logical::{Call, Extension, Function, Grid, RangeInput, Select};
+use plan::reference::windows as reference;
+use plan::reference::{Budget, selected_range};
+use plan::{Annotations, StepValues};
 
-use super::{Shared, map, operator, properties};
+use super::scan::describe;
+use super::{Shared, adapt, operator, properties};
 use crate::EngineError;
-use crate::batch::{SamplesRow, StepsBuilder, label_set, samples_rows, steps_schema};
-use crate::kernels::{Windows, newest, slide, without_stale};
+use crate::batch::{WindowsBuilder, windows_schema};
+use crate::context::StepExtras;
+use crate::kernels::{Windows, is_supported, newest, slide, without_stale};
+use crate::leaf::{Leaf, Samples};
+use crate::merge::Merged;
 
-/// What a window answers.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Pick {
+/// What is asked of each window.
+#[derive(Clone, Debug)]
+pub(crate) enum Ask {
     /// The newest sample, unless it is stale.
-    Newest,
-    /// A range function; where its argument stands.
-    Function(Function, Span),
+    Newest(Select),
+    /// When the newest sample was taken, or its counter began.
+    Times(Select, Function),
+    /// A range function; its scalar arguments are literals.
+    Range(Box<Call>, RangeInput, Vec<f64>),
 }
 
-/// Slides windows over each series of its child.
+impl Ask {
+    pub(crate) fn select(&self) -> &Select {
+        match self {
+            Ask::Newest(select) | Ask::Times(select, _) | Ask::Range(_, RangeInput::Select { select, .. }, _) => select,
+            Ask::Range(..) => unreachable!("leaves are selectors"),
+        }
+    }
+
+    pub(crate) fn range_ms(&self) -> Option<i64> {
+        match self {
+            Ask::Range(_, RangeInput::Select { range_ms, .. }, _) => Some(*range_ms),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn function(&self) -> Option<Function> {
+        match self {
+            Ask::Newest(_) => None,
+            Ask::Times(_, function) => Some(*function),
+            Ask::Range(call, ..) => Some(call.function),
+        }
+    }
+}
+
+/// Slides windows over each series of a leaf.
 #[derive(Clone, Debug)]
 pub(crate) struct WindowExec {
     context: Shared,
-    pick: Pick,
-    windows: Windows,
-    steps: usize,
+    pub(crate) leaf: Arc<Leaf>,
+    ask: Arc<Ask>,
+    grid: Grid,
+    /// Whether only count and sum of histograms are asked for ([`plan::reference::Context`]).
+    histogram_stats: bool,
+    partitions: Vec<Arc<[u32]>>,
     children: Vec<Arc<dyn ExecutionPlan>>,
     properties: Arc<PlanProperties>,
 }
 
 impl WindowExec {
-    pub(crate) fn new(context: Shared, child: Arc<dyn ExecutionPlan>, pick: Pick, windows: Windows, grid: Grid) -> WindowExec {
-        let steps = grid.len();
-        let properties = properties(steps_schema(steps), child.output_partitioning().partition_count());
-        WindowExec { context, pick, windows, steps, children: vec![child], properties }
+    pub(crate) fn new(
+        context: Shared,
+        leaf: Arc<Leaf>,
+        ask: Ask,
+        grid: Grid,
+        histogram_stats: bool,
+        partitions: Vec<Vec<u32>>,
+    ) -> WindowExec {
+        let properties = properties(windows_schema(grid.len()), partitions.len());
+        let partitions = partitions.into_iter().map(Arc::from).collect();
+        WindowExec { context, leaf, ask: Arc::new(ask), grid, histogram_stats, partitions, children: Vec::new(), properties }
     }
 
-    fn push(&self, row: SamplesRow<'_>, builder: &mut StepsBuilder) -> Result<(), EngineError> {
-        if !self.context.attachments.take_samples(row.extras).histograms.is_empty() {
-            return Err(EngineError::Histograms);
+    async fn read(&self, chunk: &[u32]) -> Result<WindowsBuilder, EngineError> {
+        let decoded = self.leaf.decode(&self.context, chunk).await?;
+        let mut builder = WindowsBuilder::new(self.grid.len(), chunk.len());
+        let (mut scratch, mut count) = (Merged::default(), 0);
+        for series in chunk {
+            self.leaf.with_samples(&decoded, *series, &mut scratch, |samples| {
+                count += samples.timestamps.len() + samples.histograms.len();
+                self.push(*series, samples, &mut builder);
+            });
         }
+        self.context.count_samples(count as u64);
+        Ok(builder)
+    }
+
+    fn push(&self, series: u32, samples: Samples<'_>, builder: &mut WindowsBuilder) {
+        let plain = samples.histograms.is_empty()
+            && self.ask.select().extension == Extension::None
+            && samples.start_timestamps.iter().all(|start| *start == 0);
+        match (&*self.ask, plain) {
+            (Ask::Newest(select), true) => {
+                let out = builder.start();
+                let windows = windows(self.grid, select, select.lookback_ms);
+                newest(windows, out.len(), samples.timestamps, |step, at| out[step] = samples.values[at]);
+                let present = out.iter().any(|value| !is_stale(*value));
+                if present { builder.end(series, 0, 0) } else { builder.cancel() }
+            }
+            (Ask::Range(call, RangeInput::Select { select, range_ms, .. }, _), true) if is_supported(call.function) => {
+                self.slide(series, samples, call, windows(self.grid, select, *range_ms), builder);
+            }
+            _ => self.by_reference(series, samples, builder),
+        }
+    }
+
+    fn slide(&self, series: u32, samples: Samples<'_>, call: &Call, windows: Windows, builder: &mut WindowsBuilder) {
         let out = builder.start();
-        match self.pick {
-            Pick::Newest => newest(self.windows, self.steps, row.timestamps, |step, at| out[step] = row.values[at]),
-            Pick::Function(function, _) => match without_stale(row.timestamps, row.values) {
-                Some((timestamps, values)) => slide(function, self.windows, &timestamps, &values, out),
-                None => slide(function, self.windows, row.timestamps, row.values, out),
-            },
-        }
+        let largest = match without_stale(samples.timestamps, samples.values) {
+            Some((timestamps, values)) => slide(call.function, windows, &timestamps, &values, out),
+            None => slide(call.function, windows, samples.timestamps, samples.values, out),
+        };
         if out.iter().all(|value| is_stale(*value)) {
-            builder.cancel();
-            return Ok(());
-        }
-        let labels = label_set(row.labels)?;
-        self.annotate(&labels);
-        builder.end(row.slot, self.named(labels));
-        Ok(())
-    }
-
-    /// Keeps the name where the function does.
-    fn named(&self, labels: LabelSet) -> LabelSet {
-        match self.pick {
-            Pick::Newest | Pick::Function(Function::LastOverTime | Function::FirstOverTime, _) => labels,
-            Pick::Function(..) => labels.retain(|name| !matches!(name, "__name__" | "__type__" | "__unit__")),
-        }
-    }
-
-    /// Prometheus's hint that a rate of a gauge was asked for.
-    fn annotate(&self, labels: &LabelSet) {
-        let Pick::Function(Function::Rate | Function::Increase, span) = self.pick else { return };
-        let Some(name) = labels.metric_name() else { return };
-        if ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| name.ends_with(suffix)) {
+            // Its windows count against the limit of samples all the same.
+            if largest > 0 {
+                builder.end(series, largest, 0)
+            } else {
+                builder.cancel()
+            }
             return;
         }
-        let mut annotation = Annotations::default();
-        let text = "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: ";
-        annotation.info(format!("{text}{}", model::quote::go_quote(name)), span);
-        annotation.render(&self.context.text).1.into_iter().for_each(|text| self.context.annotations.info(text));
+        let mut annotations = Annotations::default();
+        if matches!(call.function, Function::Rate | Function::Increase) {
+            let span = call.arg_spans.first().copied().unwrap_or(call.span);
+            reference::not_a_counter(self.leaf.labels(series), span, &self.context.options, &mut annotations);
+        }
+        let extras = self.context.attachments.attach_steps(StepExtras { annotations, ..StepExtras::default() });
+        builder.end(series, largest, extras);
+    }
+
+    /// Histograms, start timestamps, extended selectors and rare functions: the reference's own code, one series at a time.
+    fn by_reference(&self, series: u32, samples: Samples<'_>, builder: &mut WindowsBuilder) {
+        let options = &self.context.options;
+        let mut annotations = Annotations::default();
+        let mut budget = Budget { max: usize::MAX, stop: Some(Arc::clone(&self.context.stop)), ..Budget::default() };
+        let mut input = self.leaf.to_series(series, samples);
+        if self.histogram_stats {
+            let after = selected_range(self.ask.select(), self.ask.range_ms(), &self.grid).0;
+            reference::state_resets(&mut input, after);
+        }
+        let values = match &*self.ask {
+            Ask::Newest(select) => reference::instant(&input, select, &self.grid, &mut annotations),
+            Ask::Times(select, function) => Ok(reference::timestamps(&input, select, &self.grid, *function, options)),
+            Ask::Range(call, range, args) => {
+                let args: Vec<Vec<f64>> = args.iter().map(|arg| vec![*arg; self.grid.len()]).collect();
+                reference::range(call, &input, range, &args, &self.grid, options, &mut annotations, &mut budget)
+            }
+        };
+        // Which of several errors is told depends on the order of series, which is not known here.
+        let (values, error) = match values {
+            Ok(values) => (values, None),
+            Err(error) => (StepValues::absent(self.grid.len()), Some(error)),
+        };
+        // What a series without a value noted is noted all the same, and its windows count against the limit of samples.
+        if values.is_absent() && annotations.is_empty() && budget.peak == 0 && error.is_none() {
+            return;
+        }
+        let StepValues { floats, histograms } = values;
+        builder.start().copy_from_slice(&floats);
+        builder.end(series, budget.peak, self.context.attachments.attach_steps(StepExtras { histograms, annotations, error }));
+    }
+}
+
+fn windows(grid: Grid, select: &Select, range: i64) -> Windows {
+    match select.at {
+        Some(at) => Windows { first_end: at.0.saturating_sub(select.offset_ms), step: 0, range },
+        None => Windows { first_end: grid.start.saturating_sub(select.offset_ms), step: grid.step, range },
     }
 }
 
 impl DisplayAs for WindowExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = match self.pick {
-            Pick::Newest => "newest",
-            Pick::Function(function, _) => function.as_str(),
-        };
-        write!(f, "WindowExec: {name}, range={}ms, steps={}", self.windows.range, self.steps)
+        let name = self.ask.function().map_or("newest", Function::as_str);
+        let range_ms = self.ask.range_ms().unwrap_or(self.ask.select().lookback_ms);
+        write!(f, "WindowExec: {name}, window={range_ms}ms, steps={}, ", self.grid.len())?;
+        describe(&self.leaf, self.partitions.len(), f)
     }
 }
 
 operator!(
     WindowExec,
     fn execute(&self, partition: usize, task: Arc<TaskContext>) -> datafusion_common::Result<SendableRecordBatchStream> {
+        let series = Arc::clone(&self.partitions[partition]);
+        let chunks = self.leaf.chunks(&series);
         let window = self.clone();
-        map(&self.children[0], partition, task, self.schema(), move |batch| {
-            let mut builder = StepsBuilder::new(window.steps);
-            for row in samples_rows(&batch) {
-                window.push(row, &mut builder)?;
+        let reservation = MemoryConsumer::new("WindowExec").register(task.memory_pool());
+        let batches = stream::iter(chunks).then(move |chunk| {
+            let (window, series) = (window.clone(), Arc::clone(&series));
+            let reserved = reservation.new_empty();
+            async move {
+                let chunk = &series[chunk];
+                // Held while the chunk is worked on: the decoded columns, and the values over the grid.
+                reserved.try_grow(window.leaf.samples_of(chunk) * 16 + chunk.len() * window.grid.len() * 8)?;
+                // A query that nobody waits for any more ends here.
+                tokio::task::yield_now().await;
+                let builder = window.read(chunk).await.map_err(EngineError::boxed)?;
+                builder.finish().map_err(EngineError::boxed)
             }
-            builder.finish()
-        })
+        });
+        Ok(adapt(self.schema(), batches.map_err(|error: DataFusionError| error)))
     }
 );

@@ -1,0 +1,420 @@
+//! The leaf of a metric query: which series of which segments a selector selects, and their samples.
+//!
+//! Owns: the selection, its cut into partitions and chunks, decoding through the cache, what deletions leave out. Does not own:
+//! pruning ([`crate::fetch`]), what is made of the samples ([`crate::exec`]).
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use hashbrown::HashMap;
+use manifest::Part;
+use model::{ErrorKind, LabelSet, Matcher, Signal, TimeRangeMs};
+use plan::Series;
+use segment::metrics::{Projection, SeriesSlices};
+use tokio::sync::OnceCell;
+
+use crate::EngineError;
+use crate::cache::Cache;
+use crate::context::QueryContext;
+use crate::fetch::{MetricTail, OpenPart, open_parts, prune, read_ranges, warn_corrupt};
+use crate::limits::{SAMPLES_PER_CHUNK, SAMPLES_PER_PARTITION_MIN, SERIES_PER_BATCH};
+use crate::merge::{Merged, append, merge, trim};
+use crate::registry::Registry;
+use crate::samples::{PartSamples, SampleCache};
+
+/// What leaves keep in memory between queries.
+#[derive(Debug)]
+pub(crate) struct Caches {
+    pub(crate) tails: Cache<MetricTail>,
+    pub(crate) samples: SampleCache,
+    pub(crate) names: Registry,
+}
+
+/// The series a selector selects, and where their samples lie. Series are ordered by labels, or by slot and then labels.
+#[derive(Debug)]
+pub(crate) struct Leaf {
+    pub(crate) matchers: Vec<Matcher>,
+    pub(crate) range: TimeRangeMs,
+    projection: Projection,
+    pub(crate) parts: Vec<LeafPart>,
+    labels: Vec<LabelSet>,
+    slots: Vec<u16>,
+    /// Samples per series, before the range is cut out.
+    samples: Vec<u64>,
+    /// Per series, one past its last source.
+    source_ends: Vec<u32>,
+    /// Part and ordinal, series by series.
+    sources: Vec<(u32, u32)>,
+    caches: Arc<Caches>,
+}
+
+#[derive(Debug)]
+pub(crate) struct LeafPart {
+    open: OpenPart<MetricTail>,
+    /// Times that deletions leave out of some ordinals, ascending by ordinal.
+    erased: Vec<(u32, TimeRangeMs)>,
+    /// All selected samples of a block, decoded once for all partitions.
+    whole: OnceCell<Option<Arc<PartSamples>>>,
+}
+
+/// The samples that a chunk of series needs, decoded.
+pub(crate) struct Decoded(Vec<Option<Arc<PartSamples>>>);
+
+impl Leaf {
+    /// Opens the tails of the parts that may match and selects series; no sample is read.
+    pub(crate) async fn open(
+        context: &QueryContext,
+        caches: &Arc<Caches>,
+        parts: &[Part],
+        matchers: Vec<Matcher>,
+        range: TimeRangeMs,
+    ) -> Result<Leaf, EngineError> {
+        let open = open_parts(context, &caches.tails, prune(Signal::Metrics, parts, &matchers, range)).await?;
+        let names = caches.names.of(&context.tenant);
+        let mut selection = Selection::default();
+        let mut leaf_parts: Vec<LeafPart> = Vec::new();
+        for open in open {
+            let ordinals = open.index.index.ordinals(&matchers, range);
+            if ordinals.is_empty() {
+                continue;
+            }
+            let numbers = open.index.numbers(&names);
+            for ordinal in &ordinals {
+                selection.add(&open, leaf_parts.len() as u32, *ordinal, numbers[*ordinal as usize]);
+            }
+            let erased = erased(&open, range);
+            leaf_parts.push(LeafPart { open, erased, whole: OnceCell::new() });
+        }
+        context.count_series(selection.found.len() as u64)?;
+        let mut order: Vec<u32> = selection.found.keys().copied().collect();
+        names.sort(&mut order);
+        let start_timestamps = context.options.use_start_timestamps;
+        let projection = Projection { start_timestamps, ..Projection::SAMPLES };
+        let labels = names.labels(&order);
+        Ok(selection.into_leaf(
+            &order,
+            labels,
+            Leaf {
+                matchers,
+                range,
+                projection,
+                parts: leaf_parts,
+                labels: Vec::new(),
+                slots: Vec::new(),
+                samples: Vec::new(),
+                source_ends: Vec::new(),
+                sources: Vec::new(),
+                caches: Arc::clone(caches),
+            },
+        ))
+    }
+
+    /// Counts the series selected.
+    pub(crate) fn series_count(&self) -> usize {
+        self.labels.len()
+    }
+
+    pub(crate) fn labels(&self, series: u32) -> &LabelSet {
+        &self.labels[series as usize]
+    }
+
+    pub(crate) fn slot(&self, series: u32) -> u16 {
+        self.slots[series as usize]
+    }
+
+    fn sources(&self, series: usize) -> &[(u32, u32)] {
+        let start = if series == 0 { 0 } else { self.source_ends[series - 1] };
+        &self.sources[start as usize..self.source_ends[series] as usize]
+    }
+
+    /// Cuts the series into at most `wanted` runs with about equally many samples; `whole_slots`: no slot lies in two of them.
+    pub(crate) fn cut(&self, wanted: usize, whole_slots: bool) -> Vec<Vec<u32>> {
+        let mut order: Vec<u32> = (0..self.labels.len() as u32).collect();
+        if whole_slots {
+            order.sort_by_key(|series| self.slots[*series as usize]);
+        }
+        let samples: u64 = self.samples.iter().sum();
+        let wanted = (wanted as u64).min(samples / SAMPLES_PER_PARTITION_MIN + 1);
+        let target = samples / wanted.max(1) + 1;
+        let (mut cuts, mut held) = (vec![Vec::new()], 0);
+        let mut last = None;
+        for series in order {
+            let slot = self.slots[series as usize];
+            let may_end = !whole_slots || last.is_some_and(|last| last != slot);
+            if may_end && held >= target {
+                cuts.push(Vec::new());
+                held = 0;
+            }
+            held += self.samples[series as usize];
+            last = Some(slot);
+            cuts.last_mut().expect("there is a first").push(series);
+        }
+        cuts
+    }
+
+    /// Cuts a partition into chunks that are decoded at a time.
+    pub(crate) fn chunks(&self, partition: &[u32]) -> Vec<Range<usize>> {
+        let (mut chunks, mut start, mut held) = (Vec::new(), 0, 0);
+        for (index, series) in partition.iter().enumerate() {
+            if index > start && (held >= SAMPLES_PER_CHUNK || index - start >= SERIES_PER_BATCH) {
+                chunks.push(start..index);
+                (start, held) = (index, 0);
+            }
+            held += self.samples[*series as usize];
+        }
+        chunks.push(start..partition.len());
+        chunks.retain(|chunk| !chunk.is_empty());
+        chunks
+    }
+
+    /// Estimates the samples of some series.
+    pub(crate) fn samples_of(&self, series: &[u32]) -> usize {
+        series.iter().map(|series| self.samples[*series as usize] as usize).sum()
+    }
+
+    /// Makes the samples of some series ready, from memory or from their segments.
+    pub(crate) async fn decode(&self, context: &QueryContext, series: &[u32]) -> Result<Decoded, EngineError> {
+        let mut wanted: Vec<Vec<u32>> = vec![Vec::new(); self.parts.len()];
+        for (part, ordinal) in series.iter().flat_map(|series| self.sources(*series as usize)) {
+            wanted[*part as usize].push(*ordinal);
+        }
+        let reads: Vec<_> =
+            wanted.into_iter().zip(&self.parts).map(|(ordinals, part)| self.decode_part(context, part, ordinals)).collect();
+        Ok(Decoded(stream::iter(reads).buffered(context.fetches_in_flight.max(1)).try_collect().await?))
+    }
+
+    async fn decode_part(
+        &self,
+        context: &QueryContext,
+        part: &LeafPart,
+        mut ordinals: Vec<u32>,
+    ) -> Result<Option<Arc<PartSamples>>, EngineError> {
+        if ordinals.is_empty() {
+            return Ok(None);
+        }
+        let index = &part.open.index.index;
+        let key = self.cache_key(part);
+        let known = self.caches.samples.get(&key);
+        if index.is_block() {
+            if let Some(known) = known {
+                return Ok(Some(known));
+            }
+            let all: Vec<u32> = (0..index.series_len() as u32).collect();
+            let whole = part.whole.get_or_try_init(|| self.read_ordinals(context, part, &key, &all));
+            return Ok(whole.await?.clone());
+        }
+        ordinals.sort_unstable();
+        if let Some(known) = known {
+            ordinals = known.missing(&ordinals);
+            if ordinals.is_empty() {
+                return Ok(Some(known));
+            }
+        }
+        self.read_ordinals(context, part, &key, &ordinals).await
+    }
+
+    fn cache_key(&self, part: &LeafPart) -> String {
+        match self.projection.start_timestamps {
+            true => format!("{}#starts", part.open.name),
+            false => part.open.name.clone(),
+        }
+    }
+
+    async fn read_ordinals(
+        &self,
+        context: &QueryContext,
+        part: &LeafPart,
+        key: &str,
+        ordinals: &[u32],
+    ) -> Result<Option<Arc<PartSamples>>, EngineError> {
+        let index = &part.open.index.index;
+        let fetched = read_ranges(context, &part.open, index.plan_ordinals(ordinals, self.projection)).await?;
+        match index.decode_ordinals(ordinals, self.projection, &fetched) {
+            Ok(columns) => {
+                let columns = Arc::new(columns);
+                Ok(Some(self.caches.samples.update(key, |old| {
+                    let empty = PartSamples::default();
+                    let old = old.map_or(&empty, |old| old);
+                    let samples = old.with(index.series_len(), ordinals, columns);
+                    let bytes = samples.bytes();
+                    (Arc::new(samples), bytes)
+                })))
+            }
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                warn_corrupt(context, &part.open.part, &error);
+                Ok(None)
+            }
+            Err(error) => Err(EngineError::Internal(error.to_string())),
+        }
+    }
+
+    /// Calls `each` with the samples of a series inside the range, and counts them.
+    pub(crate) fn with_samples<R>(
+        &self,
+        decoded: &Decoded,
+        series: u32,
+        scratch: &mut Merged,
+        each: impl FnOnce(Samples<'_>) -> R,
+    ) -> R {
+        let (start, end) = (self.range.start.0, self.range.end.0);
+        let sources = self.sources(series as usize);
+        let mut slices: Vec<SeriesSlices<'_>> = Vec::with_capacity(sources.len());
+        for (part, ordinal) in sources {
+            let Some(all) = decoded.0[*part as usize].as_ref().and_then(|samples| samples.series(*ordinal)) else { continue };
+            let mut piece = trim(all, start, end);
+            if !self.projection.start_timestamps {
+                // Blocks bring them along unasked.
+                piece.start_timestamps = &[];
+            }
+            match self.parts[*part as usize].erased_of(*ordinal) {
+                [] => slices.push(piece),
+                erased => slices.extend(kept(piece, start, end, erased)),
+            }
+        }
+        slices.retain(|piece| !piece.timestamps.is_empty() || !piece.histograms.is_empty());
+        if let [one] = &slices[..]
+            && one.histograms.is_empty()
+        {
+            let (timestamps, values, start_timestamps) = (one.timestamps, one.values, one.start_timestamps);
+            return each(Samples { timestamps, values, start_timestamps, histograms: &[] });
+        }
+        if !append(&mut slices, scratch) {
+            *scratch = merge(slices);
+        }
+        each(Samples {
+            timestamps: &scratch.timestamps,
+            values: &scratch.values,
+            start_timestamps: &scratch.start_timestamps,
+            histograms: &scratch.histograms,
+        })
+    }
+
+    /// Returns samples as the reference evaluator reads them.
+    pub(crate) fn to_series(&self, series: u32, samples: Samples<'_>) -> Series {
+        let known = samples.start_timestamps.iter().any(|start| *start != 0);
+        Series {
+            labels: self.labels(series).clone(),
+            timestamps: samples.timestamps.to_vec(),
+            values: samples.values.to_vec(),
+            start_timestamps: if known { samples.start_timestamps.to_vec() } else { Vec::new() },
+            histograms: samples.histograms.to_vec(),
+        }
+    }
+}
+
+/// Samples of one series, sorted, one per time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Samples<'a> {
+    pub(crate) timestamps: &'a [i64],
+    pub(crate) values: &'a [f64],
+    pub(crate) start_timestamps: &'a [i64],
+    pub(crate) histograms: &'a [plan::value::HistogramSample],
+}
+
+impl LeafPart {
+    fn erased_of(&self, ordinal: u32) -> &[(u32, TimeRangeMs)] {
+        if self.erased.is_empty() {
+            return &[];
+        }
+        let from = self.erased.partition_point(|(of, _)| *of < ordinal);
+        let to = self.erased.partition_point(|(of, _)| *of <= ordinal);
+        &self.erased[from..to]
+    }
+}
+
+/// Lists what deletions leave out of the series of a part.
+fn erased(open: &OpenPart<MetricTail>, range: TimeRangeMs) -> Vec<(u32, TimeRangeMs)> {
+    let of = |deletion: &manifest::Deletion| {
+        let request = &deletion.request;
+        let hit =
+            if request.range.overlaps(range) { open.index.index.ordinals(&request.matchers, request.range) } else { vec![] };
+        hit.into_iter().map(|ordinal| (ordinal, request.range)).collect::<Vec<_>>()
+    };
+    let mut erased: Vec<(u32, TimeRangeMs)> = open.deletions.iter().flat_map(of).collect();
+    erased.sort_unstable_by_key(|(ordinal, range)| (*ordinal, range.start));
+    erased
+}
+
+/// Returns the pieces of `[start, end)` that none of the erased ranges, ascending by start, covers.
+fn kept<'a>(slices: SeriesSlices<'a>, start: i64, end: i64, erased: &[(u32, TimeRangeMs)]) -> Vec<SeriesSlices<'a>> {
+    let (mut pieces, mut from) = (Vec::new(), start);
+    for (_, gone) in erased {
+        if from < gone.start.0 {
+            pieces.push(trim(slices, from, gone.start.0.min(end)));
+        }
+        from = from.max(gone.end.0);
+    }
+    if from < end {
+        pieces.push(trim(slices, from, end));
+    }
+    pieces
+}
+
+/// Series found so far, by number.
+#[derive(Default)]
+struct Selection {
+    found: HashMap<u32, Found>,
+    /// Series number, part, ordinal, in the order of parts.
+    sources: Vec<(u32, u32, u32)>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Found {
+    slot: u16,
+    samples: u64,
+    sources: u32,
+}
+
+impl Selection {
+    fn add(&mut self, open: &OpenPart<MetricTail>, part: u32, ordinal: u32, number: u32) {
+        let extent = open.index.index.extent(ordinal);
+        let found = self.found.entry(number).or_default();
+        (found.slot, found.sources) = (extent.slot.0, found.sources + 1);
+        found.samples += extent.rows;
+        self.sources.push((number, part, ordinal));
+    }
+
+    /// Lays the series out in the order of `numbers`, their sources side by side.
+    fn into_leaf(self, numbers: &[u32], labels: Vec<LabelSet>, mut leaf: Leaf) -> Leaf {
+        let mut places: HashMap<u32, u32> = HashMap::with_capacity(numbers.len());
+        let mut end = 0;
+        for number in numbers {
+            let found = self.found[number];
+            places.insert(*number, end);
+            end += found.sources;
+            leaf.source_ends.push(end);
+            leaf.slots.push(found.slot);
+            leaf.samples.push(found.samples);
+        }
+        leaf.sources = vec![(0, 0); end as usize];
+        for (number, part, ordinal) in self.sources {
+            let place = places.get_mut(&number).expect("every source has a series");
+            leaf.sources[*place as usize] = (part, ordinal);
+            *place += 1;
+        }
+        leaf.labels = labels;
+        leaf
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::TimestampMs;
+
+    #[test]
+    fn erased_ranges_leave_the_rest() {
+        let timestamps: Vec<i64> = (0..10).collect();
+        let values = vec![0.5; 10];
+        let slices = SeriesSlices { timestamps: &timestamps, values: &values, start_timestamps: &[], histograms: &[] };
+        let gone = |start, end| (0, TimeRangeMs::new(TimestampMs(start), TimestampMs(end)));
+        let left = |erased: &[(u32, TimeRangeMs)]| -> Vec<i64> {
+            kept(slices, 1, 9, erased).iter().flat_map(|piece| piece.timestamps.to_vec()).collect()
+        };
+        assert_eq!(left(&[gone(3, 5)]), [1, 2, 5, 6, 7, 8]);
+        assert_eq!(left(&[gone(-5, 2), gone(1, 4), gone(8, 20)]), [4, 5, 6, 7]);
+        assert_eq!(left(&[gone(0, 100)]), [] as [i64; 0]);
+        assert_eq!(left(&[gone(50, 100)]), [1, 2, 3, 4, 5, 6, 7, 8]);
+    }
+}

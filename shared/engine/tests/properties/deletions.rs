@@ -1,0 +1,88 @@
+//! What was deleted, is corrupt or in quarantine is not answered, and the rest is.
+
+use manifest::DeletionRequest;
+use model::{Limits, MatchOp, Matcher, Signal, TenantId, TimeRangeMs, TimestampMs};
+use store::objects::{ObjectPath, ObjectStoreExt};
+
+use crate::data::{SPAN_MS, T0, generate};
+use crate::random::Random;
+use crate::world::{Layout, Memory, World};
+use crate::{plan_of, said};
+
+fn whole() -> TimeRangeMs {
+    TimeRangeMs::new(TimestampMs(T0), TimestampMs(T0 + SPAN_MS))
+}
+
+#[tokio::test]
+async fn deleted_samples_are_left_out_whatever_the_layout() {
+    let (tenant, limits) = (TenantId::anonymous(), Limits::default());
+    let series = generate(&mut Random::new(7));
+    let gone = TimeRangeMs::new(TimestampMs(T0 + 1_800_000), TimestampMs(T0 + 5_400_000));
+    let job = Matcher::equal("job", "api");
+    let all_of = vec![Matcher::new("instance", MatchOp::Regex, "host-1").unwrap()];
+    let mut left = series.clone();
+    for one in &mut left {
+        let (api, all) = (job.matches_labels(&one.labels), all_of[0].matches_labels(&one.labels));
+        let keep = |t: i64| !all && !(api && gone.start.0 <= t && t < gone.end.0);
+        let kept: Vec<usize> = (0..one.timestamps.len()).filter(|at| keep(one.timestamps[*at])).collect();
+        one.values = kept.iter().map(|at| one.values[*at]).collect();
+        one.start_timestamps = kept.iter().filter_map(|at| one.start_timestamps.get(*at).copied()).collect();
+        one.timestamps = kept.iter().map(|at| one.timestamps[*at]).collect();
+        one.histograms.retain(|sample| keep(sample.timestamp));
+    }
+    let memory = Memory(left);
+    for layout in Layout::ALL {
+        let world = World::filled(layout, &series).await;
+        for (range, matchers) in [(gone, vec![job.clone()]), (whole(), all_of.clone())] {
+            let request = DeletionRequest { range, matchers, filter: None };
+            world.manifest.request_deletion(&tenant, Signal::Metrics, request).await.unwrap();
+        }
+        for text in
+            ["{__name__=~\".+\"}", "sum by (job) (rate(requests_total[5m]))", "temperature[20m]", "count_over_time(latency[10m])"]
+        {
+            let steps = if text.ends_with(']') { (4000, 4000, 0) } else { (0, 9000, 60) };
+            let plan = plan_of(text, steps.0, steps.1, steps.2);
+            let expected = said(plan::reference::evaluate(&plan, &memory).map_err(|error| error.to_string()));
+            for engine in &world.engines {
+                let found = engine.query(&tenant, plan.clone(), &limits).await.map(|(answer, _)| answer);
+                assert_eq!(said(found.map_err(|error| error.to_string())), expected, "{layout:?}: {text}");
+            }
+        }
+        let engine = &world.engines[0];
+        let hosts = engine.label_values(&tenant, Signal::Metrics, "instance", &[], whole(), None, &limits).await.unwrap();
+        assert!(!hosts.items.is_empty() && !hosts.items.contains(&"host-1".to_owned()), "{layout:?}: {:?}", hosts.items);
+        let found = engine.series(&tenant, Signal::Metrics, &[vec![job.clone()]], gone, None, &limits).await.unwrap();
+        assert!(found.items.is_empty(), "{layout:?}: {:?}", found.items);
+    }
+}
+
+#[tokio::test]
+async fn a_corrupt_segment_is_named_then_put_in_quarantine_and_the_rest_is_answered() {
+    let (tenant, limits) = (TenantId::anonymous(), Limits::default());
+    let series = generate(&mut Random::new(3));
+    let world = World::filled(Layout::Merged, &series).await;
+    let snapshot = world.manifest.snapshot(&tenant, Signal::Metrics, whole()).await.unwrap();
+    let (part, key) = snapshot
+        .parts
+        .iter()
+        .find_map(|part| match &part.location {
+            manifest::Location::Object { key, .. } => Some((part.clone(), key.clone())),
+            manifest::Location::Inline(_) => None,
+        })
+        .unwrap();
+    let path = ObjectPath::from(key.as_str());
+    let mut bytes = world.objects.get(&path).await.unwrap().bytes().await.unwrap().to_vec();
+    let last = bytes.len() - 3;
+    bytes[last] ^= 0xff;
+    world.objects.put(&path, bytes.into()).await.unwrap();
+    let plan = plan_of("count({__name__=~\".+\"})", 0, 9000, 60);
+    let (answer, stats) = world.engines[0].query(&tenant, plan.clone(), &limits).await.unwrap();
+    assert!(answer.warnings.len() == 1 && answer.warnings[0].contains(&key), "{:?}", answer.warnings);
+    let quarantined = world.manifest.quarantined(&tenant, Signal::Metrics).await.unwrap();
+    assert_eq!(quarantined.iter().map(|one| one.id).collect::<Vec<_>>(), [part.id]);
+    let (again, fewer) = world.engines[1].query(&tenant, plan, &limits).await.unwrap();
+    assert!(again.warnings[0].contains("quarantine") && again.warnings[0].contains(&part.id.to_string()), "{:?}", again.warnings);
+    let values = |answer| said(Ok(plan::Answer { warnings: Vec::new(), ..answer }));
+    assert_eq!(values(again), values(answer));
+    assert!(fewer.requests < stats.requests, "{} requests, before {}", fewer.requests, stats.requests);
+}
