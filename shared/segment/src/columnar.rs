@@ -5,6 +5,7 @@
 //!                      └────────────────────────── tail ───────────────────────────────────────────────┘
 //! ```
 
+mod delta;
 mod describe;
 pub(crate) mod logs_reader;
 pub(crate) mod logs_writer;
@@ -12,6 +13,7 @@ pub(crate) mod metrics_reader;
 pub(crate) mod metrics_writer;
 mod pages;
 mod runs;
+mod values;
 
 pub(crate) use pages::{Layout, read_error};
 
@@ -29,6 +31,8 @@ use crate::{SegmentError, schema};
 
 /// Level of zstd in compacted files: written once, read often.
 pub(crate) const ZSTD_LEVEL: i32 = 3;
+/// Level for the label table: small, and in every tail that is ever fetched.
+const INDEX_ZSTD_LEVEL: i32 = 9;
 
 pub(crate) fn parquet_error(context: &'static str) -> impl Fn(ParquetError) -> SegmentError {
     move |source| SegmentError::Parquet { context, source }
@@ -74,9 +78,9 @@ fn seal(
     let footer = bytes.split_off(bytes.len() - 8 - footer_len);
     let tail_offset = data_end(&metadata);
     let mut index = Vec::new();
-    table.encode(&mut index);
-    let index = frame::compress(&index, ZSTD_LEVEL)?;
-    let sums = pages::sums(&metadata, &bytes)?;
+    table.encode(kind.version(), &mut index);
+    let index = frame::compress(&index, INDEX_ZSTD_LEVEL)?;
+    let sums = pages::sums(&metadata, kind.version(), &bytes)?;
     let seal =
         Seal { kind, tail_offset, index_len: index.len() as u32, extras_len: extras.len() as u32, sums_len: sums.len() as u32 };
     let seal = seal.encode(&[&bytes[tail_offset as usize..], &index, extras, &sums], &footer);

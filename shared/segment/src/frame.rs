@@ -62,6 +62,14 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
+    /// Returns the version that is written.
+    pub(crate) fn version(self) -> u16 {
+        match self {
+            Kind::ParquetMetrics | Kind::ParquetLogs => 2,
+            Kind::BlockMetrics | Kind::BlockLogs => 1,
+        }
+    }
+
     fn parse(byte: u8) -> Option<Kind> {
         [Kind::BlockMetrics, Kind::BlockLogs, Kind::ParquetMetrics, Kind::ParquetLogs]
             .into_iter()
@@ -69,8 +77,9 @@ impl Kind {
     }
 }
 
-/// Newest version of the tail that this program reads and the one it writes.
-pub(crate) const VERSION: u16 = 1;
+/// Newest version that this program reads. 2: the label table of Parquet files has the base of `v_int`,
+/// and every page has a checksum.
+pub(crate) const VERSION: u16 = 2;
 const MAGIC: [u8; 8] = *b"LAMELLA\x01";
 /// Bytes of the seal.
 pub(crate) const SEAL_BYTES: usize = 40;
@@ -111,7 +120,7 @@ impl Seal {
         bytes[4..8].copy_from_slice(&self.extras_len.to_le_bytes());
         bytes[8..12].copy_from_slice(&self.sums_len.to_le_bytes());
         bytes[12..20].copy_from_slice(&self.tail_offset.to_le_bytes());
-        bytes[20..22].copy_from_slice(&VERSION.to_le_bytes());
+        bytes[20..22].copy_from_slice(&self.kind.version().to_le_bytes());
         bytes[22] = self.kind as u8;
         bytes[SEAL_BYTES - MAGIC.len()..].copy_from_slice(&MAGIC);
         let mut hasher = crc32fast::Hasher::new();
@@ -145,7 +154,7 @@ pub(crate) fn open_tail(bytes: &[u8], offset: u64) -> Result<Tail<'_>, SegmentEr
         return Err(corrupt("has a wrong checksum of the tail".into()));
     }
     let version = u16::from_le_bytes([seal[20], seal[21]]);
-    if version != VERSION {
+    if !(1..=VERSION).contains(&version) {
         return Err(SegmentError::Version { version, known: VERSION });
     }
     let kind = Kind::parse(seal[22]).ok_or_else(|| corrupt(format!("has kind {}", seal[22])))?;

@@ -8,6 +8,8 @@ pub const LOG_ROWS_PER_GROUP: usize = 1 << 16;
 pub const LOG_BYTES_PER_GROUP: usize = 64 << 20;
 /// Rows of a page: one series is read by decoding one or two pages of each column.
 pub const ROWS_PER_PAGE: usize = 16_384;
+/// Rows of a page where larger ones compress much better: values that zstd copies, which it does fast.
+pub const ROWS_PER_COARSE_PAGE: usize = 65_536;
 /// Label columns of a Parquet file (S3); the rest is in a map.
 pub const LABEL_COLUMNS_MAX: usize = 64;
 /// Columns of structured metadata in a Parquet file; the rest is in a map.

@@ -112,12 +112,12 @@ impl Index {
         let (table, data) = match parts.seal.kind {
             Kind::BlockLogs => {
                 let frame = DataFrame::take(&mut cursor)?;
-                (Table::decode(&mut cursor)?, Data::Block(frame))
+                (Table::decode(parts.version, &mut cursor)?, Data::Block(frame))
             }
             Kind::ParquetLogs => {
-                let table = Table::decode(&mut cursor)?;
+                let table = Table::decode(parts.version, &mut cursor)?;
                 let filters = TokenFilters::decode(parts.extras)?;
-                let layout = Layout::open(tail, tail_offset, parts.sums, table.rows_sum())?;
+                let layout = Layout::open(tail, tail_offset, parts.version, parts.sums, table.rows_sum())?;
                 (table, Data::Parquet(Box::new(layout), filters))
             }
             Kind::BlockMetrics | Kind::ParquetMetrics => {

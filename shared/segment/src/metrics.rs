@@ -197,11 +197,11 @@ impl Index {
         let (table, data) = match parts.seal.kind {
             Kind::BlockMetrics => {
                 let frame = DataFrame::take(&mut cursor)?;
-                (Table::decode(&mut cursor)?, Data::Block(frame))
+                (Table::decode(parts.version, &mut cursor)?, Data::Block(frame))
             }
             Kind::ParquetMetrics => {
-                let table = Table::decode(&mut cursor)?;
-                let layout = Layout::open(tail, tail_offset, parts.sums, table.rows_sum())?;
+                let table = Table::decode(parts.version, &mut cursor)?;
+                let layout = Layout::open(tail, tail_offset, parts.version, parts.sums, table.rows_sum())?;
                 (table, Data::Parquet(Box::new(layout)))
             }
             Kind::BlockLogs | Kind::ParquetLogs => return Err(SegmentError::corrupt("object holds logs instead of metrics")),

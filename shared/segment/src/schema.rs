@@ -13,7 +13,9 @@ pub(crate) const STREAM_ID: &str = "stream_id";
 pub(crate) const TS: &str = "ts";
 /// What `v_int` is divided by.
 pub(crate) const SCALE: &str = "scale";
-/// Value as a scaled integer; null where `v_dbl` or `hist` has it.
+/// What is added to `v_int` before it is divided.
+pub(crate) const V_BASE: &str = "v_base";
+/// Value as a scaled integer, counted from `v_base`; null where `v_dbl` or `hist` has it.
 pub(crate) const V_INT: &str = "v_int";
 /// Value as a double.
 pub(crate) const V_DBL: &str = "v_dbl";
@@ -43,7 +45,7 @@ pub(crate) const HIST_BUCKETS: [&str; 3] = ["positive_buckets", "negative_bucket
 
 /// Reports whether a label may be a column under its own name.
 pub(crate) fn label_column_allowed(name: &str) -> bool {
-    let ours = [SERIES_ID, STREAM_ID, TS, SCALE, V_INT, V_DBL, ST, HIST, LABELS, BODY, LINE_LEN, METADATA];
+    let ours = [SERIES_ID, STREAM_ID, TS, SCALE, V_BASE, V_INT, V_DBL, ST, HIST, LABELS, BODY, LINE_LEN, METADATA];
     !ours.contains(&name) && !name.starts_with(METADATA_PREFIX)
 }
 
@@ -130,6 +132,7 @@ pub(crate) fn metrics(shape: &MetricsShape) -> Built {
         id(SERIES_ID)?,
         time(TS, Repetition::REQUIRED, TimeUnit::MILLIS)?,
         leaf(SCALE, Physical::DOUBLE, Repetition::REQUIRED, None)?,
+        leaf(V_BASE, Physical::INT64, Repetition::REQUIRED, None)?,
         leaf(V_INT, Physical::INT64, Repetition::OPTIONAL, None)?,
         leaf(V_DBL, Physical::DOUBLE, Repetition::OPTIONAL, None)?,
     ];

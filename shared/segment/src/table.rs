@@ -27,7 +27,12 @@ pub(crate) struct Row {
     pub(crate) scale: i8,
     /// Histogram rows (metrics) or bytes of lines (logs).
     pub(crate) extra: u64,
+    /// What is added to `v_int` before it is scaled (Parquet metrics since version 2).
+    pub(crate) base: i64,
 }
+
+/// Version of the format that has [`Row::base`].
+const BASE_SINCE: u16 = 2;
 
 /// Bits of [`Row::columns`].
 pub(crate) mod columns {
@@ -196,7 +201,7 @@ impl TableBuilder {
     }
 
     /// Appends the table to `out`. Layout: `FORMAT.md`, "label table".
-    pub(crate) fn encode(&self, out: &mut Vec<u8>) {
+    pub(crate) fn encode(&self, version: u16, out: &mut Vec<u8>) {
         put_varint(out, self.names.ends.len() as u64);
         (0..self.names.ends.len() as u32).for_each(|name| put_bytes(out, self.names.get(name)));
         put_varint(out, self.pair_names.len() as u64);
@@ -224,6 +229,9 @@ impl TableBuilder {
         out.extend(self.rows.iter().map(|row| row.columns));
         out.extend(self.rows.iter().map(|row| row.scale as u8));
         self.rows.iter().for_each(|row| put_varint(out, row.extra));
+        if version >= BASE_SINCE {
+            self.rows.iter().for_each(|row| put_zigzag(out, row.base));
+        }
     }
 
     /// Writes pair ids position by position, each as the difference to the last series that has the position.
@@ -262,7 +270,7 @@ pub(crate) struct Table {
 
 impl Table {
     /// Takes a table off the cursor, verifying every invariant.
-    pub(crate) fn decode(cursor: &mut Cursor<'_>) -> Result<Table, SegmentError> {
+    pub(crate) fn decode(version: u16, cursor: &mut Cursor<'_>) -> Result<Table, SegmentError> {
         let names_len = cursor.count()?;
         let names = (0..names_len).map(|_| cursor.text().map(Box::from)).collect::<Result<Vec<Box<str>>, _>>()?;
         if names.iter().any(|name| name.is_empty()) {
@@ -279,7 +287,7 @@ impl Table {
             return Err(cursor.fail("has too many series"));
         }
         let (series_pairs, series_ends) = decode_series_pairs(cursor, series_len, pairs_len)?;
-        let (rows, row_ends) = decode_rows(cursor, series_len)?;
+        let (rows, row_ends) = decode_rows(version, cursor, series_len)?;
         let table = Table { names, pair_names, values, value_ends, series_pairs, series_ends, rows, row_ends };
         table.verify_order().ok_or_else(|| cursor.fail("has labels out of order"))?;
         Ok(table)
@@ -519,7 +527,7 @@ fn decode_series_pairs(cursor: &mut Cursor<'_>, series: usize, pairs: usize) -> 
     Ok((ids, ends))
 }
 
-fn decode_rows(cursor: &mut Cursor<'_>, series: usize) -> Result<(Vec<Row>, Vec<u64>), SegmentError> {
+fn decode_rows(version: u16, cursor: &mut Cursor<'_>, series: usize) -> Result<(Vec<Row>, Vec<u64>), SegmentError> {
     let mut rows = vec![Row::default(); series];
     let slots = cursor.take(2 * series)?;
     for (row, slot) in rows.iter_mut().zip(slots.chunks_exact(2)) {
@@ -554,6 +562,11 @@ fn decode_rows(cursor: &mut Cursor<'_>, series: usize) -> Result<(Vec<Row>, Vec<
     }
     for row in &mut rows {
         row.extra = cursor.varint()?;
+    }
+    if version >= BASE_SINCE {
+        for row in &mut rows {
+            row.base = cursor.zigzag()?;
+        }
     }
     Ok((rows, ends))
 }

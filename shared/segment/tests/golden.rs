@@ -102,6 +102,8 @@ fn golden_files_stay_readable() {
         ("v1-logs.l0", &l0_logs),
         ("v1-metrics.parquet", &merged[0]),
         ("v1-logs.parquet", &merged[1]),
+        ("v2-metrics.parquet", &merged[0]),
+        ("v2-logs.parquet", &merged[1]),
     ];
     for (name, bytes) in fresh {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);

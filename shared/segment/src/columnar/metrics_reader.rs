@@ -215,14 +215,15 @@ impl Decoder<'_> {
         let mut values = vec![0f64; len];
         let mut filled = vec![false; if any_histogram { len } else { 0 }];
         let mut missing = len;
-        let scale_of = |portion: &Portion| self.table.row(self.entries[portion.entry].ordinal as usize).scale;
+        let row_of = |portion: &Portion| self.table.row(self.entries[portion.entry].ordinal as usize);
         self.nullable::<Int64Type>(schema::V_INT, columns::INT, |portion, levels, ints| {
             let out = &mut values[portion.at..portion.at + levels.len()];
-            let used = match scale_of(portion) {
-                0 => place(out, levels, ints, |int| int as f64),
+            let row = row_of(portion);
+            let used = match row.scale {
+                0 => place(out, levels, ints, |int| int.wrapping_add(row.base) as f64),
                 scale => {
                     let divisor = divisor(scale);
-                    place(out, levels, ints, |int| int as f64 / divisor)
+                    place(out, levels, ints, |int| int.wrapping_add(row.base) as f64 / divisor)
                 }
             };
             mark(&mut filled, portion.at, levels);

@@ -10,6 +10,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::runs::{self, Dictionary};
+use super::values::{self, Chunk, Numbers};
 use super::{open_writer, parquet_error, properties, seal, with_encoding};
 use crate::extras::Extras;
 use crate::frame::{self, Kind};
@@ -29,8 +30,14 @@ pub(crate) struct MetricsWriter {
     table: TableBuilder,
     group: Group,
     extras: Extras,
+    effort: Effort,
+    /// Last `v_int` written: the next series starts there.
+    chain: i64,
     last: Option<(String, u16, SeriesId)>,
 }
+
+/// Where the chain of `v_int` starts again at 0.
+const CHAIN_MAX: i64 = 1 << 60;
 
 /// The row group in the making. Levels are Parquet's: 0 null, 1 present.
 #[derive(Default)]
@@ -71,13 +78,9 @@ impl<'a> RowGroup<'a> {
 
 impl MetricsWriter {
     pub(crate) fn new(shape: MetricsShape, effort: Effort) -> Result<MetricsWriter, SegmentError> {
-        let _ = effort;
         let schema = schema::metrics(&shape).map_err(parquet_error("build schema"))?;
         let mut builder = properties();
-        for name in [schema::TS, schema::V_INT, schema::ST] {
-            builder = with_encoding(builder, name, Encoding::DELTA_BINARY_PACKED);
-        }
-        builder = with_encoding(builder, schema::V_DBL, Encoding::BYTE_STREAM_SPLIT);
+        builder = with_encoding(builder, schema::ST, Encoding::DELTA_BINARY_PACKED);
         let writer = open_writer(schema, builder)?;
         Ok(MetricsWriter {
             shape,
@@ -85,6 +88,8 @@ impl MetricsWriter {
             table: TableBuilder::default(),
             group: Group::default(),
             extras: Extras::default(),
+            effort,
+            chain: 0,
             last: None,
         })
     }
@@ -114,7 +119,8 @@ impl MetricsWriter {
         let key = (labels.metric_name().unwrap_or("").to_owned(), slot.0, SeriesId::of(labels));
         assert!(self.last.as_ref().is_none_or(|last| *last <= key), "series are written in segment order");
         self.last = Some(key);
-        let split = Split::of(&rows.values);
+        let mut split = Split::of(&rows.values);
+        let base = self.chained(&mut split.ints);
         let (first, last) = rows.times().unwrap_or((0, 0));
         let mut used = 0;
         used |= if split.ints.is_empty() { 0 } else { columns::INT };
@@ -122,10 +128,22 @@ impl MetricsWriter {
         used |= if rows.histograms.is_empty() { 0 } else { columns::HISTOGRAM };
         used |= if rows.any_start() { columns::START } else { 0 };
         let extra = rows.histograms.len() as u64;
-        let row = Row { slot: slot.0, rows: rows.len() as u64, first, last, columns: used, scale: split.scale, extra };
+        let row = Row { slot: slot.0, rows: rows.len() as u64, first, last, columns: used, scale: split.scale, extra, base };
         let ordinal = self.table.len() as u32;
         self.table.push(labels.encoded(), row);
         self.push_rows(ordinal, rows, &split)
+    }
+
+    /// Shifts the integers of a series so that they go on where the last series ended: a jump would widen the packing of
+    /// all its neighbours. Returns what has to be added to get them back.
+    fn chained(&mut self, ints: &mut [i64]) -> i64 {
+        let Some(first) = ints.first().copied() else { return 0 };
+        // Scaled integers stay below 2^51, so that nothing here overflows.
+        let chain = if self.chain.abs() < CHAIN_MAX { self.chain } else { 0 };
+        let base = first - chain;
+        ints.iter_mut().for_each(|int| *int -= base);
+        self.chain = ints.last().copied().unwrap_or(chain);
+        base
     }
 
     fn push_rows(&mut self, ordinal: u32, rows: &SeriesRows, split: &Split) -> Result<(), SegmentError> {
@@ -202,11 +220,16 @@ impl MetricsWriter {
         let mut writer = RowGroup::start(&mut self.writer)?;
         let series_ids = by_series(&self.table, &group.runs, |series, _| Some(series_id(&self.table, series).0));
         write_runs(&mut writer, series_ids)?;
-        write_values::<Int64Type>(&mut writer, &group.ts, None, None)?;
+        let bounds = group.ts.iter().copied().min().zip(group.ts.iter().copied().max());
+        write_numbers(&mut writer, Chunk { numbers: Numbers::Ints(&group.ts), levels: None }, self.effort, bounds)?;
         let scales = by_series(&self.table, &group.runs, |_, row| Some(divisor(row.scale).to_bits()));
         write_runs(&mut writer, scales)?;
-        write_values::<Int64Type>(&mut writer, &group.ints, Some(&group.int_levels), None)?;
-        write_values::<DoubleType>(&mut writer, &group.doubles, Some(&group.double_levels), None)?;
+        let bases = by_series(&self.table, &group.runs, |_, row| Some(row.base as u64));
+        write_runs(&mut writer, bases)?;
+        let ints = Chunk { numbers: Numbers::Ints(&group.ints), levels: Some(&group.int_levels) };
+        write_numbers(&mut writer, ints, self.effort, None)?;
+        let doubles = Chunk { numbers: Numbers::Doubles(&group.doubles), levels: Some(&group.double_levels) };
+        write_numbers(&mut writer, doubles, self.effort, None)?;
         if self.shape.starts {
             write_values::<Int64Type>(&mut writer, &group.starts, Some(&group.start_levels), None)?;
         }
@@ -319,6 +342,20 @@ pub(super) fn write_runs(writer: &mut RowGroup<'_>, column: RunColumn) -> Result
     let descr = writer.columns[writer.next].clone();
     writer.next += 1;
     let (bytes, close) = runs::encode(descr, column.dictionary, &column.runs).map_err(&error)?;
+    writer.writer.append_column(&bytes, close).map_err(&error)
+}
+
+/// Writes a column of numbers, each page as small as it gets.
+pub(super) fn write_numbers(
+    writer: &mut RowGroup<'_>,
+    chunk: Chunk<'_>,
+    effort: Effort,
+    bounds: Option<(i64, i64)>,
+) -> Result<(), SegmentError> {
+    let error = parquet_error("write column of numbers");
+    let descr = writer.columns[writer.next].clone();
+    writer.next += 1;
+    let (bytes, close) = values::encode(descr, chunk, effort, bounds).map_err(&error)?;
     writer.writer.append_column(&bytes, close).map_err(&error)
 }
 

@@ -25,7 +25,8 @@ pub(crate) struct Layout {
     pub(super) metadata: ParquetMetaData,
     /// First row of each row group, and one past the last row.
     group_starts: Vec<u64>,
-    /// Checksum of each page we read, by its offset in the file.
+    version: u16,
+    /// Checksum of each page, by its offset in the file.
     sums: Arc<Sums>,
 }
 
@@ -37,7 +38,10 @@ struct PagePlace {
     rows: Range<u64>,
 }
 
-/// Reports whether our readers read the column; the others are there for foreign readers and need no checksum of ours.
+/// Version of the format since which every page has a checksum.
+const ALL_PAGES_SINCE: u16 = 2;
+
+/// Reports whether our readers read the column. In version 1 only these have checksums.
 fn is_read(column: &ColumnChunkMetaData) -> bool {
     let root = column.column_path().parts().first().map_or("", String::as_str);
     let ours =
@@ -50,9 +54,10 @@ fn dictionary(column: &ColumnChunkMetaData, pages: &[PageLocation]) -> Option<Ra
     pages.first().map(|page| start..page.offset as u64).filter(|range| !range.is_empty())
 }
 
-fn all_pages(metadata: &ParquetMetaData) -> impl Iterator<Item = Range<u64>> {
+fn all_pages(metadata: &ParquetMetaData, version: u16) -> impl Iterator<Item = Range<u64>> {
     (0..metadata.num_row_groups()).flat_map(move |group| {
-        let columns = metadata.row_group(group).columns().iter().enumerate().filter(|(_, column)| is_read(column));
+        let columns = metadata.row_group(group).columns().iter().enumerate();
+        let columns = columns.filter(move |(_, column)| version >= ALL_PAGES_SINCE || is_read(column));
         columns.flat_map(move |(index, column)| {
             let pages = locations(metadata, group, index);
             let data = pages.iter().map(|page| page.offset as u64..page.offset as u64 + page.compressed_page_size as u64);
@@ -66,10 +71,10 @@ pub(super) fn locations(metadata: &ParquetMetaData, group: usize, column: usize)
     index.map_or(&[], |index| index.page_locations())
 }
 
-/// Computes the checksums of all pages we read, in the order of [`all_pages`].
-pub(super) fn sums(metadata: &ParquetMetaData, file: &[u8]) -> Result<Vec<u8>, SegmentError> {
+/// Computes the checksums of all pages, in the order of [`all_pages`].
+pub(super) fn sums(metadata: &ParquetMetaData, version: u16, file: &[u8]) -> Result<Vec<u8>, SegmentError> {
     let mut sums = Vec::new();
-    for page in all_pages(metadata) {
+    for page in all_pages(metadata, version) {
         let bytes = file.get(page.start as usize..page.end as usize);
         let bytes = bytes.ok_or_else(|| SegmentError::corrupt("page lies outside the file just written"))?;
         sums.extend_from_slice(&crc32fast::hash(bytes).to_le_bytes());
@@ -79,7 +84,7 @@ pub(super) fn sums(metadata: &ParquetMetaData, file: &[u8]) -> Result<Vec<u8>, S
 
 impl Layout {
     /// Opens the footer of a tail whose seal was verified.
-    pub(crate) fn open(tail: &Bytes, tail_offset: u64, sums: &[u8], rows: u64) -> Result<Layout, SegmentError> {
+    pub(crate) fn open(tail: &Bytes, tail_offset: u64, version: u16, sums: &[u8], rows: u64) -> Result<Layout, SegmentError> {
         let file_len = tail_offset + tail.len() as u64;
         let mut reader = ParquetMetaDataReader::new().with_offset_index_policy(PageIndexPolicy::Required);
         reader.try_parse_sized(tail, file_len).map_err(corrupt_footer)?;
@@ -94,14 +99,14 @@ impl Layout {
         }
         let mut cursor = Cursor::new(sums, "page checksums");
         let mut by_offset = BTreeMap::new();
-        for page in all_pages(&metadata) {
+        for page in all_pages(&metadata, version) {
             if page.end > file_len {
                 return Err(SegmentError::corrupt("page lies outside the file"));
             }
             by_offset.insert(page.start, ((page.end - page.start) as u32, cursor.u32()?));
         }
         cursor.finish()?;
-        Ok(Layout { metadata, group_starts, sums: Arc::new(by_offset) })
+        Ok(Layout { metadata, group_starts, version, sums: Arc::new(by_offset) })
     }
 
     /// Returns each checksummed page: its place in words, its bytes, its checksum.
@@ -228,14 +233,23 @@ impl Layout {
         self.reader_with(group, column, VerifiedPages { fetched: fetched.clone(), sums: Some(self.sums.clone()) })
     }
 
-    /// Opens a column that only foreign readers use: its pages have no checksum of ours.
+    /// Reports whether pages that only foreign readers use have checksums as well.
+    pub(crate) fn checks_all_pages(&self) -> bool {
+        self.version >= ALL_PAGES_SINCE
+    }
+
+    /// Opens a column that only foreign readers use: in version 1 its pages have no checksum.
     pub(crate) fn foreign_reader<T: DataType>(
         &self,
         group: usize,
         column: usize,
         fetched: &Fetched,
     ) -> Result<ColumnReaderImpl<T>, SegmentError> {
-        self.reader_with(group, column, VerifiedPages { fetched: fetched.clone(), sums: None })
+        self.reader_with(
+            group,
+            column,
+            VerifiedPages { fetched: fetched.clone(), sums: self.checks_all_pages().then(|| self.sums.clone()) },
+        )
     }
 
     fn reader_with<T: DataType>(

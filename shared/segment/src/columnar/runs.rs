@@ -15,7 +15,7 @@ use parquet::schema::types::ColumnDescPtr;
 
 use model::labels::put_varint;
 
-use crate::limits::ROWS_PER_PAGE;
+use crate::limits::METRIC_ROWS_PER_GROUP;
 
 /// Distinct values of a column in PLAIN encoding.
 pub(crate) struct Dictionary {
@@ -93,11 +93,12 @@ impl Sizes {
     }
 }
 
-/// Cuts runs into pages of at most `ROWS_PER_PAGE` rows.
+/// Cuts runs into pages. One page a row group: a run costs its bytes only, and a page header costs more than most columns.
+/// Our readers take labels from the label table.
 fn paged(runs: &[(Option<u32>, u32)]) -> Vec<Vec<(Option<u32>, u32)>> {
     let mut pages = Vec::new();
     let mut page: Vec<(Option<u32>, u32)> = Vec::new();
-    let mut room = ROWS_PER_PAGE as u32;
+    let mut room = METRIC_ROWS_PER_GROUP as u32;
     for (value, len) in runs {
         let mut len = *len;
         while len > 0 {
@@ -110,7 +111,7 @@ fn paged(runs: &[(Option<u32>, u32)]) -> Vec<Vec<(Option<u32>, u32)>> {
             room -= part;
             if room == 0 {
                 pages.push(std::mem::take(&mut page));
-                room = ROWS_PER_PAGE as u32;
+                room = METRIC_ROWS_PER_GROUP as u32;
             }
         }
     }

@@ -55,7 +55,7 @@ pub fn encode_logs(tenant: &TenantId, batch: &LogBatch) -> Result<Encoded, Segme
     data.extend_from_slice(&block.metadata_lens);
     data.extend_from_slice(&block.metadata);
     data.extend_from_slice(&block.lines);
-    let (bytes, tail_offset) = assemble(Kind::BlockLogs, &data, |out| table.encode(out), &[])?;
+    let (bytes, tail_offset) = assemble(Kind::BlockLogs, &data, |out| table.encode(Kind::BlockLogs.version(), out), &[])?;
     Ok(Encoded { bytes, stats: stats(&table), tail_offset })
 }
 

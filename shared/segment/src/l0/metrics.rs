@@ -170,8 +170,16 @@ impl BlockWriter {
         used |= if self.rows.timestamps.is_empty() { 0 } else { columns::DOUBLE };
         used |= if histograms == 0 { 0 } else { columns::HISTOGRAM };
         used |= if self.any_start && self.rows.any_start() { columns::START } else { 0 };
-        let row =
-            Row { slot: keys[0].slot(), rows: self.rows.len() as u64, first, last, columns: used, scale: 0, extra: histograms };
+        let row = Row {
+            slot: keys[0].slot(),
+            rows: self.rows.len() as u64,
+            first,
+            last,
+            columns: used,
+            scale: 0,
+            extra: histograms,
+            base: 0,
+        };
         self.table.push(batch.labels.get(keys[0].index as usize), row);
         self.push_rows();
     }
@@ -214,7 +222,8 @@ impl BlockWriter {
         data.extend_from_slice(&self.histogram_rows);
         data.extend_from_slice(&self.histograms);
         let extras = if self.extras.is_empty() { Vec::new() } else { self.extras.encode() };
-        let (bytes, tail_offset) = assemble(Kind::BlockMetrics, &data, |out| self.table.encode(out), &extras)?;
+        let (bytes, tail_offset) =
+            assemble(Kind::BlockMetrics, &data, |out| self.table.encode(Kind::BlockMetrics.version(), out), &extras)?;
         Ok(Encoded { bytes, stats: stats(&self.table, &self.extras), tail_offset })
     }
 }

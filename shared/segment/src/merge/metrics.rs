@@ -18,8 +18,8 @@ use crate::schema::MetricsShape;
 use crate::table::columns;
 use crate::{Encoded, Fetched, SegmentError};
 
-/// Rows that all Parquet inputs together hold decoded: about 48 MB.
-const OPEN_ROWS: u64 = 1 << 21;
+/// Rows that all Parquet inputs together hold decoded: about 24 MB.
+const OPEN_ROWS: u64 = 1 << 20;
 /// Rows that one input holds decoded at least: two pages.
 const BATCH_ROWS_MIN: u64 = 1 << 15;
 /// Bytes of a decoded row.
@@ -215,6 +215,8 @@ struct Source {
     ordinal: u32,
     key: Option<u128>,
     labels: Vec<u8>,
+    /// Labels of the series before.
+    before: Vec<u8>,
     batch_rows: u64,
     /// First series of the batch; `columns` holds as many as it has `ends`.
     first: u32,
@@ -241,6 +243,7 @@ impl Source {
             ordinal: 0,
             key: None,
             labels: Vec::new(),
+            before: Vec::new(),
             batch_rows,
             first: 0,
             columns: SeriesColumns::default(),
@@ -254,13 +257,14 @@ impl Source {
         if ordinal as usize >= table.len() {
             return Ok(None);
         }
-        let before = std::mem::take(&mut self.labels);
+        std::mem::swap(&mut self.labels, &mut self.before);
+        self.labels.clear();
         table.encode_labels(ordinal as usize, &mut self.labels);
         let rank = table.pairs(ordinal as usize).iter().map(|pair| self.ranks[*pair as usize]).max().unwrap_or(0);
         let (slot, id) = (table.row(ordinal as usize).slot, SeriesId::of_encoded(&self.labels));
         let key = u128::from(rank) << 80 | u128::from(slot) << 64 | u128::from(id.0);
         // The heap relies on it, and so does the output's order.
-        if self.key.is_some_and(|last| (last, &before) >= (key, &self.labels)) {
+        if self.key.is_some_and(|last| (last, &self.before) >= (key, &self.labels)) {
             return Err(at_input(self.input.position, SegmentError::corrupt("series are not in segment order")));
         }
         (self.ordinal, self.key) = (ordinal, Some(key));

@@ -30,7 +30,7 @@ pub(super) fn at_input(position: Option<usize>, error: SegmentError) -> SegmentE
 }
 
 /// A label table takes about this many times its encoded bytes when open.
-const TABLE_FACTOR: usize = 5;
+const TABLE_FACTOR: usize = 4;
 /// A decoded block takes about this many times its raw bytes: 24 bytes a row instead of 9, and the raw frame beside it.
 const BLOCK_FACTOR: usize = 3;
 

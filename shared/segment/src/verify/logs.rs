@@ -34,6 +34,7 @@ pub(super) fn check(
         check.expect(ascends, &|| place_of(&labels), &|| "does not ascend by labels".into());
     }
     if let Some((layout, filters)) = index.layout() {
+        check.expect(object.starts_with(b"PAR1"), &|| "start".into(), &|| "has no magic of Parquet".into());
         check.report.pages = foreign::checksums(check, layout, object);
         foreign::labels(check, layout, table, object, schema::STREAM_ID);
         let (groups, counted) = (layout.groups_len(), filters.0.len());

@@ -22,6 +22,7 @@ pub(super) fn check(
     check.table(Signal::Metrics, index.table(), stats);
     order(check, &index);
     if let Some(layout) = index.layout() {
+        check.expect(object.starts_with(b"PAR1"), &|| "start".into(), &|| "has no magic of Parquet".into());
         check.report.pages = foreign::checksums(check, layout, object);
         foreign::labels(check, layout, index.table(), object, schema::SERIES_ID);
     }

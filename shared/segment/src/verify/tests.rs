@@ -76,7 +76,7 @@ fn a_broken_page_is_named_with_its_column() {
     bytes[range.start as usize + 3] ^= 1;
     let report = verify(&bytes.into(), None, None);
     assert_eq!(report.problems[0].place, place);
-    assert!(place.contains("row group 0, column ts"), "{place}");
+    assert!(place.contains("row group 0, column series_id"), "{place}");
 }
 
 #[test]
