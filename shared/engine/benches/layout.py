@@ -1,4 +1,4 @@
-"""Layouts of compacted metrics in DataFusion: bytes, and the time of four queries. Decision: docs/0006-layout.md.
+"""Layouts of compacted metrics in DataFusion: bytes, and the time of four queries. Decision: docs/0008-layout.md.
 
     cargo run --release -p segment --example sizes -- s 300 240      (SIZES_OUT=DIR keeps s-hour-Normal-0.parquet)
     python3 -m venv V && V/bin/pip install datafusion pyarrow
