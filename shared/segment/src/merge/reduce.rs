@@ -44,13 +44,17 @@ fn open_bytes(input: &Input, batch: usize) -> Result<usize, SegmentError> {
     })
 }
 
+/// Merges one group of inputs: (inputs, options, emit).
+pub(super) type MergeGroup<'a> =
+    dyn FnMut(&[Input], &MergeOptions, &mut dyn FnMut(Encoded)) -> Result<MergeReport, SegmentError> + 'a;
+
 /// Merges neighbours into segments in memory until all inputs together may be open. The order of inputs is kept.
 /// `merge` merges one group; its losses are added to `losses`.
 pub(super) fn reduce(
     inputs: &[Bytes],
     batch: usize,
     losses: &mut MergeReport,
-    merge: &mut dyn FnMut(&[Input], &MergeOptions, &mut dyn FnMut(Encoded)) -> Result<MergeReport, SegmentError>,
+    merge: &mut MergeGroup<'_>,
 ) -> Result<Vec<Input>, SegmentError> {
     let numbered = inputs.iter().enumerate();
     let mut inputs: Vec<Input> =
