@@ -12,6 +12,7 @@ pub mod labels;
 pub mod limits;
 pub mod matcher;
 pub mod metadata;
+pub mod otlp;
 pub mod quote;
 pub mod re2;
 pub mod retention;

@@ -11,6 +11,7 @@ pub mod form;
 pub mod json_text;
 pub mod loki_api;
 pub mod loki_push;
+pub mod otlp;
 pub mod prom_api;
 mod protobuf;
 pub mod remote_read;

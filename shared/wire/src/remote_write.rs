@@ -3,7 +3,7 @@
 //! Owns: what a request may look like, which series and samples of it are refused, and the status with its headers.
 //! Does not own: compression ([`crate::decompress`]), durability.
 
-mod histogram;
+pub(crate) mod histogram;
 mod series;
 mod v1;
 mod v2;
@@ -95,13 +95,17 @@ impl Decoded {
 
 /// When a sample may have been taken.
 #[derive(Clone, Copy, Debug)]
-struct Bounds {
+pub(crate) struct Bounds {
     oldest: i64,
     newest: i64,
 }
 
 impl Bounds {
-    fn check(self, timestamp: i64) -> Result<(), &'static str> {
+    pub(crate) fn of(limits: &Limits, now: TimestampMs) -> Bounds {
+        Bounds { oldest: now.minus(limits.metrics_age_max).0, newest: now.plus(limits.future_grace).0 }
+    }
+
+    pub(crate) fn check(self, timestamp: i64) -> Result<(), &'static str> {
         match timestamp {
             at if at < self.oldest => Err("too old sample"),
             at if at > self.newest => Err("out of bounds"),
@@ -152,7 +156,7 @@ pub fn decode(body: &[u8], version: Version, limits: &Limits, now: TimestampMs) 
 
 /// Decodes a message that was decompressed before.
 pub fn decode_message(message: &[u8], version: Version, limits: &Limits, now: TimestampMs) -> Result<Decoded, Error> {
-    let bounds = Bounds { oldest: now.minus(limits.metrics_age_max).0, newest: now.plus(limits.future_grace).0 };
+    let bounds = Bounds::of(limits, now);
     match version {
         Version::V1 => v1::decode(message, limits, bounds),
         Version::V2 => v2::decode(message, limits, bounds),

@@ -72,16 +72,19 @@ impl Raw {
             self.value.positive_buckets = absolute(&self.positive_deltas);
             self.value.negative_buckets = absolute(&self.negative_deltas);
         }
-        check_spans("positive", &self.value.positive_spans, &self.value.positive_buckets)?;
-        check_spans("negative", &self.value.negative_spans, &self.value.negative_buckets)?;
-        if !self.value.is_stale() {
-            check(&self.value, self.float)?;
-        }
+        verify(&self.value, self.float)?;
         if self.value.schema > SCHEMA_MAX && self.value.schema <= SCHEMA_REDUCIBLE_MAX {
             reduce(&mut self.value);
         }
         Ok((TimestampMs(self.timestamp), TimestampMs(self.start), self.value))
     }
+}
+
+/// Checks that a histogram does not contradict itself; `float` allows for rounding of its counts.
+pub(crate) fn verify(value: &Histogram, float: bool) -> Result<(), String> {
+    check_spans("positive", &value.positive_spans, &value.positive_buckets)?;
+    check_spans("negative", &value.negative_spans, &value.negative_buckets)?;
+    if value.is_stale() { Ok(()) } else { check(value, float) }
 }
 
 fn span(message: &[u8]) -> Result<Span, Malformed> {
