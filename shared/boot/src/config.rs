@@ -15,8 +15,10 @@
 //! | `AWS_LAMBDA_MAX_CONCURRENCY` | set by Lambda Managed Instances: requests a process serves at once; 1 |
 //! | `LAMELLA_LIMIT_*` | [`crate::limits`] |
 //! | `LAMELLA_RETENTION`, `LAMELLA_RETENTION_FILE` | [`crate::retention`]; metrics 7 days, logs 90 days |
+//! | `LAMELLA_OTLP_*` | [`crate::otlp`] |
 
-use crate::{Error, Result, limits, retention};
+use crate::{Error, Result, limits, otlp, retention};
+use model::otlp::OtlpOptions;
 use model::{Limits, RetentionPolicy};
 use std::fmt;
 use std::net::SocketAddr;
@@ -43,6 +45,8 @@ pub struct Config {
     pub limits: Limits,
     /// How long data is kept.
     pub retention: RetentionPolicy,
+    /// How OTLP metrics become series.
+    pub otlp: OtlpOptions,
 }
 
 /// Where objects and records are.
@@ -111,6 +115,7 @@ impl Config {
             concurrency: parsed(lookup, "AWS_LAMBDA_MAX_CONCURRENCY", "a count")?.unwrap_or(1),
             limits: limits::from_lookup(lookup)?,
             retention: retention::from_lookup(lookup)?,
+            otlp: otlp::from_lookup(lookup)?,
         })
     }
 
@@ -169,7 +174,8 @@ fn log_format(lookup: Lookup<'_>) -> Result<LogFormat> {
     }
 }
 
-fn flag(lookup: Lookup<'_>, name: &'static str) -> Result<Option<bool>> {
+/// Parses a switch, if set.
+pub(crate) fn flag(lookup: Lookup<'_>, name: &'static str) -> Result<Option<bool>> {
     match lookup(name).as_deref() {
         None => Ok(None),
         Some("true" | "1") => Ok(Some(true)),

@@ -15,6 +15,7 @@ pub mod error;
 mod host;
 pub mod limits;
 mod logging;
+pub mod otlp;
 pub mod retention;
 
 pub use clock::SystemClock;
