@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use appender::HourBacklog;
+use fn_compact::Hint;
+use manifest::Window;
 use model::Clock;
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
@@ -31,14 +34,11 @@ pub async fn compact(
             _ = ticks.tick() => {}
             () = backlogs.told() => {}
         }
-        for backlog in backlogs.take() {
-            let (tenant, signal, hour) = (&backlog.tenant, backlog.signal, backlog.hour.0);
-            tracing::info!(%tenant, %signal, hour, segments = backlog.segments, "compaction was told of a backlog");
-        }
+        let hints: Vec<Hint> = backlogs.take().into_iter().map(hint).collect();
         let deadline = clock.now().plus(RUN_MAX);
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
-            run = fn_compact::run_once(&state, deadline, &[]) => {
+            run = fn_compact::run_once(&state, deadline, &hints) => {
                 if let Err(error) = &run {
                     tracing::error!(%error, "compaction run failed");
                 }
@@ -46,4 +46,10 @@ pub async fn compact(
             }
         }
     }
+}
+
+fn hint(backlog: HourBacklog) -> Hint {
+    let HourBacklog { tenant, signal, hour, segments } = backlog;
+    tracing::info!(%tenant, %signal, hour = hour.0, segments, "compaction was told of a backlog");
+    Hint { tenant, signal, window: Window::Hour(hour) }
 }
