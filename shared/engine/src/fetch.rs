@@ -19,7 +19,7 @@ use crate::EngineError;
 use crate::cache::Cache;
 use crate::context::QueryContext;
 use crate::limits::{GAP_BYTES_MAX, WHOLE_OBJECT_BYTES_MAX};
-use crate::registry::Names;
+use crate::registry::{Names, UNKNOWN};
 
 /// An index that lies in the tail of a segment.
 pub(crate) trait Tail: Clone + Send + Sync {
@@ -27,25 +27,29 @@ pub(crate) trait Tail: Clone + Send + Sync {
     fn memory_bytes(&self) -> usize;
 }
 
-/// The index of a metrics segment, and the numbers of its series once a query has asked for them.
+/// The index of a metrics segment, and the numbers of those series that queries have asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct MetricTail {
     pub(crate) index: metrics::Index,
-    numbers: Arc<Mutex<Option<(Weak<Names>, Arc<[u32]>)>>>,
+    numbers: Arc<Mutex<Numbers>>,
+}
+
+/// Numbers by ordinal, [`UNKNOWN`] where nobody has asked yet, and whose they are.
+#[derive(Debug, Default)]
+struct Numbers {
+    of: Weak<Names>,
+    by_ordinal: Vec<u32>,
 }
 
 impl MetricTail {
-    /// Returns the numbers of all series, by ordinal.
-    pub(crate) fn numbers(&self, names: &Arc<Names>) -> Arc<[u32]> {
-        let mut known = self.numbers.lock().expect("no call panics while it holds the lock");
-        if let Some((of, numbers)) = &*known
-            && std::ptr::eq(of.as_ptr(), Arc::as_ptr(names))
-        {
-            return Arc::clone(numbers);
+    /// Returns the numbers of some series. Only they are looked up: a fresh segment may hold every series of a tenant.
+    pub(crate) fn numbers(&self, names: &Arc<Names>, ordinals: &[u32]) -> Vec<u32> {
+        let mut numbers = self.numbers.lock().expect("no call panics while it holds the lock");
+        if !std::ptr::eq(numbers.of.as_ptr(), Arc::as_ptr(names)) {
+            *numbers = Numbers { of: Arc::downgrade(names), by_ordinal: vec![UNKNOWN; self.index.series_len()] };
         }
-        let numbers = names.numbers_of(&self.index);
-        *known = Some((Arc::downgrade(names), Arc::clone(&numbers)));
-        numbers
+        names.number(&self.index, ordinals, &mut numbers.by_ordinal);
+        ordinals.iter().map(|ordinal| numbers.by_ordinal[*ordinal as usize]).collect()
     }
 }
 

@@ -79,9 +79,8 @@ impl Leaf {
             if ordinals.is_empty() {
                 continue;
             }
-            let numbers = open.index.numbers(&names);
-            for ordinal in &ordinals {
-                selection.add(&open, leaf_parts.len() as u32, *ordinal, numbers[*ordinal as usize]);
+            for (ordinal, number) in ordinals.iter().zip(open.index.numbers(&names, &ordinals)) {
+                selection.add(&open, leaf_parts.len() as u32, *ordinal, number);
             }
             let erased = erased(&open, range);
             leaf_parts.push(LeafPart { open, erased, whole: OnceCell::new() });

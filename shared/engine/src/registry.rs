@@ -9,6 +9,9 @@ use hashbrown::{HashMap, HashTable};
 use model::{LabelSet, SeriesId, TenantId};
 use segment::metrics::Index;
 
+/// Stands for a number that nobody has asked for.
+pub(crate) const UNKNOWN: u32 = u32::MAX;
+
 /// Numbered label sets of all tenants, bounded by bytes: past the bound numbering starts anew.
 #[derive(Debug)]
 pub(crate) struct Registry {
@@ -53,16 +56,18 @@ impl Names {
         self.state.lock().expect("no call panics while it holds the lock").bytes
     }
 
-    /// Returns the number of every series of a segment, by ordinal.
-    pub(crate) fn numbers_of(&self, index: &Index) -> Arc<[u32]> {
+    /// Writes the numbers of some series of a segment into `by_ordinal`, where they are [`UNKNOWN`].
+    pub(crate) fn number(&self, index: &Index, ordinals: &[u32], by_ordinal: &mut [u32]) {
         let mut state = self.state.lock().expect("no call panics while it holds the lock");
         let mut encoded = Vec::with_capacity(256);
-        let number = |ordinal| {
-            encoded.clear();
-            index.encode_labels(ordinal, &mut encoded);
-            state.number(&encoded)
-        };
-        (0..index.series_len() as u32).map(number).collect()
+        for ordinal in ordinals {
+            let number = &mut by_ordinal[*ordinal as usize];
+            if *number == UNKNOWN {
+                encoded.clear();
+                index.encode_labels(*ordinal, &mut encoded);
+                *number = state.number(&encoded);
+            }
+        }
     }
 
     /// Returns the labels of some numbers.
