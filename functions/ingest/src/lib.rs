@@ -1,4 +1,4 @@
-//! fn-ingest: remote write and Loki push over HTTP.
+//! fn-ingest: remote write, OTLP metrics and Loki push over HTTP.
 //!
 //! Owns: routes, bounded body reading, headers and status. Decides nothing: protocols are `wire`'s, durability `appender`'s.
 //! Knows nothing of queries, so that the function stays small and starts fast.
@@ -8,6 +8,7 @@
 mod body;
 mod loki;
 pub mod metrics;
+mod otlp;
 mod prometheus;
 mod refusal;
 
@@ -19,6 +20,7 @@ use axum::response::Response;
 use axum::routing::post;
 use boot::Host;
 use http::{HeaderMap, HeaderName, HeaderValue};
+use model::otlp::OtlpOptions;
 use model::{Clock, Limits, TenantId};
 use wire::tenant::{TENANT_HEADER, tenant_of};
 
@@ -30,6 +32,7 @@ pub struct State {
     buffer: Arc<dyn WriteBuffer>,
     clock: Arc<dyn Clock>,
     limits: Limits,
+    otlp: Arc<OtlpOptions>,
     require_tenant: bool,
     /// What was received, stored and refused.
     pub metrics: Arc<Metrics>,
@@ -39,7 +42,8 @@ impl State {
     /// Makes the state over a host and a write buffer of the caller's.
     pub fn new(host: &Host, buffer: Arc<dyn WriteBuffer>) -> State {
         let (clock, limits, require_tenant) = (host.clock.clone(), host.limits.clone(), host.config.require_tenant);
-        State { buffer, clock, limits, require_tenant, metrics: Arc::default() }
+        let otlp = Arc::new(host.config.otlp.clone());
+        State { buffer, clock, limits, otlp, require_tenant, metrics: Arc::default() }
     }
 
     /// Makes the state of a function whose environment freezes after the answer: every request is written at once.
@@ -85,6 +89,8 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/write", post(prometheus::write))
         .route("/api/v1/push", post(prometheus::write))
         .route("/api/v1/receive", post(prometheus::write))
+        .route("/api/v1/otlp/v1/metrics", post(otlp::metrics))
+        .route("/otlp/v1/metrics", post(otlp::metrics))
         .route("/loki/api/v1/push", post(loki::push))
         .route("/api/prom/push", post(loki::push))
         .with_state(state)

@@ -24,6 +24,25 @@ impl Refusal {
     }
 }
 
+impl Refusal {
+    /// Returns the text for the client.
+    pub fn text(&self) -> String {
+        match (self, self.retry_after_seconds()) {
+            (Refusal::Request(error), _) => error.to_string(),
+            (Refusal::Append(error), None) => error.to_string(),
+            (Refusal::Append(error), Some(seconds)) => format!("{error}: not acknowledged, send it again in {seconds} s"),
+        }
+    }
+
+    /// Returns when the client may try again, where that can help.
+    pub fn retry_after_seconds(&self) -> Option<u64> {
+        match self {
+            Refusal::Request(_) => None,
+            Refusal::Append(error) => error.retry_after().map(|after| after.as_secs()),
+        }
+    }
+}
+
 impl From<wire::error::Error> for Refusal {
     fn from(error: wire::error::Error) -> Refusal {
         Refusal::Request(error)
@@ -39,15 +58,10 @@ impl From<appender::Error> for Refusal {
 
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
-        let status = self.status();
-        let error = match self {
-            Refusal::Request(error) => return plain(status, &error.to_string()),
-            Refusal::Append(error) => error,
-        };
-        let Some(retry_after) = error.retry_after() else { return plain(status, &error.to_string()) };
-        let seconds = retry_after.as_secs();
-        let mut response = plain(status, &format!("{error}: not acknowledged, send it again in {seconds} s"));
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        let mut response = plain(self.status(), &self.text());
+        if let Some(seconds) = self.retry_after_seconds() {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         response
     }
 }

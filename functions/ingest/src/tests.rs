@@ -40,7 +40,14 @@ impl Clock for Noon {
 
 fn state(buffer: &Arc<Buffer>) -> State {
     let limits = Limits { body_bytes_max: 1000, ..Limits::default() };
-    State { buffer: buffer.clone(), clock: Arc::new(Noon), limits, require_tenant: false, metrics: Arc::default() }
+    State {
+        buffer: buffer.clone(),
+        clock: Arc::new(Noon),
+        limits,
+        otlp: Arc::default(),
+        require_tenant: false,
+        metrics: Arc::default(),
+    }
 }
 
 async fn send(state: &State, request: Request<Body>) -> (u16, HeaderMap, String) {
@@ -128,4 +135,28 @@ async fn remote_write_two_says_what_was_written() {
     let (status, headers, _) = send(&state(&Arc::default()), empty).await;
     assert_eq!(status, 204);
     assert_eq!(headers["x-prometheus-remote-write-samples-written"], "0");
+}
+
+#[tokio::test]
+async fn otlp_metrics() {
+    let post = |content_type: &str, body: &'static str| {
+        Request::post("/api/v1/otlp/v1/metrics").header("content-type", content_type).body(Body::from(body)).unwrap()
+    };
+    let good = r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"g","gauge":{"dataPoints":[{"timeUnixNano":"1767225650000000000","asInt":1}]}}]}]}]}"#;
+    let old = r#"{"resourceMetrics":[{"scopeMetrics":[{"metrics":[{"name":"g","gauge":{"dataPoints":[{"timeUnixNano":"1","asInt":1}]}}]}]}]}"#;
+    let buffer = Arc::default();
+    let state = state(&buffer);
+    let (status, headers, text) = send(&state, post("application/json", good)).await;
+    assert_eq!((status, headers["content-type"].to_str().unwrap(), text.as_str()), (200, "application/json", "{}"));
+    assert_eq!(*buffer.rows.lock().unwrap(), 1);
+    let (status, _, text) = send(&state, post("application/json", old)).await;
+    assert_eq!((status, text.as_str()), (400, r#"{"code":3,"message":"too old sample: metric \"g\""}"#));
+    let (status, headers, _) = send(&state, post("application/x-protobuf", "\u{7f}")).await;
+    assert_eq!((status, headers["content-type"].to_str().unwrap()), (400, "application/x-protobuf"));
+    let (status, _, text) = send(&state, post("text/plain", good)).await;
+    let expected = "unsupported content type: text/plain, supported: [application/json, application/x-protobuf]\n";
+    assert_eq!((status, text.as_str()), (400, expected));
+    let closed = Arc::new(Buffer { closed: true, ..Buffer::default() });
+    let (status, headers, text) = send(&self::state(&closed), post("application/json", good)).await;
+    assert!(status == 503 && headers.contains_key("retry-after") && text.starts_with(r#"{"code":14,"#), "{status} {text}");
 }
