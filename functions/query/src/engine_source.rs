@@ -10,7 +10,7 @@ use model::{Exemplar, LabelSet, Limits, Matcher, MetricMetadata, Signal, TenantI
 use plan::value::{Entry, StreamEntries};
 use plan::{LogicalPlan, Node, Series, Value};
 
-use crate::source::{Cost, Evaluated, Found, Labels, Lookup, Source, SourceError};
+use crate::source::{Cardinality, Cost, Evaluated, Found, Labels, Lookup, Source, SourceError};
 
 /// Evaluates on the engine of this process.
 pub struct EngineSource {
@@ -69,6 +69,11 @@ impl Source for EngineSource {
     async fn samples(&self, tenant: &TenantId, matchers: Vec<Matcher>, range: TimeRangeMs) -> Result<Found<Series>, SourceError> {
         let found = self.engine.samples(tenant, &matchers, range, &self.limits).await;
         found.map(Found::from).map_err(|error| failed(tenant, &error))
+    }
+
+    async fn cardinality(&self, tenant: &TenantId, range: TimeRangeMs, limit: usize) -> Result<Cardinality, SourceError> {
+        let found = self.engine.cardinality(tenant, range, limit, &self.limits).await;
+        found.map_err(|error| failed(tenant, &error))
     }
 
     async fn delete(&self, tenant: &TenantId, matchers: Vec<Matcher>, range: TimeRangeMs) -> Result<(), SourceError> {

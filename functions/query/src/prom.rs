@@ -13,10 +13,11 @@ mod selectors;
 mod status;
 mod syntax_tree;
 mod targets;
+mod tsdb;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, options, post};
+use axum::routing::{any, get, post};
 use http::StatusCode;
 use model::{Matcher, TimeRangeMs};
 use wire::prom_api::{ApiError, ErrorType, envelope, params};
@@ -24,7 +25,7 @@ use wire::prom_api::{ApiError, ErrorType, envelope, params};
 use crate::State;
 use crate::gate::Refusal;
 use crate::request::ApiRequest;
-use crate::respond::{JSON, whole};
+use crate::respond::{self, JSON, whole};
 use crate::source::SourceError;
 
 /// Where the API is served: Prometheus's own path, and the prefix Mimir and Loki put before it.
@@ -57,12 +58,13 @@ pub fn router() -> Router<State> {
             .route(&path("status/config"), get(status::config))
             .route(&path("status/flags"), get(status::flags))
             .route(&path("status/runtimeinfo"), get(status::runtime_info))
+            .route(&path("status/tsdb"), get(tsdb::status))
             .route(&path("features"), get(status::features))
             .route(&admin("delete_series"), post(admin::delete_series).put(admin::delete_series))
             .route(&admin("clean_tombstones"), post(admin::clean_tombstones).put(admin::clean_tombstones))
             .route(&admin("snapshot"), post(admin::snapshot).put(admin::snapshot))
-            // The middleware answers; this only keeps the path from being unknown.
-            .route(&path("{*any}"), options(async || StatusCode::NO_CONTENT));
+            // Here so that the middleware answers `OPTIONS` on any path.
+            .route(&path("{*any}"), any(respond::not_found));
         for (end, data) in status::FIXED {
             router = router.route(&path(end), get(move || status::fixed(data)));
         }

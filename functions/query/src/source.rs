@@ -3,6 +3,7 @@
 //! Declared here because only this crate calls it; `engine` is its implementation in production.
 
 use async_trait::async_trait;
+pub use engine::{Cardinality, Count};
 use model::{ErrorKind, Exemplar, LabelSet, Matcher, MetricMetadata, Signal, TenantId, TimeRangeMs};
 use plan::{Answer, LogicalPlan, Series};
 
@@ -97,6 +98,8 @@ pub trait Source: Send + Sync + 'static {
     ) -> Result<Found<MetricMetadata>, SourceError>;
     /// Returns the samples of the series that all matchers accept, staleness markers included, ordered by labels.
     async fn samples(&self, tenant: &TenantId, matchers: Vec<Matcher>, range: TimeRangeMs) -> Result<Found<Series>, SourceError>;
+    /// Counts names and labels; lists have at most `limit` items.
+    async fn cardinality(&self, tenant: &TenantId, range: TimeRangeMs, limit: usize) -> Result<Cardinality, SourceError>;
     /// Hides the samples of the series that all matchers accept, from the next query on.
     async fn delete(&self, tenant: &TenantId, matchers: Vec<Matcher>, range: TimeRangeMs) -> Result<(), SourceError>;
     /// Returns the exemplars of the series.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
-use fn_query::source::{Cost, Evaluated, Found, Labels, Lookup, Source, SourceError};
+use fn_query::source::{Cardinality, Cost, Count, Evaluated, Found, Labels, Lookup, Source, SourceError};
 use fn_query::{Options, State, router};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
@@ -116,6 +116,11 @@ impl Source for Canned {
         })))
     }
 
+    async fn cardinality(&self, _: &TenantId, _: TimeRangeMs, limit: usize) -> Result<Cardinality, SourceError> {
+        let series_by_metric = vec![Count { name: "up".into(), count: limit as u64 }];
+        Ok(Cardinality { series: 7, label_pairs: 3, series_by_metric, ..Cardinality::default() })
+    }
+
     async fn delete(&self, _: &TenantId, matchers: Vec<Matcher>, _: TimeRangeMs) -> Result<(), SourceError> {
         assert_eq!(matchers.len(), 2);
         Ok(())
@@ -180,9 +185,51 @@ async fn prometheus_answers() {
         ("/api/v1/query_exemplars?query=1&start=1&end=2", 204, ""),
         ("/api/v1/rules", 200, r#"{"status":"success","data":{"groups":[]}}"#),
         ("/-/ready", 200, "Lamella is Ready.\n"),
+        ("/api/v1/nope", 404, "404 page not found\n"),
+        (
+            "/api/v1/status/tsdb?limit=5",
+            200,
+            concat!(
+                r#"{"status":"success","data":{"headStats":{"numSeries":7,"numLabelPairs":3,"chunkCount":0,"#,
+                r#""minTime":9223372036854775807,"maxTime":-9223372036854775808},"#,
+                r#""seriesCountByMetricName":[{"name":"up","value":5}],"labelValueCountByLabelName":[],"#,
+                r#""memoryInBytesByLabelName":[],"seriesCountByLabelValuePair":[]}}"#
+            ),
+        ),
+        ("/api/v1/format_query?query=a<1", 200, r#"{"status":"success","data":"a \u003c 1"}"#),
+        (
+            "/api/v1/parse_query?query=-a[5m]%20offset%201m",
+            400,
+            r#"{"status":"error","errorType":"bad_data","error":"invalid parameter \"query\": 1:1: parse error: unary expression only allowed on expressions of type scalar or instant vector, got \"range vector\""}"#,
+        ),
+        (
+            "/api/v1/parse_query?query=rate(a[5m%2B1])",
+            200,
+            concat!(
+                r#"{"status":"success","data":{"args":[{"anchored":false,"matchers":[{"name":"__name__","type":"=","value":"a"}],"#,
+                r#""name":"a","offset":0,"offsetExpr":null,"range":0,"rangeExpr":{"lhs":{"duration":true,"type":"numberLiteral","#,
+                r#""val":"300"},"op":"+","rhs":{"duration":false,"type":"numberLiteral","val":"1"},"type":"durationExpr","wrapped":false},"#,
+                r#""smoothed":false,"startOrEnd":null,"timestamp":null,"type":"matrixSelector"}],"#,
+                r#""func":{"argTypes":["matrix"],"name":"rate","returnType":"vector","variadic":0},"type":"call"}}"#
+            ),
+        ),
+        (
+            "/api/v1/targets?state=active",
+            200,
+            r#"{"status":"success","data":{"activeTargets":[],"droppedTargets":[],"droppedTargetCounts":null}}"#,
+        ),
+        (
+            "/api/v1/status/config",
+            200,
+            r#"{"status":"success","data":{"yaml":"global:\n  evaluation_interval: 60s\n  metric_name_validation_scheme: utf8\n"}}"#,
+        ),
     ];
     for (path, status, body) in table {
-        assert_eq!(get(path).await, (status, body.to_owned()), "{path}");
+        let (found, text) = get(&path.replace('<', "%3C")).await;
+        assert_eq!(found, status, "{path}");
+        if !body.is_empty() || status == 204 {
+            assert_eq!(text, body, "{path}");
+        }
     }
     let form = "query=up&time=4".to_owned();
     assert_eq!(post("/api/v1/query", form).await, (200, vector.to_owned()));
