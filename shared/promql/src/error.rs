@@ -11,7 +11,7 @@ pub struct ParseError {
     pub message: String,
     /// Where.
     pub span: Span,
-    /// 1-based line of `span.start`.
+    /// 1-based line of `span.start`; 0 where there is no text to stand in.
     pub line: usize,
     /// 1-based column of `span.start`, bytes.
     pub column: usize,
@@ -22,7 +22,7 @@ impl ParseError {
     pub fn at(text: &str, span: Span, message: impl Into<String>) -> ParseError {
         let before = &text.as_bytes()[..(span.start as usize).min(text.len())];
         let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |p| p + 1);
-        let line = before.iter().filter(|b| **b == b'\n').count() + 1;
+        let line = if text.is_empty() { 0 } else { before.iter().filter(|b| **b == b'\n').count() + 1 };
         ParseError { message: message.into(), span, line, column: before.len() - line_start + 1 }
     }
 
@@ -34,7 +34,10 @@ impl ParseError {
 
 impl std::fmt::Display for ParseError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}: parse error: {}", self.line, self.column, self.message)
+        match self.line {
+            0 => write!(f, "unknown position: parse error: {}", self.message),
+            line => write!(f, "{line}:{}: parse error: {}", self.column, self.message),
+        }
     }
 }
 

@@ -3,10 +3,10 @@
 //! Owns: negotiation, the text and the delimited protobuf of it, what of histograms each can say (upstream `web/federate.go`).
 //! Does not own: which sample is the newest.
 
-use model::{CounterResetHint, Histogram, LabelSet, labels};
+use model::{CounterResetHint, Histogram, LabelSet, Span, labels};
 
 use crate::json_text::{general_float, integer, write_to};
-use crate::protobuf::write::{bytes, double, doubles, int, message, signed, varint};
+use crate::protobuf::write::{bytes, double, int, message, varint};
 
 /// What the answer looks like.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -235,12 +235,14 @@ fn protobuf_family(out: &mut Vec<u8>, format: Format, family: &[&Sample]) {
                     bytes(out, 2, value.as_bytes());
                 });
             }
-            match &sample.value {
-                Value::Float(value) => message(out, 5, |out| double(out, 1, *value, true)),
-                Value::Histogram(histogram) => message(out, 7, |out| protobuf_histogram(out, histogram)),
+            if let Value::Float(value) = &sample.value {
+                message(out, 5, |out| double(out, 1, *value, true));
             }
             varint(out, 6 << 3);
             varint(out, sample.timestamp as u64);
+            if let Value::Histogram(histogram) = &sample.value {
+                message(out, 7, |out| protobuf_histogram(out, histogram));
+            }
         });
     }
     varint(out, body.len() as u64);
@@ -249,14 +251,15 @@ fn protobuf_family(out: &mut Vec<u8>, format: Format, family: &[&Sample]) {
 
 fn protobuf_histogram(out: &mut Vec<u8>, histogram: &Histogram) {
     double(out, 2, histogram.sum, true);
+    let custom = histogram.uses_custom_buckets();
+    for (bound, count) in cumulative(histogram) {
+        message(out, 3, |out| {
+            double(out, 2, bound, true);
+            double(out, 4, count, true);
+        });
+    }
     double(out, 4, histogram.count, true);
-    if histogram.uses_custom_buckets() {
-        for (bound, count) in cumulative(histogram) {
-            message(out, 3, |out| {
-                double(out, 2, bound, true);
-                double(out, 4, count, true);
-            });
-        }
+    if custom {
         return;
     }
     // Optional fields of proto2: the schema is what makes it a native histogram, even 0.
@@ -264,22 +267,27 @@ fn protobuf_histogram(out: &mut Vec<u8>, histogram: &Histogram) {
     varint(out, ((histogram.schema << 1) ^ (histogram.schema >> 31)) as u32 as u64);
     double(out, 6, histogram.zero_threshold, true);
     double(out, 8, histogram.zero_count, true);
-    for (field, spans) in [(9, &histogram.negative_spans), (12, &histogram.positive_spans)] {
-        for span in spans {
-            message(out, field, |out| {
-                signed(out, 1, i64::from(span.offset));
-                int(out, 2, i64::from(span.length));
-            });
-        }
+    side(out, [9, 11], &histogram.negative_spans, &histogram.negative_buckets);
+    side(out, [12, 14], &histogram.positive_spans, &histogram.positive_buckets);
+}
+
+/// Writes the buckets of one side; lists of proto2 are not packed.
+fn side(out: &mut Vec<u8>, [span_field, count_field]: [u32; 2], spans: &[Span], counts: &[f64]) {
+    for span in spans {
+        message(out, span_field, |out| {
+            // Optional fields: zeros are written too.
+            varint(out, 1 << 3);
+            varint(out, ((span.offset << 1) ^ (span.offset >> 31)) as u32 as u64);
+            varint(out, 2 << 3);
+            varint(out, u64::from(span.length));
+        });
     }
-    doubles(out, 11, &histogram.negative_buckets);
-    doubles(out, 14, &histogram.positive_buckets);
+    counts.iter().for_each(|count| double(out, count_field, *count, true));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::Span;
     use model::histogram::CUSTOM_BUCKETS_SCHEMA;
 
     fn sample(labels: &[(&str, &str)], value: Value) -> Sample {

@@ -14,7 +14,7 @@ use super::{Failure, lookup_range, matcher_sets, selectors};
 use crate::State;
 use crate::limits::LOOKUP_MAX;
 use crate::request::ApiRequest;
-use crate::respond::{JSON, whole};
+use crate::respond::{JSON, not_found, whole};
 use crate::source::{Found, Lookup};
 
 const TRUNCATED: &str = "results truncated due to limit";
@@ -73,6 +73,9 @@ pub async fn label_values(
     Path(name): Path<String>,
     request: ApiRequest,
 ) -> Result<Response, Failure> {
+    if name.is_empty() {
+        return Ok(not_found().await);
+    }
     let name = unescape_label_name(&name);
     if name.is_empty() {
         return Err(ApiError::bad_data(format!("invalid label name: {}", go_quote(&name))).into());

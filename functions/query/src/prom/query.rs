@@ -10,7 +10,7 @@ use model::{TenantId, TimestampMs};
 use plan::logical::NodeKind;
 use plan::{EvalOptions, Grid, LogicalPlan};
 use wire::json_text::html_string;
-use wire::prom_api::{ApiError, RangeParams, envelope, params};
+use wire::prom_api::{ApiError, ErrorType, RangeParams, envelope, params};
 
 use super::Failure;
 use super::render::{self, Extras};
@@ -110,6 +110,9 @@ async fn evaluate(
     plan: LogicalPlan,
     timeout: Duration,
 ) -> Result<(plan::Answer, Spent), Failure> {
+    if timeout.is_zero() {
+        return Err(ApiError::new(ErrorType::Timeout, "query timed out in query execution").into());
+    }
     let (source, tenant) = (Arc::clone(&state.source), tenant.clone());
     let timed = state.gate.run(timeout, async move { source.evaluate(&tenant, plan, Labels::Merged).await }).await?;
     let evaluated = timed.value?;

@@ -220,10 +220,12 @@ impl<'a> Object<'a> {
     }
 
     fn fill(self, key: &str, value: Option<f64>) -> Object<'a> {
-        self.value(key, |out| match value {
-            Some(value) => plain_float(out, value),
-            None => out.extend_from_slice(b"null"),
-        })
+        match value {
+            Some(value) if value.is_finite() => self.value(key, |out| plain_float(out, value)),
+            // JSON has no such number; upstream answers 500 here.
+            Some(value) => self.number_text(key, value),
+            None => self.value(key, |out| out.extend_from_slice(b"null")),
+        }
     }
 
     /// Writes a duration's two keys: milliseconds, and the expression where it is one.

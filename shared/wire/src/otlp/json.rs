@@ -14,7 +14,8 @@ pub(super) fn walk(body: &[u8], visitor: &mut impl Visitor) -> Result<(), Error>
     if body.len() > BODY_BYTES_MAX {
         return Err(Error::DecodedTooLarge { limit_bytes: BODY_BYTES_MAX });
     }
-    let request: Request = serde_json::from_slice(body).map_err(|error| Error::body(format!("invalid JSON: {error}")))?;
+    let request: Request =
+        serde_json::from_slice(&quoted_floats(body)).map_err(|error| Error::body(format!("invalid JSON: {error}")))?;
     for resource in request.resource_metrics {
         visitor.resource(attributes(resource.resource.attributes));
         for scope in resource.scope_metrics {
@@ -29,6 +30,43 @@ pub(super) fn walk(body: &[u8], visitor: &mut impl Visitor) -> Result<(), Error>
         visitor.end_resource();
     }
     Ok(())
+}
+
+/// Puts numbers with a fraction or an exponent into quotes: as text they are read to the nearest float, while `serde_json` without
+/// its `float_roundtrip` may miss by one bit. What is no JSON stays none.
+fn quoted_floats(body: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(body.len() + body.len() / 8);
+    let mut rest = body;
+    while let Some((first, tail)) = rest.split_first() {
+        let len = match first {
+            b'"' => 1 + string_len(tail),
+            b'-' | b'0'..=b'9' => {
+                rest.iter().take_while(|byte| matches!(byte, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')).count()
+            }
+            _ => 1,
+        };
+        let (token, after) = rest.split_at(len);
+        let number = *first == b'-' || first.is_ascii_digit();
+        let float = number && token.iter().any(|byte| matches!(byte, b'.' | b'e' | b'E'));
+        let quote: &[u8] = if float { b"\"" } else { b"" };
+        [quote, token, quote].iter().for_each(|piece| out.extend_from_slice(piece));
+        rest = after;
+    }
+    out
+}
+
+/// Counts the bytes of a string behind its opening quote, the closing one included.
+fn string_len(text: &[u8]) -> usize {
+    let mut escaped = false;
+    for (index, byte) in text.iter().enumerate() {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => return index + 1,
+            _ => {}
+        }
+    }
+    text.len()
 }
 
 /// Declares messages whose fields may be absent, null or unknown.
@@ -299,5 +337,19 @@ impl SummaryPoint {
             sum: self.sum.0,
             quantiles: self.quantile_values.into_iter().map(|one| (one.quantile.0, one.value.0)).collect(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floats_are_read_to_the_nearest() {
+        let quoted = quoted_floats(br#"{"a\"1.5":[1.5,-2e-3,7,"x\\",false],"b":3.6852996090578123}"#);
+        assert_eq!(quoted, br#"{"a\"1.5":["1.5","-2e-3",7,"x\\",false],"b":"3.6852996090578123"}"#);
+        let floats: Vec<Float> = serde_json::from_slice(&quoted_floats(b"[3.6852996090578123,-2]")).unwrap();
+        assert_eq!(floats.iter().map(|float| float.0.to_string()).collect::<Vec<_>>(), ["3.6852996090578123", "-2"]);
+        assert_eq!(quoted_floats(b"\"open \\"), b"\"open \\");
     }
 }

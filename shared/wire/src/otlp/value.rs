@@ -1,6 +1,6 @@
 //! Attribute values, and how they read as label values (upstream `pcommon.Value.AsString`).
 
-use crate::json_text::{comma, html_string, integer, plain_float, prometheus_float, write_to};
+use crate::json_text::{comma, integer, plain_float, prometheus_float, string, write_to};
 
 /// How deep lists and maps may nest.
 pub(super) const DEPTH_MAX: usize = 16;
@@ -20,7 +20,7 @@ pub(super) enum AnyValue {
 }
 
 impl AnyValue {
-    /// Returns the value as text: a string is itself, lists and maps are JSON.
+    /// Returns the value as text: a string is itself, lists and maps are JSON, without the escapes for HTML.
     pub(super) fn into_text(self) -> String {
         match self {
             AnyValue::Empty => String::new(),
@@ -39,7 +39,7 @@ impl AnyValue {
     fn write_json(&self, out: &mut Vec<u8>) {
         match self {
             AnyValue::Empty => out.extend_from_slice(b"null"),
-            AnyValue::Text(text) => html_string(out, text),
+            AnyValue::Text(text) => string(out, text),
             AnyValue::Bool(value) => write_to(out, format_args!("{value}")),
             AnyValue::Int(value) => integer(out, *value),
             AnyValue::Double(value) => write_double(out, *value),
@@ -59,7 +59,7 @@ impl AnyValue {
                 out.push(b'{');
                 for (index, (key, value)) in pairs.into_iter().enumerate() {
                     comma(out, index);
-                    html_string(out, key);
+                    string(out, key);
                     out.push(b':');
                     value.write_json(out);
                 }
@@ -137,7 +137,7 @@ mod tests {
             (AnyValue::Double(3.0), "3"),
             (AnyValue::Double(f64::NAN), "json: unsupported value: NaN"),
             (AnyValue::Bytes(b"light w".to_vec()), "bGlnaHQgdw=="),
-            (map, r#"{"a":"\u003cx\u003e\"","b":[-1,0.5,null,true]}"#),
+            (map, r#"{"a":"<x>\"","b":[-1,0.5,null,true]}"#),
         ];
         for (value, text) in table {
             assert_eq!(value.into_text(), text);
