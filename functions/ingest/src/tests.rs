@@ -156,7 +156,7 @@ async fn otlp_metrics() {
     let (status, _, text) = send(&state, post("text/plain", good)).await;
     let expected = "unsupported content type: text/plain, supported: [application/json, application/x-protobuf]\n";
     assert_eq!((status, text.as_str()), (400, expected));
-    let closed = Arc::new(Buffer { closed: true, ..Buffer::default() });
+    let closed = Arc::new(Buffer { fails: Some(appender::Error::Closed), ..Buffer::default() });
     let (status, headers, text) = send(&self::state(&closed), post("application/json", good)).await;
     assert!(status == 503 && headers.contains_key("retry-after") && text.starts_with(r#"{"code":14,"#), "{status} {text}");
 }
