@@ -3,10 +3,11 @@
 //! Owns: what a head holds and every decision about a change to it, as pure functions of values.
 //! Does not own: how it is laid out over records (`layout`), reading and writing them (`heads`).
 
-use crate::limits::{DEAD_GRACE, REPLACED_KEPT, ROLL_REST_MIN};
+use crate::limits::{DEAD_GRACE, ROLL_REST_MIN};
 use crate::{DeadObject, Location, Part, Replacement};
 use model::{SegmentId, TimestampMs};
 use std::collections::HashSet;
+use std::time::Duration;
 use store::keys::Window;
 
 mod layout;
@@ -22,7 +23,7 @@ pub struct ReplacedId {
     pub id: SegmentId,
     /// When it was replaced.
     pub at: TimestampMs,
-    /// When a collection first found it gone below; it is forgotten [`REPLACED_KEPT`] later.
+    /// When a collection first found it gone below; it is forgotten [`crate::limits::REPLACED_KEPT`] later.
     pub gone_since: Option<TimestampMs>,
 }
 
@@ -125,14 +126,14 @@ impl Head {
         self.parts.is_empty() && self.replaced.is_empty() && self.dead.is_empty()
     }
 
-    /// Marks replaced ids as gone below or as still there, and forgets those gone for long enough. `below` holds the ids
+    /// Marks replaced ids as gone below or as still there, and forgets those gone for as long as ids are kept. `below` holds the ids
     /// that exist one level below at this moment.
-    pub fn trim(&mut self, below: &HashSet<SegmentId>, now: TimestampMs) -> Change {
+    pub fn trim(&mut self, below: &HashSet<SegmentId>, now: TimestampMs, kept: Duration) -> Change {
         let before = self.clone();
         for replaced in &mut self.replaced {
             replaced.gone_since = if below.contains(&replaced.id) { None } else { replaced.gone_since.or(Some(now)) };
         }
-        self.replaced.retain(|replaced| replaced.gone_since.is_none_or(|since| since > now.minus(REPLACED_KEPT)));
+        self.replaced.retain(|replaced| replaced.gone_since.is_none_or(|since| since > now.minus(kept)));
         if self.replaced.len() < before.replaced.len() {
             // A plan that saw the id below, before it was gone, must not publish it again.
             self.generation += 1;

@@ -22,6 +22,7 @@ mod head;
 mod item;
 pub mod limits;
 mod manifest;
+mod mutation;
 mod part;
 mod quarantine;
 pub mod ring;
@@ -30,6 +31,8 @@ mod snapshot;
 pub use deletion::{Deletion, DeletionRequest, DeletionState};
 pub use error::{Error, Result};
 pub use manifest::{Burn, Committed, DayState, DeadObject, Finish, HeadSizes, Manifest, Packed, Replaced, Replacement};
+#[cfg(feature = "mutations")]
+pub use mutation::Mutation;
 pub use part::{L0Item, Location, Part, PartStats};
 pub use quarantine::Quarantined;
 pub use snapshot::{HeadState, Snapshot};

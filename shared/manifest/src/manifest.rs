@@ -53,12 +53,23 @@ pub struct Manifest {
     known: Arc<Known>,
     rings: Arc<KnownRings>,
     sizes: HeadSizes,
+    #[cfg(feature = "mutations")]
+    pub(crate) mutation: Option<crate::mutation::Mutation>,
 }
 
 impl Manifest {
     /// Makes a manifest over a record store.
     pub fn new(records: Records, clock: Arc<dyn Clock>, nonces: Arc<Nonces>) -> Manifest {
-        Manifest { records, clock, nonces, known: Arc::default(), rings: Arc::default(), sizes: HeadSizes::default() }
+        Manifest {
+            records,
+            clock,
+            nonces,
+            known: Arc::default(),
+            rings: Arc::default(),
+            sizes: HeadSizes::default(),
+            #[cfg(feature = "mutations")]
+            mutation: None,
+        }
     }
 
     /// Returns the manifest with heads that spill elsewhere than at the default sizes. Heads of any sizes are read.

@@ -5,9 +5,12 @@ use super::read::{PlacedHead, live_hours};
 use super::{Manifest, Step, corrupt};
 use crate::head::{Change, Head, HeadRecord};
 use crate::item::{self, ItemRecord};
+use crate::limits::REPLACED_KEPT;
+use crate::mutation::Mutation;
 use crate::{Location, Result};
 use model::{Hour, Resolution, SegmentId, Signal, TenantId, TimestampMs};
 use std::collections::{BTreeSet, HashSet};
+use std::time::Duration;
 use store::keys::{self, ObjectKey, Window};
 use store::{Put, RecordKey};
 
@@ -74,7 +77,8 @@ impl Manifest {
     /// be kept has not passed ([`crate::limits::REPLACED_KEPT`]).
     async fn trim(&self, key: &RecordKey, below: &HashSet<SegmentId>) -> Result<()> {
         let now = self.now();
-        self.update_head(key, |head| head.trim(below, now)).await.map(|_| ())
+        let kept = if self.makes(Mutation::TrimEarly) { Duration::ZERO } else { REPLACED_KEPT };
+        self.update_head(key, |head| head.trim(below, now, kept)).await.map(|_| ())
     }
 
     /// Returns what the heads one level below a window list.
@@ -117,7 +121,8 @@ impl Manifest {
             (0, Window::Hour(hour)) => self.burn_item(object, hour).await?,
             _ => self.burn_output(object).await?,
         };
-        let referenced = !burnt || self.is_named(object).await?;
+        let recheck = !self.makes(Mutation::BurnWithoutRecheck);
+        let referenced = !burnt || (recheck && self.is_named(object).await?);
         Ok(if referenced { Burn::Referenced } else { Burn::Deletable })
     }
 
@@ -144,6 +149,9 @@ impl Manifest {
             return Ok(false);
         }
         let raise = |record: &mut HeadRecord| {
+            if self.makes(Mutation::BurnWithoutRaising) {
+                return Change::Already;
+            }
             record.head.generation += 1;
             Change::Write
         };

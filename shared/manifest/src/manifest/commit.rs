@@ -6,6 +6,7 @@ use super::{Manifest, Step, corrupt};
 use crate::head::Change;
 use crate::item::{self, ItemRecord};
 use crate::limits::{ATTEMPT_AGE_MAX, KNOWN_HOURS_MAX, UNKNOWN_OUTCOME_ATTEMPTS_MAX};
+use crate::mutation::Mutation;
 use crate::{Error, L0Item, Location, Result};
 use bytes::Bytes;
 use model::{Hour, Resolution, Signal, TenantId, TimestampMs};
@@ -13,7 +14,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard};
 use store::keys::{self, Window};
 use store::records::RECORD_BYTES_MAX;
-use store::{Put, RecordKey};
+use store::{Cas, Put, RecordKey};
 
 /// Outcome of [`Manifest::commit`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -79,10 +80,21 @@ impl Manifest {
         loop {
             attempts += 1;
             // Before every try: the catalog's promise does not last for ever.
-            self.ensure_hours(tenant, signal, &[hour]).await?;
+            let late = self.makes(Mutation::CatalogAfterItem);
+            if !late {
+                self.ensure_hours(tenant, signal, &[hour]).await?;
+            }
             check_age(minted_at, self.now())?;
             match self.records.put_if_absent(&key, value.clone()).await {
+                Ok(Put::Written) if late => {
+                    self.ensure_hours(tenant, signal, &[hour]).await?;
+                    return Ok(Committed::Committed);
+                }
                 Ok(Put::Written) => return Ok(Committed::Committed),
+                Ok(Put::Exists) if self.makes(Mutation::OverwriteOnRetry) => {
+                    let overwritten = self.records.cas_update(&key, 1, value.clone()).await.step("overwrite l0 item")?;
+                    return Ok(if overwritten == Cas::Updated { Committed::Committed } else { Committed::AlreadyCommitted });
+                }
                 Ok(Put::Exists) => {
                     if let Some(outcome) = self.existing(&key, &location).await? {
                         return Ok(outcome);

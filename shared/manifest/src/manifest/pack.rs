@@ -14,6 +14,7 @@ use super::heads::{Decision, Lists};
 use crate::Result;
 use crate::head::{Change, Head, HeadRecord};
 use crate::limits::{PACK_AGE_MIN, ROLL_REST_MIN};
+use crate::mutation::Mutation;
 use model::{Resolution, SegmentId, Signal, TenantId, TimestampMs};
 use std::collections::HashSet;
 use store::Record;
@@ -58,7 +59,8 @@ impl Manifest {
     async fn adopt(&self, tenant: &TenantId, signal: Signal, day: i64, resolution: Resolution) -> Result<bool> {
         let (of_day, month) = (Window::Day(day), Window::Day(day).month());
         let packed_at = self.mark_packed(tenant, signal, day).await?;
-        if packed_at.is_none_or(|at| at.plus(ROLL_REST_MIN) > self.now()) {
+        let hasty = self.makes(Mutation::PackWithoutRest);
+        if !hasty && packed_at.is_none_or(|at| at.plus(ROLL_REST_MIN) > self.now()) {
             return Ok(false);
         }
         let key = keys::head(tenant, signal, of_day, resolution);
@@ -66,7 +68,9 @@ impl Manifest {
             let was = std::mem::replace(&mut record.head.sealed, true);
             if was { Change::Already } else { Change::Write }
         };
-        self.update_head_record(&key, seal).await?;
+        if !self.makes(Mutation::PackWithoutSeal) {
+            self.update_head_record(&key, seal).await?;
+        }
         // The month's generation is read before the parts: adopting under it takes nothing the month has had and forgotten.
         let above = keys::head(tenant, signal, month, resolution);
         let generation = self.load(&above, Lists::Visible).await?.record.head.generation;

@@ -5,8 +5,10 @@ use super::{Manifest, Step};
 use crate::Result;
 use crate::head::{Change, DroppedPage, HeadRecord};
 use crate::limits::PAGE_GRACE;
+use crate::mutation::Mutation;
 use model::TimestampMs;
 use std::collections::HashSet;
+use std::time::Duration;
 use store::{RecordKey, keys};
 
 impl Manifest {
@@ -18,7 +20,8 @@ impl Manifest {
         if head.pages.is_empty() && head.dropped.is_empty() {
             return Ok(());
         }
-        let due = due(&head, self.now());
+        let grace = if self.makes(Mutation::DropPagesEarly) { Duration::ZERO } else { PAGE_GRACE };
+        let due = due(&head, self.now().minus(grace));
         for id in &due {
             self.delete_page(key, *id).await?;
         }
@@ -52,8 +55,8 @@ impl Manifest {
 /// The version of every page: it is put once and never updated.
 const PAGE_VERSION: u64 = 1;
 
-fn due(head: &HeadRecord, now: TimestampMs) -> HashSet<u128> {
-    head.dropped.iter().filter(|page| page.at <= now.minus(PAGE_GRACE)).map(|page| page.id).collect()
+fn due(head: &HeadRecord, dropped_by: TimestampMs) -> HashSet<u128> {
+    head.dropped.iter().filter(|page| page.at <= dropped_by).map(|page| page.id).collect()
 }
 
 fn settle(record: &mut HeadRecord, listed: &[u128], deleted: &HashSet<u128>, now: TimestampMs) -> Change {

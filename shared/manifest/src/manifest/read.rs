@@ -9,6 +9,7 @@ use crate::catalog::DayRecord;
 use crate::head::Head;
 use crate::item::{self, ItemRecord};
 use crate::limits::{READS_IN_FLIGHT, SNAPSHOT_TIME_MAX};
+use crate::mutation::Mutation;
 use crate::snapshot::HeadState;
 use crate::{Error, Part, Result, Snapshot};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -75,14 +76,22 @@ impl Manifest {
         let hours = live_hours(&catalog.days, range);
         let days: Vec<i64> = catalog.open_days(with_coarse).collect();
         let months: Vec<Window> = catalog.months(with_coarse).into_iter().collect();
-        let items = each(&hours, |hour| self.items(tenant, signal, hour)).await?;
+        let items_first = !self.makes(Mutation::HighFirst);
+        let mut items = Vec::new();
+        if items_first {
+            items = each(&hours, |hour| self.items(tenant, signal, hour)).await?;
+        }
         let hour_heads = flat(each(&hours, |hour| self.heads(tenant, signal, Window::Hour(hour), false, Lists::Visible)).await?);
         let day_heads = flat(each(&days, |day| self.heads(tenant, signal, Window::Day(day), with_coarse, Lists::Visible)).await?);
         let month_heads = flat(each(&months, |month| self.heads(tenant, signal, month, with_coarse, Lists::Visible)).await?);
+        if !items_first {
+            items = each(&hours, |hour| self.items(tenant, signal, hour)).await?;
+        }
         check_time(taken_at, self.now())?;
         let pages: u64 = hour_heads.iter().chain(&day_heads).chain(&month_heads).map(|head| head.pages).sum();
         let requests = 1 + (2 * hours.len() + days.len() + months.len()) as u64 + pages;
-        Ok(Read { catalog, items, hour_heads, day_heads, month_heads }.into_snapshot(range, taken_at, requests))
+        let ignore_replaced = self.makes(Mutation::IgnoreReplaced);
+        Ok(Read { catalog, items, hour_heads, day_heads, month_heads, ignore_replaced }.into_snapshot(range, taken_at, requests))
     }
 
     /// Returns the live L0 items of an hour.
@@ -167,6 +176,8 @@ struct Read {
     hour_heads: Vec<PlacedHead>,
     day_heads: Vec<PlacedHead>,
     month_heads: Vec<PlacedHead>,
+    /// Only under a mutation.
+    ignore_replaced: bool,
 }
 
 impl Read {
@@ -176,8 +187,9 @@ impl Read {
         let placed = || self.hour_heads.iter().chain(&self.day_heads).chain(&self.month_heads);
         let replaced: HashMap<(Window, Resolution), HashSet<SegmentId>> =
             placed().map(|placed| ((placed.window, placed.resolution), placed.head.replaced_ids())).collect();
-        let is_replaced =
-            |part: &Part, above: Window| replaced.get(&(above, part.resolution)).is_some_and(|ids| ids.contains(&part.id));
+        let is_replaced = |part: &Part, above: Window| {
+            !self.ignore_replaced && replaced.get(&(above, part.resolution)).is_some_and(|ids| ids.contains(&part.id))
+        };
         let heads = placed().map(HeadState::of).collect();
         // M2: visible(n) = items(n) − replaced(n+1).
         let items = self.items.into_iter().flatten().filter(|part| !is_replaced(part, part.window));

@@ -5,6 +5,7 @@ use super::heads::Decision;
 use super::{Manifest, Step};
 use crate::head::{Change, Head, HeadRecord};
 use crate::limits::{READS_IN_FLIGHT, STAMP_COVERS};
+use crate::mutation::Mutation;
 use crate::{Error, Part, Result};
 use futures::{StreamExt, TryStreamExt, stream};
 use model::{Hour, Resolution, SegmentId, Signal, TenantId, TimestampMs};
@@ -55,6 +56,10 @@ impl Manifest {
         // The time is taken for each try: `published_at` must not lie long before the update.
         let publish = |head: &mut Head| {
             let now = self.now();
+            if self.makes(Mutation::OverwriteHead) {
+                (head.parts, head.replaced) = (replacement.inputs.clone(), Vec::new());
+                head.parts.retain(|part| part.level > 0 && part.window == replacement.window);
+            }
             if now < until { head.publish(&replacement, now) } else { Change::Refused }
         };
         let change = self.update_head(&key, publish).await?;

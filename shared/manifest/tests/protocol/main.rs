@@ -5,6 +5,7 @@
 mod costs;
 mod deletions;
 mod faults;
+mod interleaved;
 mod ring;
 mod simulation;
 mod spill;
