@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use manifest::Window;
 use model::{Hour, Signal, TenantId, TimestampMs};
 
-use crate::limits::{PACE_OLD, PACE_OPEN, PACE_RECENT, RECENT};
+use crate::limits::{PACE_MONTH, PACE_OLD, PACE_OPEN, PACE_RECENT, RECENT};
 
 /// Pages by tenant and signal.
 #[derive(Debug, Default)]
@@ -67,7 +67,8 @@ pub(crate) fn next_look(window: Window, now: TimestampMs) -> TimestampMs {
     let pace = match window {
         Window::Hour(hour) if now < hour.end().plus(2 * PACE_RECENT) => PACE_OPEN,
         Window::Hour(hour) if is_recent(hour, now) => PACE_RECENT,
-        _ => PACE_OLD,
+        Window::Hour(_) | Window::Day(_) => PACE_OLD,
+        Window::Month(_) => PACE_MONTH,
     };
     now.plus(pace)
 }

@@ -23,6 +23,9 @@ pub const PACE_RECENT: Duration = Duration::from_secs(5 * 60);
 /// Pace at which anything older is looked at, until its bit in the catalog is cleared.
 pub const PACE_OLD: Duration = Duration::from_secs(60 * 60);
 
+/// Pace at which a month's garbage is looked for.
+pub const PACE_MONTH: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Age up to which a closed hour counts as recent.
 pub const RECENT: Duration = Duration::from_secs(2 * 60 * 60);
 
@@ -31,6 +34,10 @@ pub const PACE_COLLECT: Duration = Duration::from_secs(15 * 60);
 
 /// Pace at which the catalog of a tenant without recent data is read.
 pub const PACE_IDLE: Duration = Duration::from_secs(5 * 60);
+
+/// Time after its last publication at which a day has no garbage left that is not due: an hour of grace, counted from when
+/// its parts may roll, half an hour after they were published.
+pub const SETTLED_AFTER: Duration = Duration::from_secs(45 * 60);
 
 /// Time after which something that failed is tried again.
 pub const PACE_FAILED: Duration = Duration::from_secs(5 * 60);

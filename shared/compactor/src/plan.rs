@@ -22,8 +22,10 @@ pub use hour::plan_hour;
 /// One merge: `inputs` become segments of `level` in `window`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Job {
-    /// The hour or day whose head lists the outputs.
+    /// The hour or day of the outputs.
     pub window: Window,
+    /// The window whose head lists them: the same, or the month of a packed day.
+    pub home: Window,
     /// The generation of that head in the snapshot.
     pub generation: u64,
     /// Segments to merge.
@@ -44,11 +46,12 @@ pub struct Job {
 type Merge = (u8, Vec<Part>);
 
 /// Makes jobs of merges. L1 is not cut: it is read once more within minutes, and cutting it would multiply its objects.
-fn jobs(merges: Vec<Merge>, window: Window, snapshot: &Snapshot, epoch: &Epoch) -> Vec<Job> {
-    let generation = snapshot.generation(window, Resolution::Raw);
+fn jobs(merges: Vec<Merge>, (window, home): (Window, Window), snapshot: &Snapshot, epoch: &Epoch) -> Vec<Job> {
+    let generation = snapshot.generation(home, Resolution::Raw);
     let runs = epoch.assignment.cuts();
     let job = |(level, inputs): Merge| Job {
         window,
+        home,
         generation,
         level,
         runs: if level < 2 { vec![SlotRange::ALL] } else { touched(&runs, &inputs) },

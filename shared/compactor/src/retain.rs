@@ -1,6 +1,7 @@
 //! Retention at the grain of a day: drop, wait for the grace, delete, forget.
 
-use manifest::{Snapshot, Window};
+use manifest::limits::DEAD_GRACE;
+use manifest::{DayState, Snapshot, Window};
 use model::{Keep, Resolution, Retention, SegmentId, Signal, TenantId, TimestampMs};
 use std::collections::BTreeSet;
 
@@ -13,22 +14,19 @@ impl Compactor {
     /// Drops the days of a tenant and signal that have expired, and deletes those dropped for longer than the grace.
     pub(crate) async fn retain(&self, tenant: &TenantId, signal: Signal, run: &mut Run) -> Result<Next, CompactError> {
         let retention = self.policy().retention.of(tenant, signal);
-        let days = self.manifest().days_with_data(tenant, signal).await.map_err(manifest_error("read catalog"))?;
-        for day in days.into_iter().filter(|day| is_expired(*day, retention.raw, self.now())) {
-            if self.is_covered(tenant, signal, day, retention).await? {
-                let dropped = self.manifest().drop_day(tenant, signal, day, Resolution::Raw).await;
+        let days = self.manifest().days(tenant, signal).await.map_err(manifest_error("read catalog"))?;
+        for (day, resolution) in expired(&days, retention, self.now()) {
+            if resolution != Resolution::Raw || self.is_covered(tenant, signal, day, retention).await? {
+                let dropped = self.manifest().drop_day(tenant, signal, day, resolution).await;
                 dropped.map_err(manifest_error("drop day"))?;
                 run.report.dropped_days += 1;
             }
         }
-        for resolution in Resolution::ALL {
-            let dropped = self.manifest().dropped_days(tenant, signal, resolution).await;
-            for day in dropped.map_err(manifest_error("read catalog"))? {
-                if self.now() >= run.begin_by {
-                    return Ok(Next::Again);
-                }
-                run.report.deleted += self.forget(tenant, signal, day, resolution).await?;
+        for (day, resolution) in forgettable(&days, self.now()) {
+            if self.now() >= run.begin_by {
+                return Ok(Next::Again);
             }
+            run.report.deleted += self.forget(tenant, signal, day, resolution).await?;
         }
         Ok(Next::At(self.now().plus(PACE_RETAIN)))
     }
@@ -56,8 +54,26 @@ impl Compactor {
     }
 }
 
+/// Returns what is older than it is kept and was not dropped yet.
+pub(crate) fn expired(days: &[DayState], retention: &Retention, now: TimestampMs) -> Vec<(i64, Resolution)> {
+    let of_day = |day: &DayState| {
+        let dropped = |resolution| day.dropped.iter().any(|(of, _)| *of == resolution);
+        let is_due = |resolution| retention.of(resolution).is_some_and(|keep| is_expired(day.day, keep, now));
+        let due = Resolution::ALL.into_iter().filter(|resolution| !dropped(*resolution) && is_due(*resolution));
+        due.map(|resolution| (day.day, resolution)).collect::<Vec<_>>()
+    };
+    days.iter().flat_map(of_day).collect()
+}
+
+/// Returns what was dropped, is past the grace, and still listed somewhere.
+pub(crate) fn forgettable(days: &[DayState], now: TimestampMs) -> Vec<(i64, Resolution)> {
+    let listed = days.iter().filter(|day| day.open || day.packed || !day.hours.is_empty());
+    let dropped = listed.flat_map(|day| day.dropped.iter().map(|(resolution, at)| (day.day, *resolution, *at)));
+    dropped.filter(|(_, _, at)| at.plus(DEAD_GRACE) <= now).map(|(day, resolution, _)| (day, resolution)).collect()
+}
+
 /// Reports whether all of a day is older than it is kept.
-pub(crate) fn is_expired(day: i64, keep: Keep, now: TimestampMs) -> bool {
+fn is_expired(day: i64, keep: Keep, now: TimestampMs) -> bool {
     match keep {
         Keep::For(span) => Window::Day(day).range().end.plus(span) <= now,
         Keep::Forever => false,

@@ -81,7 +81,7 @@ impl Compactor {
         job: &Job,
         stop_at: TimestampMs,
     ) -> Result<Outcome, CompactError> {
-        let leased = self.manifest().lease(tenant, signal, job.window, self.owner(), LEASE);
+        let leased = self.manifest().lease(tenant, signal, job.home, self.owner(), LEASE);
         if !leased.await.map_err(manifest_error("take lease"))? {
             return Ok(Outcome::Lost);
         }
@@ -164,7 +164,7 @@ impl Compactor {
         rewritten: Rewritten,
     ) -> Result<Outcome, CompactError> {
         let replacement = Replacement {
-            window: job.window,
+            window: job.home,
             resolution: Resolution::Raw,
             generation: job.generation,
             inputs: inputs.clone(),
@@ -175,7 +175,7 @@ impl Compactor {
             return Ok(Outcome::Lost);
         }
         // What this leaves behind, collect does.
-        let deleted = self.manifest().delete_inputs(tenant, signal, job.window, &inputs).await;
+        let deleted = self.manifest().delete_inputs(tenant, signal, job.home, &inputs).await;
         deleted.map_err(manifest_error("delete replaced items"))?;
         Ok(Outcome::Done(rewritten))
     }

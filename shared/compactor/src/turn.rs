@@ -1,9 +1,11 @@
 //! The turn of one tenant and signal: what is due there, one job at a time.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::time::Duration;
 
-use manifest::{Finish, Part, Window};
-use model::{Signal, TenantId, TimeRangeMs, TimestampMs};
+use manifest::limits::{DEAD_GRACE, PACK_AGE_MIN};
+use manifest::{DayState, Deletion, DeletionState, Finish, Part, Window};
+use model::{Hour, Resolution, Signal, TenantId, TimestampMs};
 
 use crate::diary::{Diary, Page, is_due, is_recent};
 use crate::limits::{PACE_FAILED, PACE_IDLE, PACE_RECENT};
@@ -33,8 +35,6 @@ pub(crate) struct Turn {
     open: Option<(Page, VecDeque<Task>)>,
     jobs: u64,
 }
-
-const ALL_TIME: TimeRangeMs = TimeRangeMs { start: TimestampMs(i64::MIN), end: TimestampMs(i64::MAX) };
 
 impl Turn {
     pub fn new(tenant: TenantId, signal: Signal) -> Turn {
@@ -100,14 +100,12 @@ impl Compactor {
             return Ok((page, VecDeque::new()));
         }
         run.report.tenants += 1;
-        let hours = self.manifest().hours_with_data(tenant, signal, ALL_TIME).await.map_err(manifest_error("read catalog"))?;
+        let days = self.manifest().days(tenant, signal).await.map_err(manifest_error("read catalog"))?;
         let deletions = self.manifest().deletions(tenant, signal).await.map_err(manifest_error("read deletions"))?;
+        let live: Vec<&DayState> = days.iter().filter(|day| !is_dropped(day)).collect();
+        let hours: Vec<Hour> = live.iter().flat_map(|day| day.hours.clone()).collect();
         page.catalog = (!hours.iter().any(|hour| is_recent(*hour, now))).then(|| now.plus(PACE_IDLE));
-        let roll_after = self.policy().roll_after;
-        let days: BTreeSet<i64> = hours.iter().map(|hour| hour.day()).collect();
-        let days = days.into_iter().map(Window::Day).filter(|day| day.range().start.plus(roll_after) <= now);
-        // The newest hours are asked for most; the day comes after its hours.
-        let windows: Vec<Window> = hours.iter().rev().map(|hour| Window::Hour(*hour)).chain(days).collect();
+        let windows = windows(&live, self.policy().roll_after, now);
         page.keep(&|window| windows.contains(&window), &|id| deletions.iter().any(|deletion| deletion.id == id));
         let due = windows.iter().filter(|window| is_due(page.windows.get(window), now)).map(|window| Task::Window(*window));
         let mut tasks: VecDeque<Task> = due.collect();
@@ -137,6 +135,7 @@ impl Compactor {
                 Ok(next)
             }
             Task::Deletion(id, asked) if *asked != Some(turn.jobs) => {
+                run.report.deleted += self.collect_after(tenant, signal, *id).await?;
                 let finish = self.manifest().finish_deletion(tenant, signal, *id).await;
                 if let Finish::Pending(parts) = finish.map_err(manifest_error("finish deletion"))? {
                     // Rewrite them, then ask again.
@@ -149,6 +148,40 @@ impl Compactor {
             Task::Retain => self.retain(tenant, signal, run).await,
             Task::Inventory => self.take_inventory(tenant, signal, run).await,
         }
+    }
+}
+
+fn is_dropped(day: &DayState) -> bool {
+    day.dropped.iter().any(|(resolution, _)| *resolution == Resolution::Raw)
+}
+
+/// Returns the windows of a catalog in which there may be something to do: hours that are not cleared, the newest first since
+/// they are asked for most; then their days; then days old enough for their month, and the months.
+fn windows(days: &[&DayState], roll_after: Duration, now: TimestampMs) -> Vec<Window> {
+    let hours = days.iter().rev().flat_map(|day| day.hours.iter().rev()).map(|hour| Window::Hour(*hour));
+    let start = |day: &DayState| Window::Day(day.day).range().start;
+    let awake = days.iter().filter(|day| !day.hours.is_empty() && start(day).plus(roll_after) <= now);
+    let old = days.iter().filter(|day| day.open && day.hours.is_empty() && start(day).plus(PACK_AGE_MIN) <= now);
+    let months: BTreeSet<Window> = days.iter().filter(|day| day.packed).map(|day| Window::Day(day.day).month()).collect();
+    hours.chain(awake.chain(old).map(|day| Window::Day(day.day))).chain(months).collect()
+}
+
+impl Compactor {
+    /// Collects the days of a deletion that has ended an hour ago and is about to be removed: what it killed in days that rest
+    /// would be found by nobody.
+    async fn collect_after(&self, tenant: &TenantId, signal: Signal, id: u128) -> Result<u64, CompactError> {
+        let deletions = self.manifest().deletions(tenant, signal).await.map_err(manifest_error("read deletions"))?;
+        let over =
+            |deletion: &&Deletion| matches!(deletion.state, DeletionState::Finished(at) if at.plus(DEAD_GRACE) <= self.now());
+        let Some(deletion) = deletions.iter().find(|deletion| deletion.id == id).filter(over) else { return Ok(0) };
+        let days = self.manifest().days(tenant, signal).await.map_err(manifest_error("read catalog"))?;
+        let overlaps = |window: &Window| window.range().overlaps(deletion.request.range);
+        let days = days.iter().flat_map(|day| [Window::Day(day.day), Window::Day(day.day).month()]);
+        let mut deleted = 0;
+        for window in days.filter(overlaps).collect::<BTreeSet<Window>>() {
+            deleted += self.collect(tenant, signal, window).await?;
+        }
+        Ok(deleted)
     }
 }
 

@@ -1,10 +1,10 @@
 //! Looking at one window: a snapshot, at most one job, and garbage now and then.
 
-use manifest::Window;
-use model::{Hour, Signal, TenantId};
+use manifest::{Snapshot, Window};
+use model::{Hour, Signal, TenantId, TimestampMs};
 
 use crate::diary::next_look;
-use crate::limits::PACE_OPEN;
+use crate::limits::{PACE_OPEN, SETTLED_AFTER};
 use crate::plan::{Job, plan_day, plan_hour};
 use crate::rewrite::manifest_error;
 use crate::run::{Next, Run};
@@ -78,8 +78,25 @@ impl Compactor {
         }
         if garbage {
             run.report.deleted += self.collect(tenant, signal, window).await?;
+            if is_settled(window, &snapshot, self.now()) {
+                self.rest(tenant, signal, day).await?;
+            }
         }
         Ok(Next::At(next_look(window, self.now())))
+    }
+
+    /// Clears the hours of a day that have nothing left, and packs an old day into its month: nobody looks there any more. Only
+    /// once the day's own garbage is gone, since it is the hours that bring us here.
+    async fn rest(&self, tenant: &TenantId, signal: Signal, day: i64) -> Result<(), CompactError> {
+        let days = self.manifest().days(tenant, signal).await.map_err(manifest_error("read catalog"))?;
+        let Some(state) = days.into_iter().find(|state| state.day == day) else { return Ok(()) };
+        for hour in &state.hours {
+            self.manifest().clear_hour(tenant, signal, *hour).await.map_err(manifest_error("clear hour"))?;
+        }
+        if state.hours.is_empty() {
+            self.manifest().pack_day(tenant, signal, day).await.map_err(manifest_error("pack day"))?;
+        }
+        Ok(())
     }
 
     /// Collects what a month no longer needs: nothing merges there.
@@ -114,4 +131,10 @@ impl Compactor {
             _ => Next::At(self.now().plus(PACE_OPEN)),
         })
     }
+}
+
+/// Reports whether a day's head was left alone for so long that all its garbage was due.
+fn is_settled(day: Window, snapshot: &Snapshot, now: TimestampMs) -> bool {
+    let of_day = snapshot.heads.iter().filter(|head| head.window == day);
+    of_day.map(|head| head.rollable_from).all(|from| from.plus(SETTLED_AFTER) <= now)
 }

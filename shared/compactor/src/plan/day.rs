@@ -27,11 +27,13 @@ pub fn plan_day(day: i64, snapshot: &Snapshot, epoch: &Epoch, policy: &Policy, n
     let window = Window::Day(day);
     let roll_at = window.range().start.plus(policy.roll_after);
     let parts: Vec<Part> = snapshot.parts.iter().filter(|part| part.resolution == Resolution::Raw).cloned().collect();
-    // What the month lists is left alone, and so is what is on its way there.
+    // What is on its way to the month is left alone.
     let sealed = snapshot.heads.iter().any(|head| head.window == window && head.resolution == Resolution::Raw && head.sealed);
     let here = parts.into_iter().filter(|part| part.window.day() == day && snapshot.home(part) == part.window);
     let (own, of_hours): (Vec<Part>, Vec<Part>) = here.partition(|part| part.window == window);
     let own = if sealed { Vec::new() } else { own };
+    let is_packed = |part: &&Part| part.window == window && snapshot.home(part) == window.month();
+    let packed: Vec<Part> = snapshot.parts.iter().filter(is_packed).cloned().collect();
     let mut plan = DayPlan::default();
     let mut merges: Vec<Merge> = Vec::new();
     if now >= roll_at {
@@ -47,7 +49,9 @@ pub fn plan_day(day: i64, snapshot: &Snapshot, epoch: &Epoch, policy: &Policy, n
         }
     }
     merges.extend(deletions(&own, &merges, snapshot));
-    plan.jobs = jobs(merges, window, snapshot, epoch);
+    plan.jobs = jobs(merges, (window, window), snapshot, epoch);
+    // What the month lists stays as it is, but for deletions.
+    plan.jobs.extend(jobs(deletions(&packed, &[], snapshot), (window, window.month()), snapshot, epoch));
     plan
 }
 

@@ -45,7 +45,7 @@ pub fn plan_hour(hour: Hour, snapshot: &Snapshot, epoch: &Epoch, policy: &Policy
     if !sealed {
         merges.extend(deletions(&parts, &merges, snapshot));
     }
-    jobs(merges, window, snapshot, epoch)
+    jobs(merges, (window, window), snapshot, epoch)
 }
 
 fn enough(l0: &[Part], policy: &Policy) -> bool {

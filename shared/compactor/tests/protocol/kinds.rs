@@ -1,7 +1,7 @@
 //! Every kind of job, each brought to the point where it alone is due.
 
-use manifest::Window;
-use model::{Hour, Signal};
+use manifest::{DeletionRequest, Window};
+use model::{Hour, Matcher, Signal};
 
 use crate::world::{HOUR, World, hours, minutes};
 
@@ -28,10 +28,12 @@ pub enum Kind {
     Forget,
     /// Objects that nothing references.
     Orphans,
+    /// Rows of series and lines that somebody wants to be gone.
+    Delete,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 11] = [
         Kind::OpenL0,
         Kind::OpenL1,
         Kind::Close,
@@ -42,11 +44,12 @@ impl Kind {
         Kind::Drop,
         Kind::Forget,
         Kind::Orphans,
+        Kind::Delete,
     ];
 
     /// Whether what is visible stays as it is.
     pub fn preserves(self) -> bool {
-        self != Kind::Drop
+        !matches!(self, Kind::Drop | Kind::Delete)
     }
 
     /// Makes a world in which this kind is due.
@@ -103,6 +106,18 @@ impl Kind {
                     world.put(&key, world.metrics(HOUR, 1).bytes).await;
                 }
                 world.clock.advance(hours(25));
+            }
+            Kind::Delete => {
+                rolled(&mut world).await;
+                world.fill(HOUR, 2).await;
+                world.clock.advance(minutes(1));
+                let range = Window::Hour(HOUR).range();
+                let (manifest, tenant) = (world.manifest(), &world.tenant);
+                let request =
+                    |name, value, filter| DeletionRequest { range, matchers: vec![Matcher::equal(name, value)], filter };
+                manifest.request_deletion(tenant, Signal::Metrics, request("i", "2", None)).await.unwrap();
+                let lines = request("app", "1", Some("line 1".to_owned()));
+                manifest.request_deletion(tenant, Signal::Logs, lines).await.unwrap();
             }
         }
         world

@@ -4,6 +4,7 @@
 
 mod crash;
 mod kinds;
+mod measure;
 mod metamorphic;
 mod runs;
 mod switch;

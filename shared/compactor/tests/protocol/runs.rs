@@ -1,10 +1,14 @@
 //! Runs over tenants: what a run without work costs, who is served first, hints.
 
 use compactor::{Hint, Policy};
-use manifest::Window;
-use model::{Hour, Signal, TenantId};
+use manifest::ring::RingChange;
+use manifest::{Location, Window};
+use model::{Clock, Hour, Signal, TenantId};
+use store::objects::{ObjectPath, ObjectStoreExt};
 
-use crate::world::{FOREVER, HOUR, World, hours, minutes};
+use crate::kinds::Kind;
+use crate::switch::Calls;
+use crate::world::{FOREVER, HOUR, World, hours, minutes, small_policy};
 
 #[tokio::test]
 async fn late_data_of_any_age_ends_in_few_parts() {
@@ -40,21 +44,122 @@ async fn late_data_of_any_age_ends_in_few_parts() {
 #[tokio::test]
 async fn time_is_up_for_one_tenant_after_the_other() {
     let mut world = World::new();
+    world.policy = Policy { inputs_max: 4, ..small_policy() };
     let mut tenants = Vec::new();
     for name in ["a", "b", "c"] {
         world.tenant = TenantId::parse(name).unwrap();
         tenants.push(world.tenant.clone());
-        world.fill(HOUR, 4).await;
+        world.fill(HOUR, 12).await;
     }
-    // Each run has time for its first turn only: the clock jumps to the end with the first put.
-    let mut served = Vec::new();
+    // Every job takes as long as a run may begin jobs: one job a run.
+    world.put_takes = minutes(2);
+    let mut progress = Vec::new();
     for _ in 0..6 {
         let (compactor, _) = world.compactor(None);
-        let report = compactor.run(FOREVER, &[]).await.unwrap();
-        served.push(report.jobs);
-        assert!(!report.out_of_time);
+        let until = world.clock.now().plus(minutes(3));
+        let report = compactor.run(until, &[]).await.unwrap();
+        assert_eq!((report.jobs, report.out_of_time), (1, true));
+        let mut jobs = Vec::new();
+        for tenant in &tenants {
+            world.tenant = tenant.clone();
+            let parts = [world.levels(Signal::Metrics).await, world.levels(Signal::Logs).await].concat();
+            jobs.push(parts.into_iter().filter(|level| *level == 1).count());
+        }
+        progress.push(jobs);
     }
-    assert_eq!(served, [6, 0, 0, 0, 0, 0]);
+    // The first job of each tenant and signal comes before anybody's second.
+    assert_eq!(progress.last().unwrap(), &[2, 2, 2], "{progress:?}");
+}
+
+#[tokio::test]
+async fn what_rests_costs_nothing() {
+    let mut world = World::new();
+    for hour in 0..3 {
+        world.fill(Hour(HOUR.0 + hour), 3).await;
+        world.clock.advance(minutes(60));
+    }
+    let (compactor, process) = world.compactor(None);
+    for _ in 0..60 {
+        world.clock.advance(hours(1));
+        compactor.run(FOREVER, &[]).await.unwrap();
+    }
+    let days = world.manifest().days(&world.tenant, Signal::Metrics).await.unwrap();
+    assert!(days[0].hours.is_empty(), "the hours are cleared");
+    let before = process.calls();
+    world.clock.advance(minutes(10));
+    compactor.run(FOREVER, &[]).await.unwrap();
+    // The registry, the cursor, and per signal the catalog's days and its deletions.
+    let after = process.calls();
+    assert_eq!(after, Calls { records: before.records + 6, ..before });
+    // Nothing at all a minute later, but for the registry and the cursor.
+    world.clock.advance(minutes(1));
+    compactor.run(FOREVER, &[]).await.unwrap();
+    assert_eq!(process.calls(), Calls { records: after.records + 2, ..after });
+}
+
+#[tokio::test]
+async fn corrupt_and_missing_inputs_are_quarantined_and_the_rest_goes_on() {
+    let mut world = World::new();
+    world.fill(HOUR, 4).await;
+    let parts = world.parts(Signal::Metrics).await;
+    let keys: Vec<String> = parts
+        .iter()
+        .filter_map(|part| match &part.location {
+            Location::Object { key, .. } => Some(key.clone()),
+            Location::Inline(_) => None,
+        })
+        .collect();
+    let objects = world.objects();
+    let path = ObjectPath::from(keys[0].as_str());
+    let mut bytes = objects.get(&path).await.unwrap().bytes().await.unwrap().to_vec();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    objects.put(&path, bytes.into()).await.unwrap();
+    objects.delete(&ObjectPath::from(keys[1].as_str())).await.unwrap();
+    let report = world.run().await;
+    assert_eq!((report.quarantined, report.jobs), (2, 2));
+    let quarantined = world.manifest().quarantined(&world.tenant, Signal::Metrics).await.unwrap();
+    let mut named: Vec<&str> = quarantined.iter().map(|part| part.key.as_str()).collect();
+    named.sort_unstable();
+    let mut expected: Vec<&str> = keys.iter().map(String::as_str).collect();
+    expected.sort_unstable();
+    assert_eq!(named, expected);
+    assert_eq!(world.levels(Signal::Metrics).await, [1]);
+    let visible = world.visible().await;
+    let of_metrics = visible.iter().filter(|(labels, _)| labels.contains("i="));
+    assert_eq!(of_metrics.map(|(_, rows)| rows.len()).sum::<usize>(), 2 * 5);
+}
+
+#[tokio::test]
+async fn a_ring_of_two_groups_cuts_outputs_and_keeps_rows() {
+    let mut world = World::new();
+    world.manifest().change_ring(&world.tenant, RingChange::Grow(1)).await.unwrap().unwrap();
+    world.clock.advance(hours(3));
+    let hour = Hour(HOUR.0 + 3);
+    world.fill(hour, 6).await;
+    let expected = world.visible().await;
+    world.clock.advance(hours(2));
+    world.run().await;
+    assert_eq!(world.visible().await, expected);
+    for part in world.parts(Signal::Metrics).await {
+        assert!(part.stats.slots.hi <= 512 || part.stats.slots.lo >= 512, "{:?}", part.stats.slots);
+        assert_eq!((part.level, part.stats.epoch), (2, 1));
+    }
+}
+
+#[tokio::test]
+async fn garbage_is_listed_before_it_goes() {
+    for kind in [Kind::Collect, Kind::Forget, Kind::Orphans] {
+        let world = kind.world().await;
+        let (compactor, process) = world.compactor(None);
+        let mut due = 0;
+        for signal in [Signal::Metrics, Signal::Logs] {
+            due += compactor.garbage(&world.tenant, signal).await.unwrap().iter().filter(|garbage| garbage.due).count() as u64;
+        }
+        assert!(process.writes().iter().all(|writes| !writes), "a dry run");
+        let report = world.run().await;
+        assert_eq!(report.deleted, due, "{kind:?}");
+    }
 }
 
 #[tokio::test]

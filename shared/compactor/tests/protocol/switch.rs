@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -137,6 +138,7 @@ pub struct SwitchedObjects {
     switch: Arc<Switch>,
     clock: SimulatedClock,
     put_at: PutTimes,
+    put_takes: Duration,
 }
 
 /// When each object was put, in simulated time; shared by all processes.
@@ -147,12 +149,12 @@ pub fn process(
     records: &Records,
     objects: &Objects,
     clock: &SimulatedClock,
-    put_at: &PutTimes,
+    (put_at, put_takes): (&PutTimes, Duration),
     crash: Option<Crash>,
 ) -> (SwitchedRecords, SwitchedObjects) {
     let switch = Arc::new(Switch { crash, made: AtomicU64::new(0), calls: Mutex::default(), writes: Mutex::default() });
     let (clock, put_at) = (clock.clone(), put_at.clone());
-    let objects = SwitchedObjects { inner: objects.clone(), switch: switch.clone(), clock, put_at };
+    let objects = SwitchedObjects { inner: objects.clone(), switch: switch.clone(), clock, put_at, put_takes };
     (SwitchedRecords { inner: records.clone(), switch }, objects)
 }
 
@@ -217,6 +219,7 @@ impl fmt::Display for SwitchedObjects {
 #[async_trait]
 impl ObjectStore for SwitchedObjects {
     async fn put_opts(&self, location: &Path, payload: PutPayload, options: PutOptions) -> object_store::Result<PutResult> {
+        self.clock.advance(self.put_takes);
         self.put_at.lock().unwrap().insert(location.to_string(), self.clock.now().0);
         switched!(self, true, |calls| calls.puts += 1, dead_object(), self.inner.put_opts(location, payload, options))
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use compactor::{Compactor, Policy, Report, Stores, part_stats};
+use compactor::{Compactor, LineFilter, LineFilters, Policy, Report, Stores, part_stats};
 use manifest::{L0Item, Location, Manifest, ObjectKey, Part, Window};
 use model::{
     Clock, Hour, LabelSet, LogBatch, MetricBatch, Nonces, Resolution, Signal, TenantId, TimeRangeMs, TimestampMs, TimestampNs,
@@ -32,7 +32,20 @@ pub struct World {
     pub policy: Policy,
     nonces: Arc<Nonces>,
     put_at: PutTimes,
+    /// Simulated time that a compactor's put takes.
+    pub put_takes: Duration,
     files: u64,
+}
+
+/// A toy language: the line contains the text.
+#[derive(Debug)]
+struct Contains;
+
+impl LineFilters for Contains {
+    fn compile(&self, text: &str) -> Result<LineFilter, String> {
+        let text = text.to_owned();
+        Ok(Arc::new(move |line| String::from_utf8_lossy(line).contains(&text)))
+    }
 }
 
 /// Rows by series or stream, sorted.
@@ -61,6 +74,7 @@ impl World {
             policy: small_policy(),
             nonces: Arc::new(Nonces::seeded(1)),
             put_at: Arc::new(Mutex::default()),
+            put_takes: Duration::ZERO,
             files: 0,
         }
     }
@@ -75,6 +89,7 @@ impl World {
             policy: self.policy.clone(),
             nonces: Arc::new(Nonces::seeded(2)),
             put_at: Arc::new(Mutex::new(self.put_at.lock().unwrap().clone())),
+            put_takes: self.put_takes,
             files: self.files,
         }
     }
@@ -93,12 +108,12 @@ impl World {
 
     /// A process that knows nothing yet, and its calls.
     pub fn compactor(&self, crash: Option<Crash>) -> (Compactor, SwitchedRecords) {
-        let (records, objects) = process(&self.records(), &self.objects(), &self.clock, &self.put_at, crash);
+        let (records, objects) = process(&self.records(), &self.objects(), &self.clock, (&self.put_at, self.put_takes), crash);
         let (clock, nonces) = (Arc::new(self.clock.clone()), self.nonces.clone());
         let shared: Records = Arc::new(records.clone());
         let manifest = Manifest::new(shared.clone(), clock.clone(), nonces.clone());
         let stores = Stores { manifest, records: shared, objects: Arc::new(objects), clock, nonces };
-        (Compactor::new(stores, self.policy.clone()), records)
+        (Compactor::new(stores, self.policy.clone()).with_line_filters(Arc::new(Contains)), records)
     }
 
     /// Runs a fresh process to the end.
@@ -110,7 +125,7 @@ impl World {
 
     /// Puts an object that nothing references.
     pub async fn put(&self, key: &ObjectKey, bytes: Bytes) {
-        let (_, objects) = process(&self.records(), &self.objects(), &self.clock, &self.put_at, None);
+        let (_, objects) = process(&self.records(), &self.objects(), &self.clock, (&self.put_at, Duration::ZERO), None);
         objects.put(&key.path(), bytes.into()).await.unwrap();
     }
 

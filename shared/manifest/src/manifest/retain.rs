@@ -1,6 +1,6 @@
 //! Retention at the grain of a day: drop, wait for the grace, delete, forget.
 
-use super::heads::Decision;
+use super::heads::{Decision, Lists};
 use super::{Manifest, Step, corrupt};
 use crate::catalog::DayRecord;
 use crate::head::{Change, Head};
@@ -93,7 +93,25 @@ impl Manifest {
         for gone in apart.into_iter().filter(|part| part.window.day() == day && part.resolution() == resolution) {
             self.lift_quarantine(tenant, signal, gone.id).await?;
         }
-        Ok(())
+        if resolution == Resolution::Raw { self.close_dropped(tenant, signal, day).await } else { Ok(()) }
+    }
+
+    /// Notes that a dropped day lists nothing any more, so that nobody looks again: no hours, not open, not packed.
+    async fn close_dropped(&self, tenant: &TenantId, signal: Signal, day: i64) -> Result<()> {
+        let mut coarse = self.heads(tenant, signal, Window::Day(day), true, Lists::Visible).await?;
+        coarse.extend(self.heads(tenant, signal, Window::Day(day).month(), true, Lists::Visible).await?);
+        let left = coarse.iter().flat_map(|placed| &placed.head.parts).any(|part| part.window.day() == day);
+        let key = keys::catalog_day(tenant, signal, day);
+        let close = |record: Option<&store::Record>| {
+            let Some(record) = record else { return Ok(Decision::Stop(Change::Already)) };
+            let before = DayRecord::decode(&record.value).map_err(corrupt(&key))?;
+            let mut after = DayRecord { hours: 0, late: Vec::new(), ..before.clone() };
+            if !left {
+                (after.opened, after.packed) = (None, None);
+            }
+            Ok(if after == before { Decision::Stop(Change::Already) } else { Decision::Write(after.encode()) })
+        };
+        self.update_record(&key, "close dropped day", close).await.map(|_| ())
     }
 
     async fn delete_record(&self, key: &RecordKey) -> Result<()> {
