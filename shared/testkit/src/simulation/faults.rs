@@ -30,6 +30,8 @@ pub struct Chances {
     pub freeze: u32,
     /// The process crashes before the call, or after its effect.
     pub crash: u32,
+    /// Takes up to four seconds: nothing goes wrong, but others come in between. Not scaled.
+    pub slow: u32,
 }
 
 impl Chances {
@@ -45,6 +47,7 @@ impl Chances {
             echo: of(self.echo),
             freeze: of(self.freeze),
             crash: of(self.crash),
+            slow: self.slow,
         }
     }
 }
@@ -189,7 +192,7 @@ impl Line {
         };
         let frozen = random.random_range(0..10_000u32) < chances.freeze;
         let crashed = random.random_range(0..10_000u32) < chances.crash;
-        let slow = random.random_range(0..50u32) == 0;
+        let slow = random.random_range(0..10_000u32) < chances.slow;
         let draw = Draw {
             fate,
             send_ms: random.random_range(0..3),

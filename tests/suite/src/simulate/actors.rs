@@ -10,14 +10,14 @@ mod reader;
 mod traffic;
 mod vandal;
 
-pub use client::{Fleet, client};
+pub use client::{Fleet, Sent, client};
 pub use collector::orphans;
-pub use compactor::{compactor, every_minute, keeper, retain_all};
+pub use compactor::{compactor, every_minute, keeper};
 pub use eraser::eraser;
 pub use reader::reader;
 pub use vandal::vandal;
 
-use super::mutation::{Role, mutated};
+use super::mutation::Role;
 use super::world::World;
 use futures::future::{Either, select};
 use manifest::Manifest;
@@ -50,8 +50,7 @@ pub async fn within<T>(process: &Process, limit_ms: u64, operation: impl Future<
 impl World {
     /// Makes the manifest of a process.
     pub fn manifest(&self, process: &Process, role: Role) -> Manifest {
-        let records = mutated(self.records(process), self.mutation, role);
-        Manifest::new(records, Arc::new(process.clone()), self.nonces(process))
+        Manifest::new(self.records_for(process, role), Arc::new(process.clone()), self.nonces(process))
     }
 
     /// Makes an actor's own source of chance.

@@ -49,6 +49,18 @@ pub enum Mutation {
 }
 
 impl Mutation {
+    /// Reports whether it is about orphans, whose age otherwise hides it: they are collected at any age then.
+    pub fn is_about_orphans(self) -> bool {
+        matches!(
+            self,
+            Mutation::CollectWithoutBurn
+                | Mutation::CollectWithoutBump
+                | Mutation::CollectWithoutRecheck
+                | Mutation::OverwriteOnRetry
+                | Mutation::DeterministicKeys
+        )
+    }
+
     /// Returns its name on the command line.
     pub fn name(self) -> String {
         self.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned())
@@ -56,7 +68,7 @@ impl Mutation {
 }
 
 /// Who uses a port.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Role {
     /// Writes batches.
     Ingest,
@@ -69,13 +81,13 @@ pub enum Role {
 }
 
 /// Lies to an actor as the mistake has it.
-pub fn mutated(records: Records, mutation: Option<Mutation>, role: Role) -> Records {
+pub fn mutated(records: Records, mutation: Mutation, role: Role) -> Records {
     match (mutation, role) {
-        (Some(Mutation::HighFirst), Role::Read) => lying(records, Lie::HeadsFirst),
-        (Some(Mutation::NoCas), Role::Compact) => lying(records, Lie::NoCas),
-        (Some(Mutation::OverwriteOnRetry), Role::Ingest) => lying(records, Lie::OverwriteItems),
-        (Some(Mutation::CollectWithoutRecheck), Role::Collect) => lying(records, Lie::BlindOnceWritten),
-        (Some(Mutation::StaleReads), Role::Compact | Role::Read) => lying(records, Lie::Stale),
+        (Mutation::HighFirst, Role::Read) => lying(records, Lie::HeadsFirst),
+        (Mutation::NoCas, Role::Compact) => lying(records, Lie::NoCas),
+        (Mutation::OverwriteOnRetry, Role::Ingest) => lying(records, Lie::OverwriteItems),
+        (Mutation::CollectWithoutRecheck, Role::Collect) => lying(records, Lie::BlindOnceWritten),
+        (Mutation::StaleReads, Role::Compact | Role::Read) => lying(records, Lie::Stale),
         _ => records,
     }
 }

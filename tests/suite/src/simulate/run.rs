@@ -1,6 +1,6 @@
 //! One seed from beginning to end.
 
-use super::actors::{Fleet, client, compactor, eraser, every_minute, keeper, orphans, reader, retain_all, vandal};
+use super::actors::{Fleet, client, compactor, eraser, every_minute, keeper, orphans, reader, vandal};
 use super::answers;
 use super::mutation::Mutation;
 use super::scenario::Scenario;
@@ -97,11 +97,11 @@ fn busy(world: &World) -> Vec<BoxFuture<'static, ()>> {
     }
     for _ in 0..2 {
         all.push(compactor(world.clone(), 5, 300_000).boxed());
-        all.push(reader(world.clone(), 4).boxed());
+        all.push(reader(world.clone(), 8, 200_000).boxed());
     }
-    all.push(keeper(world.clone(), 2, 600_000).boxed());
-    all.push(orphans(world.clone(), 1, 600_000).boxed());
-    if world.scenario.erases {
+    all.push(keeper(world.clone(), 600_000).boxed());
+    all.push(orphans(world.clone(), 3, 600_000).boxed());
+    if world.scenario.erases && world.mutation.is_none() {
         all.push(eraser(world.clone(), 3, 900_000).boxed());
     }
     if world.scenario.damages {
@@ -117,8 +117,7 @@ fn resting(world: &World, minutes: u64) -> Vec<BoxFuture<'static, ()>> {
     vec![
         async move { of.pause(minutes * 60_000).await }.boxed(),
         compactor(world.clone(), 6, pause_ms).boxed(),
-        reader(world.clone(), 2).boxed(),
-        keeper(world.clone(), 3, pause_ms).boxed(),
+        reader(world.clone(), 2, 400_000).boxed(),
         orphans(world.clone(), 3, pause_ms).boxed(),
     ]
 }
@@ -129,7 +128,7 @@ fn settle(world: &World, stage: &Stage) -> Result<(), Stuck> {
     world.schedule.faults(|faults| faults.chances = Chances::default());
     rest(world, stage, 70)?;
     stage.play(vec![every_minute(world.clone(), 2).boxed()])?;
-    if world.scenario.is_thorough {
+    if world.scenario.is_thorough && world.mutation.is_none() {
         tidy_up(world, stage)?;
     }
     world.check_all();
@@ -143,15 +142,11 @@ fn rest(world: &World, stage: &Stage, minutes: u64) -> Result<(), Stuck> {
 }
 
 fn tidy_up(world: &World, stage: &Stage) -> Result<(), Stuck> {
-    rest(world, stage, 26 * 60)?;
-    for _ in 0..2 {
-        stage.play(vec![every_minute(world.clone(), 60).boxed()])?;
-        stage.play(vec![keeper(world.clone(), 12, 1_000).boxed()])?;
-        stage.play(vec![orphans(world.clone(), 1, 0).boxed(), retain_all(world.clone()).boxed()])?;
-        rest(world, stage, 70)?;
+    // An inventory may have been taken just before: the next one comes a day later, and what it finds must be a day old.
+    for minutes in [70, 25 * 60, 70, 25 * 60, 70] {
+        rest(world, stage, minutes)?;
+        stage.play(vec![every_minute(world.clone(), 6).boxed()])?;
     }
-    stage.play(vec![every_minute(world.clone(), 60).boxed()])?;
-    stage.play(vec![keeper(world.clone(), 12, 1_000).boxed(), retain_all(world.clone()).boxed()])?;
     world.check_garbage();
     Ok(())
 }

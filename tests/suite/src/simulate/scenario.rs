@@ -1,8 +1,10 @@
 //! What a seed makes of a run.
 
 use compactor::Policy;
+use model::{Retention, RetentionPolicy};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
+use std::time::Duration;
 use testkit::simulation::Chances;
 
 /// The shape of one run.
@@ -41,13 +43,13 @@ pub struct Scenario {
 }
 
 /// Whether compaction applies deletions.
-const ERASES: bool = false;
+const ERASES: bool = true;
 
 /// The worst wrong clock that the protocol's graces leave room for, ms.
 pub const SKEW_MS_MAX: u64 = 120_000;
 
 const STORMY: Chances =
-    Chances { throttle: 200, vanish: 100, lose: 250, late: 100, double: 200, echo: 100, freeze: 60, crash: 120 };
+    Chances { throttle: 200, vanish: 100, lose: 250, late: 100, double: 200, echo: 100, freeze: 60, crash: 120, slow: 200 };
 
 impl Scenario {
     /// Draws the scenario of a seed.
@@ -56,11 +58,16 @@ impl Scenario {
         let random = &mut random;
         let phases = random.random_range(1..=3);
         let rests = [2, 11, 34, 66, 66, 130, 25 * 60, 28 * 60];
+        let days = pick(random, &[30, 30, 30, 1, 0]);
+        let retention = Retention::raw_for(days);
         let policy = Policy {
             l0_files: random.random_range(2..=6),
             l1_files: random.random_range(2..=4),
             inputs_max: pick(random, &[4, 16, 1024]),
             output_bytes: pick(random, &[1, 2_000, 128 << 20]),
+            roll_after: Duration::from_secs(3_600 * pick(random, &[26, 26, 3])),
+            late_parts: random.random_range(1..=4),
+            retention: RetentionPolicy { metrics: retention.clone(), logs: retention, ..RetentionPolicy::default() },
             ..Policy::default()
         };
         Scenario {
@@ -70,14 +77,14 @@ impl Scenario {
             writes: random.random_range(3..=9),
             rests_min: (0..phases).map(|_| pick(random, &rests)).collect(),
             skew_ms_max: pick(random, &[0, 5_000, SKEW_MS_MAX]),
-            chances: STORMY.scaled(pick(random, &[0, 30, 100, 100, 200])),
+            chances: Chances { slow: pick(random, &[200, 200, 2_000]), ..STORMY.scaled(pick(random, &[0, 30, 100, 100, 200])) },
             policy,
-            retention_ms: pick(random, &[30, 30, 30, 1, 0]) * 86_400_000,
-            orphan_age_ms: pick(random, &[24, 24, 25]) * 3_600_000,
+            retention_ms: i64::from(days) * 86_400_000,
+            orphan_age_ms: pick(random, &[24, 24, 0]) * 3_600_000,
             inline_bytes_max: pick(random, &[0, 0, 150, 300, 8 * 1024]),
             damages: random.random_range(0..6u32) == 0,
             erases: ERASES && random.random_range(0..4u32) == 0,
-            is_thorough: random.random_range(0..8u32) == 0,
+            is_thorough: random.random_range(0..32u32) == 0,
             start_ms: (20_778 * 24 + random.random_range(0..24)) * 3_600_000 + random.random_range(0..3_600_000),
         }
     }

@@ -1,7 +1,8 @@
 //! Both stores, the processes over them, and the witness who checks every effect against the ledger.
 
+use super::actors::Sent;
 use super::ledger::{Account, RowId};
-use super::mutation::Mutation;
+use super::mutation::{Mutation, Role, mutated};
 use super::rows::{self, Row};
 use super::scenario::Scenario;
 use bytes::Bytes;
@@ -35,6 +36,9 @@ pub struct Inner {
     pub shelf: ObjectShelf,
     manifest: Manifest,
     nonces: Mutex<BTreeMap<u32, Arc<Nonces>>>,
+    liars: Mutex<BTreeMap<(u32, Role), Records>>,
+    /// What clients sent so far, to be sent again.
+    pub sent: Mutex<Vec<Sent>>,
     ledger: Mutex<Ledger>,
 }
 
@@ -67,8 +71,18 @@ impl World {
         let harness: Arc<dyn Clock> = Arc::new(schedule.harness());
         let manifest = Manifest::new(records.clone(), harness, Arc::new(Nonces::seeded(0)));
         let shelf = ObjectShelf::new(schedule.clone());
-        let (nonces, ledger) = (Mutex::default(), Mutex::default());
-        World(Arc::new(Inner { schedule, scenario, mutation, records, shelf, manifest, nonces, ledger }))
+        World(Arc::new(Inner {
+            schedule,
+            scenario,
+            mutation,
+            records,
+            shelf,
+            manifest,
+            nonces: Mutex::default(),
+            liars: Mutex::default(),
+            sent: Mutex::default(),
+            ledger: Mutex::default(),
+        }))
     }
 
     /// Returns the first violation.
@@ -114,9 +128,11 @@ impl World {
         Arc::new(SimulatedRecords::new(process.clone(), self.records.clone(), Arc::new(self.clone())))
     }
 
-    /// Returns the records themselves.
-    pub fn true_records(&self) -> &Records {
-        &self.records
+    /// Returns the records as an actor in a process sees them, who is lied to where the run has a mistake.
+    pub fn records_for(&self, process: &Process, role: Role) -> Records {
+        let Some(mutation) = self.mutation else { return self.records(process) };
+        let mut liars = self.liars.lock().expect("no call panics while it holds the lock");
+        liars.entry((process.id(), role)).or_insert_with(|| mutated(self.records(process), mutation, role)).clone()
     }
 
     /// Returns the objects as a process sees them.

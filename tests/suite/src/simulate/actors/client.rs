@@ -13,6 +13,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use testkit::simulation::Process;
 
+/// A request and whose it is.
+#[derive(Clone)]
+pub struct Sent {
+    tenant: TenantId,
+    signal: Signal,
+    request: Request,
+}
+
 /// A process that takes writes.
 #[derive(Clone)]
 struct Ingest {
@@ -74,27 +82,31 @@ fn ingest(world: &World, random: &mut StdRng) -> Ingest {
 /// Sends the client's requests.
 pub async fn client(world: World, fleet: Fleet) {
     let mut random = world.random();
-    let mut sent: Vec<(TenantId, Signal, Request)> = Vec::new();
     for _ in 0..world.scenario.writes {
         let pause_ms = if random.random_range(0..4u32) == 0 { 600_000 } else { 20_000 };
         world.pause(random.random_range(0..pause_ms)).await;
-        let (tenant, signal, request) = match sent.get(random.random_range(0..sent.len().max(1) * 6)) {
-            Some(again) => again.clone(),
-            None => fresh(&world, &mut random),
-        };
-        deliver(&world, &fleet, &tenant, signal, &request, &mut random).await;
-        sent.push((tenant, signal, request));
+        let sent = again(&world, &mut random).unwrap_or_else(|| fresh(&world, &mut random));
+        deliver(&world, &fleet, &sent, &mut random).await;
+        world.sent.lock().expect("no call panics while it holds the lock").push(sent);
     }
 }
 
-fn fresh(world: &World, random: &mut StdRng) -> (TenantId, Signal, Request) {
+/// Chooses something that was sent before, minutes or a day ago.
+fn again(world: &World, random: &mut StdRng) -> Option<Sent> {
+    let sent = world.sent.lock().expect("no call panics while it holds the lock");
+    sent.get(random.random_range(0..sent.len().max(1) * 6)).cloned()
+}
+
+fn fresh(world: &World, random: &mut StdRng) -> Sent {
     let tenant = TenantId::parse(&format!("t{}", random.random_range(0..world.scenario.tenants))).expect("a plain name");
     let signal = if random.random_range(0..3u32) == 0 { Signal::Logs } else { Signal::Metrics };
     let request = traffic::request(random, signal, world.schedule.now());
-    (tenant, signal, request)
+    Sent { tenant, signal, request }
 }
 
-async fn deliver(world: &World, fleet: &Fleet, tenant: &TenantId, signal: Signal, request: &Request, random: &mut StdRng) {
+async fn deliver(world: &World, fleet: &Fleet, sent: &Sent, random: &mut StdRng) {
+    let Sent { tenant, signal, request } = sent;
+    let signal = *signal;
     for _ in 0..random.random_range(1..=5u32) {
         let mut ingest = fleet.route(world, random);
         if world.mutation == Some(Mutation::DeterministicKeys) {

@@ -30,7 +30,8 @@ async fn collect(world: &World, process: &Process) {
     for meta in listed.unwrap_or_default() {
         let put_at = TimestampMs(meta.last_modified.timestamp_millis());
         let Some(object) = ObjectKey::parse(meta.location.as_ref()) else { continue };
-        if now.0 - put_at.0 < world.scenario.orphan_age_ms {
+        let at_any_age = world.mutation.is_some_and(Mutation::is_about_orphans);
+        if !at_any_age && now.0 - put_at.0 < world.scenario.orphan_age_ms {
             continue;
         }
         let manifest = world.manifest(process, Role::Collect);

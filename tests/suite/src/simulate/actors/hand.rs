@@ -112,24 +112,6 @@ impl Hand<'_> {
         Some(())
     }
 
-    /// Drops the days that have expired, and deletes those dropped for longer than the grace.
-    pub async fn retain(&self) -> Option<()> {
-        let manifest = self.manifest(Role::Collect);
-        let expired_before_ms = self.process.now().0 - self.world.scenario.retention_ms;
-        for day in manifest.days_with_data(self.tenant, self.signal).await.ok()? {
-            if Window::Day(day).range().end.0 <= expired_before_ms {
-                manifest.drop_day(self.tenant, self.signal, day, Resolution::Raw).await.ok()?;
-            }
-        }
-        for day in manifest.dropped_days(self.tenant, self.signal, Resolution::Raw).await.ok()? {
-            let keys = manifest.dropped_objects(self.tenant, self.signal, day, Resolution::Raw).await.ok()?;
-            if self.delete(&keys).await {
-                manifest.forget_day(self.tenant, self.signal, day, Resolution::Raw).await.ok()?;
-            }
-        }
-        Some(())
-    }
-
     /// Deletes objects; `false` where one may be left.
     pub async fn delete(&self, keys: &[String]) -> bool {
         let objects = self.world.objects(self.process);

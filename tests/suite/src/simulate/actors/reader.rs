@@ -15,12 +15,12 @@ use testkit::simulation::{FREEZE_MS_MAX, Process};
 /// Longest query, ms.
 const QUERY_MS_MAX: u64 = 15 * 60_000;
 
-/// Reads `rounds` times.
-pub async fn reader(world: World, rounds: u32) {
+/// Reads `rounds` times, a pause of up to `pause_ms` before each.
+pub async fn reader(world: World, rounds: u32, pause_ms: u64) {
     let mut random = world.random();
     let mut process = world.start_process();
     for _ in 0..rounds {
-        world.pause(random.random_range(0..400_000)).await;
+        world.pause(random.random_range(0..=pause_ms)).await;
         let accounts = world.accounts();
         if accounts.is_empty() {
             continue;
@@ -62,7 +62,7 @@ async fn query(world: &World, process: &Process, tenant: &TenantId, signal: Sign
 /// Opens the objects one by one, within a query's time.
 async fn open_all(world: &World, process: &Process, parts: &[Part], random: &mut StdRng) {
     let objects = world.objects(process);
-    let mut left_ms = random.random_range(0..QUERY_MS_MAX);
+    let mut left_ms = if random.random_range(0..3u32) == 0 { random.random_range(0..QUERY_MS_MAX) } else { 2_000 };
     for part in parts {
         let Some(key) = object_key(part) else { continue };
         let pause_ms = random.random_range(0..=left_ms / 2);
