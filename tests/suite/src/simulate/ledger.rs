@@ -256,6 +256,13 @@ impl Account {
         })
     }
 
+    /// Returns the segments among `shown` that hold a row of the key.
+    pub fn holding(&self, shown: &Shown, key: &RowKey) -> Vec<String> {
+        let Some(key) = self.keys.get(key) else { return Vec::new() };
+        let holds = |rows: &[RowId]| rows.iter().any(|row| self.row_places[*row as usize].0 == *key);
+        shown.iter().filter(|(_, rows)| holds(rows)).map(|(name, _)| name.clone()).collect()
+    }
+
     /// Returns the winning rows that are shown: what an exact reader answers.
     pub fn winners(&self, shown: &Shown) -> BTreeMap<RowKey, u64> {
         let mut winners: HashMap<u32, u64> = HashMap::new();

@@ -104,7 +104,7 @@ fn busy(world: &World) -> Vec<BoxFuture<'static, ()>> {
     if world.scenario.erases && world.mutation.is_none() {
         all.push(eraser(world.clone(), 3, 900_000).boxed());
     }
-    if world.scenario.damages {
+    if world.scenario.damages && world.mutation.is_none() {
         all.push(vandal(world.clone(), 1_800_000).boxed());
     }
     all
