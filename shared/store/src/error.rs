@@ -53,6 +53,12 @@ pub enum Error {
         /// The thing read.
         what: String,
     },
+    /// Another process has the records file open.
+    #[error("{path} is open in another process, and one at a time can use it")]
+    Locked {
+        /// The file.
+        path: String,
+    },
     /// A configuration value cannot be used.
     #[error("{0}")]
     Config(String),
@@ -66,6 +72,7 @@ impl Error {
             Error::RecordTooLarge { .. } => ErrorKind::Limit,
             Error::Refused { .. } => ErrorKind::Internal,
             Error::Corrupt { .. } => ErrorKind::Corrupt,
+            Error::Locked { .. } => ErrorKind::Conflict,
             Error::Config(_) => ErrorKind::Invalid,
         }
     }

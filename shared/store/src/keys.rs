@@ -22,4 +22,4 @@ mod window;
 
 pub use object::ObjectKey;
 pub use record::*;
-pub use window::{Window, format_day, parse_day};
+pub use window::{Window, format_day, parse_day, parse_window};

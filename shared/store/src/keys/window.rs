@@ -59,6 +59,14 @@ fn days(first: i64, end: i64) -> TimeRangeMs {
     TimeRangeMs::new(Hour(first.saturating_mul(24)).start(), Hour(end.saturating_mul(24)).start())
 }
 
+/// Parses what a window prints: `2026-11-21T11` or `2026-11-21`; `None` for anything else.
+pub fn parse_window(text: &str) -> Option<Window> {
+    let Some((day, hour)) = text.split_once('T') else { return parse_day(text).map(Window::Day) };
+    let (day, number): (i64, i64) = (parse_day(day)?, hour.parse().ok()?);
+    let window = Window::Hour(Hour(day * 24 + number));
+    ((0..24).contains(&number) && window.to_string() == text).then_some(window)
+}
+
 /// Returns days since the Unix epoch as `yyyy-mm-dd` of the proleptic Gregorian calendar.
 pub fn format_day(day: i64) -> String {
     let (year, month, date) = date_of(day);
@@ -131,6 +139,12 @@ mod tests {
             assert_eq!(parse_day(text), Some(day));
         }
         assert!((-200_000..200_000).step_by(13).all(|day| parse_day(&format_day(day)) == Some(day)));
+        for window in [Window::Day(20_778), Window::Hour(Hour(20_778 * 24 + 7)), Window::Hour(Hour(-1))] {
+            assert_eq!(parse_window(&window.to_string()), Some(window));
+        }
+        assert!(
+            ["", "2026-11-21T", "2026-11-21T7", "2026-11-21T24", "2026-11-21T-1"].iter().all(|bad| parse_window(bad).is_none())
+        );
         for bad in ["2026-02-30", "2026-1-01", "x", "2026-13-01", "--", "99999999999999999999-01-01"] {
             assert_eq!(parse_day(bad), None, "{bad}");
         }

@@ -9,7 +9,7 @@ use super::{Cas, Delete, Put, Record, RecordKey, RecordStore, check_size};
 use crate::{Error, Result};
 use async_trait::async_trait;
 use bytes::Bytes;
-use redb::{Database, ReadableDatabase, ReadableTable, Table, TableDefinition};
+use redb::{Database, DatabaseError, ReadableDatabase, ReadableTable, Table, TableDefinition};
 use std::fmt;
 use std::path::Path;
 use std::sync::{Arc, mpsc};
@@ -43,7 +43,7 @@ struct Job {
 impl EmbeddedRecords {
     /// Opens the file, making it if absent. One process at a time can hold it.
     pub fn open(path: &Path) -> Result<EmbeddedRecords> {
-        let database = Arc::new(Database::create(path).map_err(refused)?);
+        let database = Arc::new(Database::create(path).map_err(|error| not_opened(path, error))?);
         create_table(&database).map_err(|source| Error::Refused { operation: "open records file", source })?;
         let (changes, jobs) = mpsc::channel();
         let writer = database.clone();
@@ -65,6 +65,13 @@ impl EmbeddedRecords {
         let database = self.database.clone();
         let outcome = tokio::task::spawn_blocking(move || read(&database)).await;
         outcome.map_err(|error| unavailable(Box::new(error)))?.map_err(|error| unavailable(Box::new(error)))
+    }
+}
+
+fn not_opened(path: &Path, error: DatabaseError) -> Error {
+    match error {
+        DatabaseError::DatabaseAlreadyOpen => Error::Locked { path: path.display().to_string() },
+        error => refused(error),
     }
 }
 
