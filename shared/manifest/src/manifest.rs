@@ -6,6 +6,7 @@ mod collect;
 mod commit;
 mod deletions;
 mod heads;
+mod inspect;
 mod pack;
 mod pages;
 mod quarantines;
@@ -18,6 +19,7 @@ pub use catalogs::DayState;
 pub use collect::{Burn, DeadObject};
 pub use commit::Committed;
 pub use deletions::Finish;
+pub use inspect::{HeadRecords, WindowRecords};
 pub use pack::Packed;
 pub use replace::{Replaced, Replacement};
 
