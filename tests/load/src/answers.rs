@@ -6,7 +6,7 @@ use serde_json::Value;
 /// A query and its evaluation times; no step means an instant query at `end`.
 #[derive(Clone, Debug)]
 pub struct Question {
-    /// PromQL.
+    /// PromQL or LogQL.
     pub text: String,
     /// First evaluation time, seconds.
     pub start: f64,
@@ -37,30 +37,38 @@ impl Reply {
     }
 }
 
-/// Asks one server; a refusal is a reply too.
+/// Asks one server in PromQL; a refusal is a reply too.
 pub fn reply(url: &str, question: &Question) -> Result<Reply> {
+    reply_of(url, "/api/v1", question)
+}
+
+fn reply_of(url: &str, api: &str, question: &Question) -> Result<Reply> {
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-    let mut response = match question.step {
-        None => agent
-            .get(format!("{url}/api/v1/query"))
-            .query("query", &question.text)
-            .query("time", question.end.to_string())
-            .call()?,
+    let request = match question.step {
+        None => agent.get(format!("{url}{api}/query")).query("time", question.end.to_string()),
         Some(step) => agent
-            .get(format!("{url}/api/v1/query_range"))
-            .query("query", &question.text)
+            .get(format!("{url}{api}/query_range"))
             .query("start", question.start.to_string())
             .query("end", question.end.to_string())
-            .query("step", step.to_string())
-            .call()?,
+            .query("step", step.to_string()),
     };
+    let mut response = request.query("query", &question.text).call()?;
     let text = response.body_mut().with_config().limit(1 << 30).read_to_string()?;
     Ok(Reply { status: response.status().as_u16(), body: serde_json::from_str(&text).unwrap_or_default(), text })
 }
 
-/// Asks one server; anything but a 200 with JSON is an error with the server's text.
+/// Asks one server in PromQL; anything but a 200 with JSON is an error with the server's text.
 pub fn ask(url: &str, question: &Question) -> Result<Value> {
-    let reply = reply(url, question)?;
+    answer(url, "/api/v1", question)
+}
+
+/// Asks one server in LogQL, as [`ask`] does in PromQL.
+pub fn ask_loki(url: &str, question: &Question) -> Result<Value> {
+    answer(url, "/loki/api/v1", question)
+}
+
+fn answer(url: &str, api: &str, question: &Question) -> Result<Value> {
+    let reply = reply_of(url, api, question)?;
     if reply.status != 200 || reply.body.is_null() {
         bail!("{url} answered {} to {}: {}", reply.status, question.text, reply.text);
     }

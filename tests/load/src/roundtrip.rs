@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use serde_json::Value;
 
 use crate::client::Client;
 use crate::loki::{Entry, PushRequest, Stream, Timestamp};
+use crate::pages;
 
 /// Which files, where.
 #[derive(Args)]
@@ -31,8 +31,6 @@ pub struct Options {
 
 /// Lines in a push request.
 const LINES_PER_REQUEST: usize = 1_000;
-/// Lines in a page read back: Loki's own bound.
-const LINES_PER_PAGE: usize = 5_000;
 /// Distance of lines, nanoseconds.
 const LINE_NS: i64 = 1_000;
 
@@ -106,28 +104,5 @@ fn verify(options: &Options, name: &str, lines: &[String]) -> Result<()> {
 }
 
 fn page(options: &Options, name: &str, start: i64, end: i64) -> Result<Vec<(i64, String)>> {
-    let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
-    let mut response = agent
-        .get(format!("{}/loki/api/v1/query_range", options.url))
-        .query("query", format!("{{job=\"roundtrip\", filename=\"{name}\"}}"))
-        .query("start", start.to_string())
-        .query("end", end.to_string())
-        .query("limit", LINES_PER_PAGE.to_string())
-        .query("direction", "forward")
-        .call()?;
-    let status = response.status();
-    let text = response.body_mut().with_config().limit(1 << 30).read_to_string()?;
-    if !status.is_success() {
-        bail!("{status}: {text}");
-    }
-    let answer: Value = serde_json::from_str(&text).context("parse the page")?;
-    let mut entries = Vec::new();
-    for stream in answer["data"]["result"].as_array().context("a page has a result")? {
-        for value in stream["values"].as_array().context("a stream has values")? {
-            let timestamp = value[0].as_str().and_then(|text| text.parse().ok()).context("a value has a timestamp")?;
-            entries.push((timestamp, value[1].as_str().context("a value has a line")?.to_owned()));
-        }
-    }
-    entries.sort_by_key(|(timestamp, _)| *timestamp);
-    Ok(entries)
+    pages::page(&options.url, &format!("{{job=\"roundtrip\", filename=\"{name}\"}}"), start, end)
 }

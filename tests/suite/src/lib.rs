@@ -1,7 +1,8 @@
-//! Golden scripts: Prometheus's and Loki's own cases, run against our evaluators.
+//! Golden scripts: Prometheus's and Loki's own cases, run against our evaluators; the real binary, killed under load.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod logql;
 pub mod promqltest;
+pub mod sigkill;
 pub mod simulate;

@@ -1,4 +1,4 @@
-//! `suite`: runs conformance scripts and reports counts per file.
+//! `suite`: runs conformance scripts and reports counts per file; kills the server under load.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,6 +44,8 @@ enum Command {
     },
     /// Runs the storage under faults by seed, on one thread in simulated time, and checks every invariant after every effect.
     Simulate(suite::simulate::Options),
+    /// Kills the real server under load again and again: nothing acknowledged may be missing or doubled.
+    Sigkill(suite::sigkill::Options),
 }
 
 fn main() -> ExitCode {
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
             (suite::promqltest::run(&path, engine, failures), strict, at_least)
         }
         Command::Logql { folder, failures, strict } => (suite::logql::run(&folder, failures), strict, 0),
+        Command::Sigkill(options) => (suite::sigkill::run(&options).map(|()| (0, 0)), true, 0),
     };
     match counts {
         Ok((passed, failed)) => ExitCode::from(u8::from((strict && failed > 0) || passed < at_least)),

@@ -1,0 +1,199 @@
+//! Kills the real binary under load, again and again: what it acknowledged is there, each thing once.
+//!
+//! ```text
+//! writers   request n ─▶ attempted = n ─▶ send, and send again, across kills ─▶ 2xx ─▶ acknowledged = n ─▶ request n + 1
+//! rounds    load ─▶ SIGKILL at a random moment ─▶ start ─▶ check while the load goes on
+//! readers   queries all the time; an answer that misses something acknowledged before it was asked fails the run
+//! ```
+//! A request says all that it holds by its writer and its number, so that the checker needs no list: of writer w everything up to
+//! `acknowledged` must be there, nothing past `attempted`, each once, with its value. After the last round the writers finish, and
+//! everything is checked exactly, twice, with one more kill in between.
+//!
+//! Owns: the rounds and the verdict. Does not own: the requests' encoding (`load`).
+
+mod check;
+mod logs;
+mod metrics;
+mod server;
+mod timeline;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use boot::SystemClock;
+use clap::{Args, ValueEnum};
+use model::Clock;
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use check::Checker;
+use server::{Server, Setup};
+use timeline::Timeline;
+use writer::{Kind, Writer, Writers};
+
+/// What to kill, how often, and on which storage.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// The `lamella` binary; by default the one beside this program.
+    #[arg(long)]
+    pub binary: Option<PathBuf>,
+    /// How often the server is killed.
+    #[arg(long, default_value_t = 20)]
+    pub rounds: u32,
+    /// Where the server keeps its data; aws needs LAMELLA_TEST_S3_ENDPOINT and LAMELLA_TEST_DYNAMODB_ENDPOINT.
+    #[arg(long, value_enum, default_value_t)]
+    pub storage: Storage,
+    /// Where the moments of the kills come from.
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
+    /// Asks the server to stop (SIGTERM) instead of killing it: it must end by itself and lose nothing either.
+    #[arg(long)]
+    pub terminate: bool,
+    /// Writers of metrics, and as many of logs.
+    #[arg(long, default_value_t = 4)]
+    pub writers: usize,
+    /// Longest time between a start and its kill, milliseconds.
+    #[arg(long, default_value_t = 2_500)]
+    pub round_ms_max: u64,
+    /// Folder for the data and the server's log, kept where something is wrong; made if missing. By default one in the system's.
+    #[arg(long)]
+    pub dir: Option<PathBuf>,
+}
+
+/// Storage of the server under test.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, ValueEnum)]
+pub enum Storage {
+    /// A directory.
+    #[default]
+    Local,
+    /// S3 and DynamoDB API servers.
+    Aws,
+}
+
+/// Shortest time between a start and its kill.
+const ROUND_MS_MIN: u64 = 150;
+/// One kill in this many hits a server that has only just begun to start.
+const EARLY_KILL_ONE_IN: u32 = 8;
+/// How long after its start such a server is killed, at most.
+const EARLY_KILL_MS_MAX: u64 = 60;
+
+/// Counts of a whole run.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Kills.
+    pub kills: u32,
+    /// Of them, those that hit a server before it was ready.
+    pub early: u32,
+    /// Answers of readers held against what was acknowledged before.
+    pub answers: AtomicU64,
+    /// Readers' questions that a kill left without an answer.
+    pub unanswered: AtomicU64,
+}
+
+/// Runs the rounds.
+///
+/// # Errors
+/// Names what is missing, doubled or wrong, and where the server's data and log are kept.
+pub fn run(options: &Options) -> Result<()> {
+    let setup = Setup::new(options)?;
+    let outcome = rounds(options, &setup);
+    match &outcome {
+        Ok(()) => setup.remove()?,
+        Err(_) => eprintln!("kept: {}", setup.dir.display()),
+    }
+    outcome.with_context(|| format!("seed {}", options.seed))
+}
+
+fn rounds(options: &Options, setup: &Setup) -> Result<()> {
+    let mut random = StdRng::seed_from_u64(options.seed);
+    let began = Instant::now();
+    let writers = Writers::new(options.writers, Timeline::before(SystemClock.now()));
+    let mut tally = Tally::default();
+    let checker = Checker::new(setup.url(), &writers);
+    let mut server = Server::start(setup)?;
+    server.ready()?;
+    let killed = std::thread::scope(|scope| {
+        writers.all.iter().for_each(|writer| drop(scope.spawn(|| writer.write(&writers, &setup.url()))));
+        scope.spawn(|| checker.read_on(&tally.answers, &tally.unanswered));
+        let killed = kill_on(options, setup, &mut random, &mut server, &checker, &writers);
+        writers.stop();
+        killed
+    });
+    (tally.kills, tally.early) = killed?;
+    writers.verdict()?;
+    checker.exact().context("after the last round")?;
+    server.end(options.terminate)?;
+    server = Server::start(setup)?;
+    server.ready()?;
+    checker.exact().context("after one more kill")?;
+    server.end(true)?;
+    report(options, &tally, &writers, began.elapsed());
+    Ok(())
+}
+
+/// The rounds themselves; returns the kills, and how many of them hit a server before it was ready.
+fn kill_on(
+    options: &Options,
+    setup: &Setup,
+    random: &mut StdRng,
+    server: &mut Server,
+    checker: &Checker<'_>,
+    writers: &Writers,
+) -> Result<(u32, u32)> {
+    let (mut kills, mut early) = (0, 0);
+    while kills < options.rounds {
+        let life = random.random_range(ROUND_MS_MIN..options.round_ms_max.max(ROUND_MS_MIN + 1));
+        std::thread::sleep(Duration::from_millis(life));
+        server.end(options.terminate)?;
+        kills += 1;
+        *server = Server::start(setup)?;
+        if kills < options.rounds && random.random_range(0..EARLY_KILL_ONE_IN) == 0 {
+            std::thread::sleep(Duration::from_millis(random.random_range(0..EARLY_KILL_MS_MAX)));
+            server.end(options.terminate)?;
+            kills += 1;
+            early += 1;
+            *server = Server::start(setup)?;
+        }
+        server.ready()?;
+        let found = checker.at_least().with_context(|| format!("after kill {kills}"))?;
+        writers.verdict()?;
+        println!("kill {kills:4}: {} samples and {} lines acknowledged, all there, each once", found.samples, found.lines);
+    }
+    Ok((kills, early))
+}
+
+fn report(options: &Options, tally: &Tally, writers: &Writers, took: Duration) {
+    let count = |kind, of: fn(&Writer) -> u64| -> u64 { writers.of(kind).map(of).sum() };
+    println!(
+        "{} {} on {:?} storage, {} of them before the server was ready, in {} s (seed {})",
+        tally.kills,
+        if options.terminate { "requests to stop" } else { "kills" },
+        options.storage,
+        tally.early,
+        took.as_secs(),
+        options.seed
+    );
+    for (kind, name, rows) in
+        [(Kind::Metrics, "remote-write requests", metrics::SERIES), (Kind::Logs, "Loki pushes", logs::LINES)]
+    {
+        let acknowledged = count(kind, Writer::acknowledged_count);
+        println!(
+            "{acknowledged} {name} of {rows} rows acknowledged, {} sent again after an unknown outcome, {} after a refusal; all there, each once",
+            count(kind, Writer::unknown_count),
+            count(kind, Writer::refused_count)
+        );
+    }
+    println!(
+        "{} queries beside, {} cut off by a kill",
+        tally.answers.load(Ordering::SeqCst),
+        tally.unanswered.load(Ordering::SeqCst)
+    );
+}
+
+/// Bails with what does not hold.
+fn breach<T>(what: impl std::fmt::Display) -> Result<T> {
+    bail!("{what}")
+}
