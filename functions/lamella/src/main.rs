@@ -1,14 +1,15 @@
 //! `lamella`: the functions' routers and timers in one process, one binary.
 //!
-//! Owns: the command line, the listener, timers, shutdown, metrics of the process. Does not own: what the routes do.
+//! Owns: the command line, the listener, timers, shutdown, metrics of the process, the operator's tools.
+//! Does not own: what the routes do.
 
 mod backlog;
 mod cli;
 mod metrics;
 mod process;
-mod segments;
 mod serve;
 mod timers;
+mod tools;
 
 use std::process::ExitCode;
 
@@ -18,18 +19,19 @@ fn main() -> ExitCode {
     let command = cli::Cli::parse().command;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(serve::STACK_BYTES).build();
     let outcome = runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(run(command)));
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("lamella: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    outcome.unwrap_or_else(|error| {
+        eprintln!("lamella: {error:#}");
+        ExitCode::FAILURE
+    })
 }
 
-async fn run(command: cli::Command) -> anyhow::Result<()> {
+async fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
     match command {
-        cli::Command::Serve(options) => serve::run(&options).await,
-        cli::Command::Segments(options) => segments::list(&boot::Host::open(options.config()?).await?).await,
+        cli::Command::Serve(options) => serve::run(&options).await.map(|()| ExitCode::SUCCESS),
+        cli::Command::Segments { command, ls } => tools::segments::run(command.unwrap_or(tools::segments::Command::Ls(ls))).await,
+        cli::Command::Manifest(command) => tools::manifest::run(command).await,
+        cli::Command::Ring(command) => tools::ring::run(command).await,
+        cli::Command::Deletions(command) => tools::deletions::run(command).await,
+        cli::Command::Quarantine(command) => tools::quarantine::run(command).await,
     }
 }

@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::backlog::Backlogs;
-use crate::cli::Options;
+use crate::cli::serve::Options;
 use crate::metrics::{self, Metrics};
 use crate::timers;
 
@@ -75,7 +75,7 @@ fn start_compaction(
     backlogs: Arc<Backlogs>,
 ) -> Option<JoinHandle<()>> {
     let every = options.compact_interval()?;
-    let state = fn_compact::State::new(host);
+    let state = fn_compact::State::with_policy(host, options.policy());
     Some(tokio::spawn(timers::compact(state, every, backlogs, host.clock.clone(), Arc::clone(metrics), stopped.clone())))
 }
 

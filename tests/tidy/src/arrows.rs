@@ -18,7 +18,22 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
     ("fn-ingest", &["model", "wire", "appender", "manifest", "store", "boot"]),
     ("fn-query", &["model", "wire", "plan", "promql", "logql", "engine", "manifest", "store", "boot"]),
     ("fn-compact", &["model", "compactor", "manifest", "store", "boot"]),
-    ("lamella", &["model", "wire", "appender", "manifest", "store", "boot", "fn-ingest", "fn-query", "fn-compact"]),
+    (
+        "lamella",
+        &[
+            "model",
+            "wire",
+            "segment",
+            "appender",
+            "compactor",
+            "manifest",
+            "store",
+            "boot",
+            "fn-ingest",
+            "fn-query",
+            "fn-compact",
+        ],
+    ),
 ];
 
 #[cfg(test)]

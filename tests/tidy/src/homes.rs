@@ -14,6 +14,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("lambda_http", &["fn-ingest", "fn-query"]),
     ("lambda_runtime", &["fn-compact"]),
     ("clap", &["lamella", "suite", "load"]),
+    ("indicatif", &["lamella"]),
     ("tracing-subscriber", &["boot"]),
     ("axum", &["fn-ingest", "fn-query", "lamella", "suite"]),
 ];
