@@ -69,6 +69,6 @@ for round in $(seq "$rounds"); do
         wait "$pid" 2>/dev/null || true
         pid=
         # Merged-away segments stay for a grace after which no query can hold them: what counts is what is live.
-        [ "$peer" != lamella ] || "$target/lamella" segments --data-dir "$work/data"
+        [ "$peer" != lamella ] || "$target/lamella" segments ls --summary --data-dir "$work/data"
     done
 done

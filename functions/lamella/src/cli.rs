@@ -7,7 +7,7 @@ pub mod storage;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::tools::{deletions, manifest, quarantine, ring, segments};
+use crate::tools::{compact, deletions, gc, manifest, quarantine, ring, segments};
 
 /// Prometheus and Loki without servers: metrics and logs in one binary, on a local directory or on S3 and DynamoDB.
 #[derive(Parser)]
@@ -36,6 +36,10 @@ pub enum Command {
     /// Shows and verifies the records that say which segments are live.
     #[command(subcommand)]
     Manifest(manifest::Command),
+    /// Merges what is due, now.
+    Compact(compact::Options),
+    /// Deletes what nothing can need any more, now.
+    Gc(gc::Options),
     /// Shows and changes who owns which slots.
     #[command(subcommand)]
     Ring(ring::Command),

@@ -30,6 +30,8 @@ async fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
         cli::Command::Serve(options) => serve::run(&options).await.map(|()| ExitCode::SUCCESS),
         cli::Command::Segments { command, ls } => tools::segments::run(command.unwrap_or(tools::segments::Command::Ls(ls))).await,
         cli::Command::Manifest(command) => tools::manifest::run(command).await,
+        cli::Command::Compact(options) => tools::compact::run(&options).await,
+        cli::Command::Gc(options) => tools::gc::run(&options).await,
         cli::Command::Ring(command) => tools::ring::run(command).await,
         cli::Command::Deletions(command) => tools::deletions::run(command).await,
         cli::Command::Quarantine(command) => tools::quarantine::run(command).await,

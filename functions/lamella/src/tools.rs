@@ -6,10 +6,12 @@
 //! Owns: what is shown and how. Does not own: the protocol (`manifest`), the files (`segment`), merging (`compactor`).
 //! Exit codes: 0 fine, 1 something is wrong with the data or the command failed, 2 wrong flags.
 
+pub mod compact;
 pub mod deletions;
 pub mod filter;
 pub mod findings;
 pub mod format;
+pub mod gc;
 pub mod inventory;
 pub mod manifest;
 pub mod output;

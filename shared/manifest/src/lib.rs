@@ -30,7 +30,12 @@ mod snapshot;
 
 pub use deletion::{Deletion, DeletionRequest, DeletionState};
 pub use error::{Error, Result};
-pub use manifest::{Burn, Committed, DayState, DeadObject, Finish, HeadRecords, HeadSizes, Manifest, Mutation, Packed, Replaced, Replacement, WindowRecords};
+pub use manifest::{
+    Burn, Committed, DayState, DeadObject, Finish, HeadRecords, HeadSizes, Manifest, Packed, Replaced, Replacement,
+    WindowRecords,
+};
+#[cfg(feature = "mutations")]
+pub use mutation::Mutation;
 pub use part::{L0Item, Location, Part, PartStats};
 pub use quarantine::Quarantined;
 pub use snapshot::{HeadState, Snapshot};

@@ -6,8 +6,8 @@
 //! readers   queries all the time; an answer that misses something acknowledged before it was asked fails the run
 //! ```
 //! A request says all that it holds by its writer and its number, so that the checker needs no list: of writer w everything up to
-//! `acknowledged` must be there, nothing past `attempted`, each once, with its value. After the last round the writers finish, and
-//! everything is checked exactly, twice, with one more kill in between.
+//! `acknowledged` must be there, nothing past `attempted`, each once, with its value. After the last round on a store the
+//! writers finish, and everything is checked exactly, twice, with one more kill in between.
 //!
 //! Owns: the rounds and the verdict. Does not own: the requests' encoding (`load`).
 
@@ -80,49 +80,62 @@ const EARLY_KILL_ONE_IN: u32 = 8;
 /// How long after its start such a server is killed, at most.
 const EARLY_KILL_MS_MAX: u64 = 60;
 
+/// Rounds on one store: each checks every row written so far, so that one store for all would make a run's time grow with the
+/// square of its rounds.
+const ROUNDS_PER_STORE: u32 = 50;
+
 /// Counts of a whole run.
 #[derive(Debug, Default)]
-pub struct Tally {
-    /// Kills.
-    pub kills: u32,
-    /// Of them, those that hit a server before it was ready.
-    pub early: u32,
+struct Tally {
+    kills: u32,
+    /// Kills that hit a server before it was ready.
+    early: u32,
+    stores: u32,
+    /// Per kind: requests acknowledged, sent again without an answer, sent again after a refusal.
+    requests: [(u64, u64, u64); 2],
     /// Answers of readers held against what was acknowledged before.
-    pub answers: AtomicU64,
+    answers: AtomicU64,
     /// Readers' questions that a kill left without an answer.
-    pub unanswered: AtomicU64,
+    unanswered: AtomicU64,
 }
 
-/// Runs the rounds.
+/// Runs the rounds, on a fresh store every fifty.
 ///
 /// # Errors
 /// Names what is missing, doubled or wrong, and where the server's data and log are kept.
 pub fn run(options: &Options) -> Result<()> {
-    let setup = Setup::new(options)?;
-    let outcome = rounds(options, &setup);
-    match &outcome {
-        Ok(()) => setup.remove()?,
-        Err(_) => eprintln!("kept: {}", setup.dir.display()),
+    let began = Instant::now();
+    let mut random = StdRng::seed_from_u64(options.seed);
+    let mut tally = Tally::default();
+    while tally.kills < options.rounds {
+        let setup = Setup::new(options, tally.stores)?;
+        let rounds = (options.rounds - tally.kills).min(ROUNDS_PER_STORE);
+        let outcome = one_store(options, &setup, rounds, &mut random, &mut tally);
+        if outcome.is_err() {
+            eprintln!("kept: {}", setup.dir.display());
+        }
+        outcome.with_context(|| format!("seed {}, store {}", options.seed, tally.stores))?;
+        setup.remove()?;
+        tally.stores += 1;
     }
-    outcome.with_context(|| format!("seed {}", options.seed))
+    report(options, &tally, began.elapsed());
+    Ok(())
 }
 
-fn rounds(options: &Options, setup: &Setup) -> Result<()> {
-    let mut random = StdRng::seed_from_u64(options.seed);
-    let began = Instant::now();
+fn one_store(options: &Options, setup: &Setup, rounds: u32, random: &mut StdRng, tally: &mut Tally) -> Result<()> {
     let writers = Writers::new(options.writers, Timeline::before(SystemClock.now()));
-    let mut tally = Tally::default();
     let checker = Checker::new(setup.url(), &writers);
     let mut server = Server::start(setup)?;
     server.ready()?;
+    let (answers, unanswered) = (&tally.answers, &tally.unanswered);
     let killed = std::thread::scope(|scope| {
         writers.all.iter().for_each(|writer| drop(scope.spawn(|| writer.write(&writers, &setup.url()))));
-        scope.spawn(|| checker.read_on(&tally.answers, &tally.unanswered));
-        let killed = kill_on(options, setup, &mut random, &mut server, &checker, &writers);
+        scope.spawn(|| checker.read_on(answers, unanswered));
+        let killed = kill_on(options, setup, rounds, random, &mut server, &checker, &writers);
         writers.stop();
         killed
     });
-    (tally.kills, tally.early) = killed?;
+    let (kills, early) = killed?;
     writers.verdict()?;
     checker.exact().context("after the last round")?;
     server.end(options.terminate)?;
@@ -130,27 +143,42 @@ fn rounds(options: &Options, setup: &Setup) -> Result<()> {
     server.ready()?;
     checker.exact().context("after one more kill")?;
     server.end(true)?;
-    report(options, &tally, &writers, began.elapsed());
+    tally.add(kills + 1, early, &writers);
     Ok(())
+}
+
+impl Tally {
+    fn add(&mut self, kills: u32, early: u32, writers: &Writers) {
+        self.kills += kills;
+        self.early += early;
+        for (sums, kind) in self.requests.iter_mut().zip([Kind::Metrics, Kind::Logs]) {
+            for writer in writers.of(kind) {
+                sums.0 += writer.acknowledged_count();
+                sums.1 += writer.unknown_count();
+                sums.2 += writer.refused_count();
+            }
+        }
+    }
 }
 
 /// The rounds themselves; returns the kills, and how many of them hit a server before it was ready.
 fn kill_on(
     options: &Options,
     setup: &Setup,
+    rounds: u32,
     random: &mut StdRng,
     server: &mut Server,
     checker: &Checker<'_>,
     writers: &Writers,
 ) -> Result<(u32, u32)> {
     let (mut kills, mut early) = (0, 0);
-    while kills < options.rounds {
+    while kills < rounds {
         let life = random.random_range(ROUND_MS_MIN..options.round_ms_max.max(ROUND_MS_MIN + 1));
         std::thread::sleep(Duration::from_millis(life));
         server.end(options.terminate)?;
         kills += 1;
         *server = Server::start(setup)?;
-        if kills < options.rounds && random.random_range(0..EARLY_KILL_ONE_IN) == 0 {
+        if kills < rounds && random.random_range(0..EARLY_KILL_ONE_IN) == 0 {
             std::thread::sleep(Duration::from_millis(random.random_range(0..EARLY_KILL_MS_MAX)));
             server.end(options.terminate)?;
             kills += 1;
@@ -165,32 +193,19 @@ fn kill_on(
     Ok((kills, early))
 }
 
-fn report(options: &Options, tally: &Tally, writers: &Writers, took: Duration) {
-    let count = |kind, of: fn(&Writer) -> u64| -> u64 { writers.of(kind).map(of).sum() };
-    println!(
-        "{} {} on {:?} storage, {} of them before the server was ready, in {} s (seed {})",
-        tally.kills,
-        if options.terminate { "requests to stop" } else { "kills" },
-        options.storage,
-        tally.early,
-        took.as_secs(),
-        options.seed
-    );
-    for (kind, name, rows) in
-        [(Kind::Metrics, "remote-write requests", metrics::SERIES), (Kind::Logs, "Loki pushes", logs::LINES)]
-    {
-        let acknowledged = count(kind, Writer::acknowledged_count);
+fn report(options: &Options, tally: &Tally, took: Duration) {
+    let Tally { kills, early, stores, .. } = tally;
+    let how = if options.terminate { "requests to stop" } else { "kills" };
+    let (storage, seconds, seed) = (options.storage, took.as_secs(), options.seed);
+    println!("{kills} {how} on {stores} stores ({storage:?}), {early} before the server was ready, in {seconds} s (seed {seed})");
+    let kinds = [("remote-write requests", metrics::SERIES), ("Loki pushes", logs::LINES)];
+    for ((name, rows), (acknowledged, unknown, refused)) in kinds.into_iter().zip(tally.requests) {
         println!(
-            "{acknowledged} {name} of {rows} rows acknowledged, {} sent again after an unknown outcome, {} after a refusal; all there, each once",
-            count(kind, Writer::unknown_count),
-            count(kind, Writer::refused_count)
+            "{acknowledged} {name} of {rows} rows acknowledged, {unknown} sent again without an answer, {refused} after a refusal: all there, each once"
         );
     }
-    println!(
-        "{} queries beside, {} cut off by a kill",
-        tally.answers.load(Ordering::SeqCst),
-        tally.unanswered.load(Ordering::SeqCst)
-    );
+    let [answers, unanswered] = [&tally.answers, &tally.unanswered].map(|count| count.load(Ordering::SeqCst));
+    println!("{answers} queries beside held, {unanswered} were cut off by a kill");
 }
 
 /// Bails with what does not hold.

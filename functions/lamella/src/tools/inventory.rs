@@ -34,7 +34,7 @@ pub async fn tenants(host: &Host, filter: &Filter) -> Result<BTreeSet<(TenantId,
 pub async fn live(host: &Host, filter: &PartFilter) -> Result<Vec<Listed>> {
     let mut listed = Vec::new();
     for (tenant, signal) in tenants(host, &filter.of).await? {
-        let days = host.manifest.day_records(&tenant, signal).await.context("list days")?;
+        let days = host.manifest.days(&tenant, signal).await.context("list days")?;
         let days: Vec<i64> = days.into_iter().map(|day| day.day).filter(|day| filter.of.admits_day(*day)).collect();
         let progress = Progress::new("days", days.len() as u64);
         for day in days {

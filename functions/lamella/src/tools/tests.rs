@@ -1,4 +1,5 @@
 mod damage;
+mod garbage;
 mod golden;
 mod shapes;
 mod world;

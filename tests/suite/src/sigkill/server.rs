@@ -29,9 +29,9 @@ const STOP_MAX: Duration = Duration::from_secs(30);
 
 impl Setup {
     /// Makes the folder, and names a bucket and a table that no other run has.
-    pub fn new(options: &Options) -> Result<Setup> {
-        let name = format!("sigkill-{}-{}", SystemClock.now().0, std::process::id());
-        let dir = options.dir.clone().unwrap_or_else(|| std::env::temp_dir().join(&name));
+    pub fn new(options: &Options, store: u32) -> Result<Setup> {
+        let name = format!("sigkill-{}-{}-{store}", SystemClock.now().0, std::process::id());
+        let dir = options.dir.clone().unwrap_or_else(std::env::temp_dir).join(&name);
         std::fs::create_dir_all(&dir).with_context(|| format!("make {}", dir.display()))?;
         let binary = match &options.binary {
             Some(binary) => binary.clone(),

@@ -12,7 +12,7 @@ use model::{Resolution, SegmentId, TimestampMs};
 use store::keys::{ObjectKey, Window};
 
 use super::objects::Object;
-use super::records::{Records, listed};
+use super::records::{Records, listed, object_of};
 use crate::tools::findings::{Finding, Kind};
 
 /// Counts beside the findings.
@@ -86,7 +86,8 @@ fn places(records: &Records, window: &WindowRecords, ring: &Ring, audit: &mut Au
     let mut wrong = |kind, part: &Part, what: String| audit.findings.push(records.finding(kind, part, what));
     for part in listed(window) {
         let item = window.items.iter().any(|(_, item)| item.as_ref().is_some_and(|item| std::ptr::eq(item, part)));
-        if part.window != window.window {
+        let packed = part.window.month() == window.window && matches!(part.window, Window::Day(_));
+        if part.window != window.window && !packed {
             wrong(Kind::Place, part, format!("says {}, is listed under {}", part.window, window.window));
         }
         if item != (part.level == 0) {
@@ -238,31 +239,19 @@ fn foreign(records: &Records, key: &str) -> Finding {
 }
 
 impl Records {
-    /// Reports whether the window was read, so that what it does not name is named by nothing.
-    fn covers(&self, window: Window) -> bool {
-        let unknown = !self.days.iter().any(|day| day.day == window.day());
-        unknown || self.windows.iter().any(|(of, outcome)| *of == window && outcome.is_ok()) || !self.lists(window)
-    }
-
-    /// Reports whether the catalog lists the window.
-    fn lists(&self, window: Window) -> bool {
-        self.windows.iter().any(|(of, _)| *of == window)
-    }
-
-    /// Reports whether nothing at all is recorded under a window.
+    /// Reports whether nothing at all is recorded under a window that the catalog says has records.
     fn is_bare(&self, window: Window) -> bool {
+        let day = self.days.iter().find(|day| day.day == window.day());
+        let expected = day.is_some_and(|day| match window {
+            Window::Hour(hour) => day.hours.contains(&hour),
+            Window::Day(_) => day.open && !day.packed,
+            Window::Month(_) => false,
+        });
         let found = self.readable().find(|records| records.window == window);
-        found.is_none_or(|records| records.items.is_empty() && records.heads.is_empty())
+        expected && found.is_some_and(|records| records.items.is_empty() && records.heads.is_empty())
     }
 }
 
 fn heads(records: &Records) -> impl Iterator<Item = &HeadRecords> {
     records.readable().flat_map(|window| &window.heads)
-}
-
-fn object_of(part: &Part) -> Option<&str> {
-    match &part.location {
-        Location::Object { key, .. } => Some(key),
-        Location::Inline(_) => None,
-    }
 }

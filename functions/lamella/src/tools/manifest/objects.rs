@@ -6,8 +6,10 @@ use anyhow::{Context, Result};
 use boot::Host;
 use futures::TryStreamExt;
 use model::{Signal, TenantId, TimestampMs};
-use store::keys::{ObjectKey, Window};
+use store::keys::ObjectKey;
 use store::objects::{ObjectMeta, ObjectPath};
+
+use crate::tools::filter::Filter;
 
 /// An object as listed.
 #[derive(Clone, Debug)]
@@ -20,14 +22,18 @@ pub struct Object {
     pub key: Option<ObjectKey>,
 }
 
-/// Returns the objects of a tenant and signal, or of one day of them, by key.
-pub async fn list(host: &Host, tenant: &TenantId, signal: Signal, window: Option<Window>) -> Result<BTreeMap<String, Object>> {
-    let prefix = match window {
+/// Returns the objects of a tenant and signal that lie in the windows a filter means, by key. One whose key says nothing is
+/// among them only where all windows are meant.
+pub async fn list(host: &Host, tenant: &TenantId, signal: Signal, filter: &Filter) -> Result<BTreeMap<String, Object>> {
+    let prefix = match filter.window {
         Some(window) => ObjectKey::day_prefix(tenant, signal, window.day()),
         None => ObjectPath::from(format!("{tenant}/{signal}")),
     };
     let listed = host.objects.list(Some(&prefix)).map_ok(entry).try_collect().await;
-    listed.with_context(|| format!("list objects under {prefix}"))
+    let mut listed: BTreeMap<String, Object> = listed.with_context(|| format!("list objects under {prefix}"))?;
+    let is_meant = |key: &ObjectKey| filter.admits_window(key.window);
+    listed.retain(|_, object| object.key.as_ref().map_or(filter.window.is_none(), is_meant));
+    Ok(listed)
 }
 
 fn entry(meta: ObjectMeta) -> (String, Object) {

@@ -1,8 +1,8 @@
 //! Everything recorded of one tenant and signal.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
-use ::manifest::{DayRecords, Part, WindowRecords};
+use ::manifest::{DayState, HeadRecords, Location, Part, WindowRecords};
 use anyhow::{Context, Result};
 use boot::Host;
 use model::{Resolution, SegmentId, Signal, TenantId};
@@ -19,8 +19,8 @@ pub struct Records {
     /// Metrics or logs.
     pub signal: Signal,
     /// The catalog's days.
-    pub days: Vec<DayRecords>,
-    /// Windows that may hold something, hours before their day; a window that could not be read says why.
+    pub days: Vec<DayState>,
+    /// Windows that may hold something, hours before their day, months last; a window that could not be read says why.
     pub windows: Vec<(Window, Result<WindowRecords, String>)>,
     /// Segments left out of answers.
     pub quarantined: Vec<::manifest::Quarantined>,
@@ -31,13 +31,15 @@ pub struct Records {
 /// # Errors
 /// Where the catalog or the quarantine cannot be read; a window that cannot be read is part of the answer.
 pub async fn read(host: &Host, tenant: &TenantId, signal: Signal, filter: &Filter) -> Result<Records> {
-    let mut days = host.manifest.day_records(tenant, signal).await.context("read the catalog")?;
+    let mut days = host.manifest.days(tenant, signal).await.context("read the catalog")?;
     days.retain(|day| filter.admits_day(day.day));
-    let wanted: Vec<Window> = days.iter().flat_map(windows_of).filter(|window| filter.admits_window(*window)).collect();
+    let of_days = days.iter().flat_map(windows_of).filter(|window| filter.admits_window(*window));
+    let months: BTreeSet<Window> = days.iter().filter(|day| day.packed).map(|day| Window::Day(day.day).month()).collect();
+    let wanted: Vec<Window> = of_days.chain(months).collect();
     let progress = Progress::new("windows", wanted.len() as u64);
     let mut windows = Vec::with_capacity(wanted.len());
     for window in wanted {
-        let records = host.manifest.window_records(tenant, signal, window).await;
+        let records = host.manifest.window_records(tenant, signal, window).await.map(|records| meant(records, filter));
         windows.push((window, records.map_err(|error| format!("{:#}", anyhow::Error::from(error)))));
         progress.step();
     }
@@ -45,8 +47,16 @@ pub async fn read(host: &Host, tenant: &TenantId, signal: Signal, filter: &Filte
     Ok(Records { tenant: tenant.clone(), signal, days, windows, quarantined })
 }
 
-fn windows_of(day: &DayRecords) -> impl Iterator<Item = Window> {
+fn windows_of(day: &DayState) -> impl Iterator<Item = Window> {
     day.hours.iter().map(|hour| Window::Hour(*hour)).chain([Window::Day(day.day)])
+}
+
+/// Leaves out what a month lists of days that are not meant.
+fn meant(mut records: WindowRecords, filter: &Filter) -> WindowRecords {
+    if matches!(records.window, Window::Month(_)) {
+        records.heads.iter_mut().for_each(|head| head.parts.retain(|part| filter.admits_window(part.window)));
+    }
+    records
 }
 
 impl Records {
@@ -61,39 +71,58 @@ impl Records {
         day.is_some_and(|day| day.dropped.iter().any(|(of, _)| *of == resolution))
     }
 
+    /// Reports whether what these records do not name under a window is named by nothing: the window was read, or the catalog
+    /// does not list it.
+    pub fn covers(&self, window: Window) -> bool {
+        match self.windows.iter().find(|(of, _)| *of == window) {
+            Some((_, outcome)) => outcome.is_ok(),
+            None => !self.days.iter().any(|day| windows_of(day).any(|of| of == window)),
+        }
+    }
+
     /// Reports whether answers leave the segment out.
     pub fn is_quarantined(&self, part: &Part) -> bool {
         self.quarantined.iter().any(|quarantined| quarantined.is(part))
     }
 
-    /// Returns the parts that a reader sees: what is listed, without what the level above replaced and what was
-    /// dropped; those in quarantine are among them.
+    /// Returns the parts that a reader sees: what is listed, without what the level above replaced and what was dropped; those
+    /// in quarantine are among them.
     pub fn live(&self) -> Vec<&Part> {
-        let replaced: HashSet<(Window, SegmentId)> = self.readable().flat_map(replaced_by).collect();
-        let visible = |part: &&Part| {
-            let gone = above(part).is_some_and(|above| replaced.contains(&(above, part.id)));
+        let replaced: HashSet<(Window, Resolution, SegmentId)> = self.readable().flat_map(replaced_by).collect();
+        let visible = |(above, part): &(Option<Window>, &Part)| {
+            let gone = above.is_some_and(|above| replaced.contains(&(above, part.resolution, part.id)));
             !gone && !self.is_dropped(part.window.day(), part.resolution)
         };
-        self.readable().flat_map(listed).filter(visible).collect()
+        self.readable().flat_map(listed_below).filter(visible).map(|(_, part)| part).collect()
     }
 }
 
-/// The window whose head replaces a part; none for a day's own.
-fn above(part: &Part) -> Option<Window> {
-    match part.window {
-        Window::Hour(_) if part.level == 0 => Some(part.window),
-        Window::Hour(_) => Some(Window::Day(part.window.day())),
-        Window::Day(_) => None,
-    }
+/// Returns the listed parts, each with the window whose head replaces it.
+fn listed_below(records: &WindowRecords) -> impl Iterator<Item = (Option<Window>, &Part)> {
+    let above = match records.window {
+        Window::Hour(hour) => Some(Window::Day(hour.day())),
+        Window::Day(_) => Some(records.window.month()),
+        Window::Month(_) => None,
+    };
+    let items = records.items.iter().filter_map(|(_, part)| part.as_ref()).map(|part| (Some(records.window), part));
+    items.chain(records.heads.iter().flat_map(|head| &head.parts).map(move |part| (above, part)))
 }
 
-fn replaced_by(records: &WindowRecords) -> Vec<(Window, SegmentId)> {
-    let raw = records.heads.iter().filter(|head| head.resolution == Resolution::Raw);
-    raw.flat_map(|head| head.replaced.iter().map(|(id, _)| (records.window, *id))).collect()
+fn replaced_by(records: &WindowRecords) -> impl Iterator<Item = (Window, Resolution, SegmentId)> {
+    let ids = |head: &HeadRecords| head.replaced.iter().map(|(id, _)| (head.resolution, *id)).collect::<Vec<_>>();
+    records.heads.iter().flat_map(ids).map(|(resolution, id)| (records.window, resolution, id))
 }
 
 /// Returns all parts that a window's records list, visible or not.
 pub fn listed(records: &WindowRecords) -> impl Iterator<Item = &Part> {
     let items = records.items.iter().filter_map(|(_, part)| part.as_ref());
     items.chain(records.heads.iter().flat_map(|head| &head.parts))
+}
+
+/// Returns the object of a part; none where it lies in the record.
+pub fn object_of(part: &Part) -> Option<&str> {
+    match &part.location {
+        Location::Object { key, .. } => Some(key),
+        Location::Inline(_) => None,
+    }
 }

@@ -67,17 +67,23 @@ pub struct Day {
     pub day: String,
     /// Hours that may have data, 0 to 23.
     pub hours: Vec<i64>,
+    /// Whether the day's own heads may list parts.
+    pub open: bool,
+    /// Whether its month lists parts of it.
+    pub packed: bool,
     /// Resolutions that retention dropped.
     pub dropped: Vec<&'static str>,
 }
 
 impl Day {
-    fn of(tenant: &str, signal: &'static str, day: &::manifest::DayRecords) -> Day {
+    fn of(tenant: &str, signal: &'static str, day: &::manifest::DayState) -> Day {
         Day {
             tenant: tenant.to_owned(),
             signal,
             day: store::keys::format_day(day.day),
             hours: day.hours.iter().map(|hour| hour.0.rem_euclid(24)).collect(),
+            open: day.open,
+            packed: day.packed,
             dropped: day.dropped.iter().map(|(resolution, _)| resolution.as_str()).collect(),
         }
     }

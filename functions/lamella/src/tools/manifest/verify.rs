@@ -47,7 +47,7 @@ pub async fn verify(host: &Host, filter: &Filter, contents: bool) -> Result<Veri
         let ring = ring(host, &tenant, &mut findings).await?;
         // Records before objects: an object is durable before a record names it, and outlives the last one that does.
         let records = records::read(host, &tenant, signal, filter).await?;
-        let objects = objects::list(host, &tenant, signal, filter.window).await?;
+        let objects = objects::list(host, &tenant, signal, filter).await?;
         let audit = audit::audit(&records, &objects, &ring, host.clock.now());
         findings.extend(audit.findings);
         let read = if contents { read_all(host, &records, &mut findings).await? } else { 0 };

@@ -21,7 +21,7 @@ pub fn check(tenant: &TenantId, signal: Signal, part: &Part, object: Option<&Byt
     let mut findings = Vec::new();
     match stats(signal, &part.stats) {
         Ok(stats) => {
-            let problems = verify::verify(object, Some(&stats), Some(tenant)).problems;
+            let problems = problems(object, &stats, tenant);
             let (statistics, corrupt): (Vec<_>, Vec<_>) = problems.into_iter().partition(|problem| problem.place == "stats");
             if corrupt.is_empty() {
                 findings.extend(statistics.into_iter().map(|problem| finding(Kind::Statistics, problem.what)));
@@ -50,5 +50,14 @@ fn stats(signal: Signal, stats: &PartStats) -> Result<SegmentStats, SegmentError
         range: stats.time_range,
         slots: stats.slots,
         filter: LabelFilter::from_bytes(stats.names.to_vec())?,
+    })
+}
+
+/// A library that panics on damaged bytes has found damage too; the other segments must still be checked.
+fn problems(object: &Bytes, stats: &SegmentStats, tenant: &TenantId) -> Vec<verify::Problem> {
+    let verify = || verify::verify(object, Some(stats), Some(tenant)).problems;
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(verify)).unwrap_or_else(|_| {
+        let (place, what) = ("somewhere".to_owned(), "the bytes cannot be decoded: the reader gave up".to_owned());
+        vec![verify::Problem { place, what }]
     })
 }

@@ -144,6 +144,8 @@ async fn shapes_stay() {
         &expect![[r#"
         days[].day text
         days[].hours[] number
+        days[].open bool
+        days[].packed bool
         days[].signal text
         days[].tenant text
         now_ms number

@@ -20,6 +20,7 @@ pub const OPEN: i64 = 20_778 * 24 + 12;
 
 pub struct World {
     pub host: Host,
+    pub clock: SimulatedClock,
 }
 
 pub fn anonymous() -> TenantId {
@@ -30,8 +31,8 @@ impl World {
     /// Hour 11: three writes of metrics, merged into one segment. Hour 12: a large and a small write of metrics, one of logs.
     pub async fn small() -> World {
         let clock = SimulatedClock::at(NOW);
-        let host = Host::over(Config::memory(), objects::memory(), records::memory(), Arc::new(clock), 7);
-        let world = World { host };
+        let host = Host::over(Config::memory(), objects::memory(), records::memory(), Arc::new(clock.clone()), 7);
+        let world = World { host, clock };
         for minute in 0..3 {
             world.write_metrics(MERGED, minute, 40, 0).await;
         }
