@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use boot::Host;
-use compactor::{CompactError, Compactor, Policy, Stores};
+use compactor::{CompactError, Compactor, Stores};
 use model::TimestampMs;
 
-pub use compactor::{Hint, Report};
+pub use compactor::{Hint, Policy, Report};
 
 /// How long a run may take where nobody says.
 pub const RUN_MAX: Duration = Duration::from_secs(300);

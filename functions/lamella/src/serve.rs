@@ -75,7 +75,7 @@ fn start_compaction(
     backlogs: Arc<Backlogs>,
 ) -> Option<JoinHandle<()>> {
     let every = options.compact_interval()?;
-    let state = fn_compact::State::with_policy(host, options.policy());
+    let state = fn_compact::State::with_policy(host, options.policy(host));
     Some(tokio::spawn(timers::compact(state, every, backlogs, host.clock.clone(), Arc::clone(metrics), stopped.clone())))
 }
 

@@ -96,8 +96,8 @@ impl Options {
     }
 
     /// Returns when segments are merged.
-    pub fn policy(&self) -> fn_compact::Policy {
-        let default = fn_compact::Policy::default();
+    pub fn policy(&self, host: &boot::Host) -> fn_compact::Policy {
+        let default = fn_compact::State::policy(host);
         fn_compact::Policy {
             l0_files: self.compact_l0_files.unwrap_or(default.l0_files),
             l1_files: self.compact_l1_files.unwrap_or(default.l1_files),

@@ -3,18 +3,32 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use boot::Host;
 use clap::Args;
+use compactor::limits::JOB_MARGIN;
+use fn_compact::Hint;
+use model::{Hour, Signal, TenantId};
 use serde::Serialize;
+use store::keys::Window;
 
+use super::filter::{Filter, parse_signal, parse_tenant, window};
 use super::output::Answer;
-use super::{finish, format, open};
+use super::{finish, format, inventory, open};
 use crate::cli::ToolOptions;
 
 /// How much is done.
 #[derive(Args, Clone, Debug)]
 pub struct Options {
+    /// Only this tenant.
+    #[arg(long, value_parser = parse_tenant)]
+    pub tenant: Option<TenantId>,
+    /// Only metrics or only logs.
+    #[arg(long, value_parser = parse_signal)]
+    pub signal: Option<Signal>,
+    /// Only this hour (2026-11-21T11), whenever it was looked at last.
+    #[arg(long, value_parser = parse_hour)]
+    pub hour: Option<Hour>,
     /// Runs once; otherwise until a run finds nothing to merge.
     #[arg(long)]
     pub once: bool,
@@ -26,21 +40,37 @@ pub struct Options {
     pub tool: ToolOptions,
 }
 
+fn parse_hour(text: &str) -> Result<Hour, String> {
+    match window(text)? {
+        Window::Hour(hour) => Ok(hour),
+        _ => Err("expected an hour such as 2026-11-21T11".to_owned()),
+    }
+}
+
 /// Compacts.
 pub async fn run(options: &Options) -> Result<ExitCode> {
     let host = open(&options.tool.storage).await?;
-    finish(&compact(&host, options.once, Duration::from_secs(options.seconds_max)).await?, &options.tool)
+    let filter = Filter { tenant: options.tenant.clone(), signal: options.signal, window: options.hour.map(Window::Hour) };
+    finish(&compact(&host, &filter, options.once, Duration::from_secs(options.seconds_max)).await?, &options.tool)
 }
 
 /// Runs once, or until nothing is left to merge; a run that failed is the last.
-pub async fn compact(host: &Host, once: bool, time_max: Duration) -> Result<Compacted> {
+pub async fn compact(host: &Host, filter: &Filter, once: bool, time_max: Duration) -> Result<Compacted> {
     let state = fn_compact::State::new(host);
+    let tenants: Vec<(TenantId, Signal)> = inventory::tenants(host, filter).await?.into_iter().collect();
+    let hint = |hour| move |(tenant, signal): &(TenantId, Signal)| Hint { tenant: tenant.clone(), signal: *signal, hour };
     let mut sum = Compacted::default();
     loop {
-        let deadline = host.clock.now().plus(time_max).plus(fn_compact::MARGIN);
-        let report = fn_compact::run_once(&state, deadline).await.context("compact")?;
+        let deadline = host.clock.now().plus(time_max).plus(JOB_MARGIN);
+        let report = match filter.window {
+            Some(Window::Hour(hour)) => {
+                let hints: Vec<Hint> = tenants.iter().map(hint(hour)).collect();
+                state.compactor().run_only(deadline, &hints).await
+            }
+            _ => state.compactor().run_for(deadline, tenants.clone()).await,
+        };
         sum.add(&report);
-        if once || report.jobs == 0 || report.failed > 0 {
+        if once || report.jobs == 0 || report.failed > 0 || report.out_of_time {
             return Ok(sum);
         }
     }

@@ -37,7 +37,7 @@ impl World {
             world.write_metrics(MERGED, minute, 40, 0).await;
         }
         let state = fn_compact::State::new(&world.host);
-        let report = fn_compact::run_once(&state, NOW.plus(Duration::from_secs(600))).await.expect("memory does not fail");
+        let report = fn_compact::run_once(&state, NOW.plus(Duration::from_secs(600)), &[]).await.expect("memory does not fail");
         assert_eq!((report.inputs, report.failed), (3, 0), "{report:?}");
         world.write_metrics(OPEN, 0, 40, 0).await;
         world.write_metrics(OPEN, 1, 2, 1 << 20).await;
