@@ -58,16 +58,16 @@ pub async fn run(options: &Options) -> Result<ExitCode> {
 pub async fn compact(host: &Host, filter: &Filter, once: bool, time_max: Duration) -> Result<Compacted> {
     let state = fn_compact::State::new(host);
     let tenants: Vec<(TenantId, Signal)> = inventory::tenants(host, filter).await?.into_iter().collect();
-    let hint = |hour| move |(tenant, signal): &(TenantId, Signal)| Hint { tenant: tenant.clone(), signal: *signal, hour };
+    let hint = |window| move |(tenant, signal): &(TenantId, Signal)| Hint { tenant: tenant.clone(), signal: *signal, window };
     let mut sum = Compacted::default();
     loop {
         let deadline = host.clock.now().plus(time_max).plus(JOB_MARGIN);
         let report = match filter.window {
-            Some(Window::Hour(hour)) => {
-                let hints: Vec<Hint> = tenants.iter().map(hint(hour)).collect();
+            Some(window) => {
+                let hints: Vec<Hint> = tenants.iter().map(hint(window)).collect();
                 state.compactor().run_only(deadline, &hints).await
             }
-            _ => state.compactor().run_for(deadline, tenants.clone()).await,
+            None => state.compactor().run_for(deadline, tenants.clone()).await,
         };
         sum.add(&report);
         if once || report.jobs == 0 || report.failed > 0 || report.out_of_time {

@@ -60,7 +60,7 @@ async fn a_flipped_byte_is_corrupt_wherever_it_is() {
         let in_tail = unseen.iter().any(|at| *at as u64 >= part.tail_offset);
         assert!(unseen.len() <= headers && !in_tail, "of {} bytes nothing checks {unseen:?}", whole.len());
         let mut damaged = whole.clone();
-        damaged[whole.len() / 2] ^= 0x10;
+        damaged[part.tail_offset as usize] ^= 0x10;
         world.put(&key, damaged).await;
         only(&verified(&world).await.findings, &[Kind::Corrupt, Kind::TailOffset], &id_of(&key));
         world.put(&key, whole).await;

@@ -84,11 +84,11 @@ async fn the_manifest_is_shown_and_verified() {
     check(
         &shown,
         &expect![[r#"
-        tenant signal window items head parts rows bytes replaced dead gen published
-        anonymous metrics 2026-11-21T11 raw 1 120 # KiB 3 3 0 2026-11-21 12:20:00.000 leased
-        anonymous metrics 2026-11-21T12 2
-        anonymous logs 2026-11-21T12 1
-    "#]],
+            tenant signal window items head parts rows bytes replaced dead gen published
+            anonymous metrics 2026-11-21T11 raw 1 120 # KiB 3 3 0 2026-11-21 12:20:00.000
+            anonymous metrics 2026-11-21T12 2
+            anonymous logs 2026-11-21T12 1
+        "#]],
     );
     let verified = manifest::verify::verify(&world.host, &Default::default(), true).await.expect("memory does not fail");
     check(

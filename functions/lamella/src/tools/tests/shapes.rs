@@ -142,32 +142,32 @@ async fn shapes_stay() {
     check(
         &manifest::show::show(host, &Default::default()).await.expect("memory does not fail"),
         &expect![[r#"
-        days[].day text
-        days[].hours[] number
-        days[].open bool
-        days[].packed bool
-        days[].signal text
-        days[].tenant text
-        now_ms number
-        windows[].burnt number
-        windows[].heads[].bytes number
-        windows[].heads[].dead number
-        windows[].heads[].generation number
-        windows[].heads[].leased_until_ms number
-        windows[].heads[].pages number
-        windows[].heads[].parts number
-        windows[].heads[].published_at_ms number
-        windows[].heads[].replaced number
-        windows[].heads[].resolution text
-        windows[].heads[].rows number
-        windows[].heads[].sealed bool
-        windows[].inline number
-        windows[].items number
-        windows[].replaced_items number
-        windows[].signal text
-        windows[].tenant text
-        windows[].window text
-    "#]],
+            days[].day text
+            days[].hours[] number
+            days[].open bool
+            days[].packed bool
+            days[].signal text
+            days[].tenant text
+            now_ms number
+            windows[].burnt number
+            windows[].heads[].bytes number
+            windows[].heads[].dead number
+            windows[].heads[].generation number
+            windows[].heads[].leased_until_ms none
+            windows[].heads[].pages number
+            windows[].heads[].parts number
+            windows[].heads[].published_at_ms number
+            windows[].heads[].replaced number
+            windows[].heads[].resolution text
+            windows[].heads[].rows number
+            windows[].heads[].sealed bool
+            windows[].inline number
+            windows[].items number
+            windows[].replaced_items number
+            windows[].signal text
+            windows[].tenant text
+            windows[].window text
+        "#]],
     );
     check(
         &ring::show(host, None).await.expect("memory does not fail"),

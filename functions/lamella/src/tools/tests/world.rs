@@ -13,6 +13,8 @@ use testkit::{LogBatchBuilder, MetricBatchBuilder, SimulatedClock};
 
 /// 2026-11-21 12:20 UTC.
 pub const NOW: TimestampMs = TimestampMs((20_778 * 24 + 12) * HOUR_MS + 20 * 60_000);
+/// How old what is merged was by then.
+const AGE: Duration = Duration::from_secs(10 * 60);
 /// The hour that is closed and merged.
 pub const MERGED: i64 = 20_778 * 24 + 11;
 /// The hour that is open.
@@ -30,12 +32,14 @@ pub fn anonymous() -> TenantId {
 impl World {
     /// Hour 11: three writes of metrics, merged into one segment. Hour 12: a large and a small write of metrics, one of logs.
     pub async fn small() -> World {
-        let clock = SimulatedClock::at(NOW);
+        // A few segments of a closed hour are merged once they are old enough.
+        let clock = SimulatedClock::at(NOW.minus(AGE));
         let host = Host::over(Config::memory(), objects::memory(), records::memory(), Arc::new(clock.clone()), 7);
         let world = World { host, clock };
         for minute in 0..3 {
             world.write_metrics(MERGED, minute, 40, 0).await;
         }
+        world.clock.advance(AGE);
         let state = fn_compact::State::new(&world.host);
         let report = fn_compact::run_once(&state, NOW.plus(Duration::from_secs(600)), &[]).await.expect("memory does not fail");
         assert_eq!((report.inputs, report.failed), (3, 0), "{report:?}");
