@@ -31,8 +31,7 @@ mod snapshot;
 pub use deletion::{Deletion, DeletionRequest, DeletionState};
 pub use error::{Error, Result};
 pub use manifest::{
-    Burn, Committed, DayState, DeadObject, Finish, HeadRecords, HeadSizes, Manifest, Packed, Replaced, Replacement,
-    WindowRecords,
+    Burn, Committed, DayState, DeadObject, Finish, HeadRecords, HeadSizes, Manifest, Packed, Replaced, Replacement, WindowRecords,
 };
 #[cfg(feature = "mutations")]
 pub use mutation::Mutation;
