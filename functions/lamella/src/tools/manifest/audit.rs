@@ -133,7 +133,9 @@ fn places(records: &Records, window: &WindowRecords, ring: &Ring, audit: &mut Au
 /// What must hold inside one head.
 fn one_head(records: &Records, window: Window, head: &HeadRecords, audit: &mut Audit) {
     let replaced: HashSet<SegmentId> = head.replaced.iter().map(|(id, _)| *id).collect();
-    for part in head.parts.iter().filter(|part| replaced.contains(&part.id)) {
+    // A month remembers the parts it adopted from its days as replaced there.
+    let adopts = matches!(window, Window::Month(_));
+    for part in head.parts.iter().filter(|part| !adopts && replaced.contains(&part.id)) {
         audit.findings.push(records.finding(Kind::LiveAndReplaced, part, "is live and replaced in one head"));
     }
     for part in head.parts.iter().filter(|part| part.resolution != head.resolution) {
