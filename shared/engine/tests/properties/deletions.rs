@@ -58,6 +58,19 @@ async fn deleted_samples_are_left_out_whatever_the_layout() {
 
 #[tokio::test]
 async fn a_corrupt_segment_is_named_then_put_in_quarantine_and_the_rest_is_answered() {
+    damaged_by(|bytes| {
+        let last = bytes.len() - 3;
+        bytes[last] ^= 0xff;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn so_is_one_of_which_nothing_is_left() {
+    damaged_by(Vec::clear).await;
+}
+
+async fn damaged_by(damage: fn(&mut Vec<u8>)) {
     let (tenant, limits) = (TenantId::anonymous(), Limits::default());
     let series = generate(&mut Random::new(3));
     let world = World::filled(Layout::Merged, &series).await;
@@ -72,8 +85,7 @@ async fn a_corrupt_segment_is_named_then_put_in_quarantine_and_the_rest_is_answe
         .unwrap();
     let path = ObjectPath::from(key.as_str());
     let mut bytes = world.objects.get(&path).await.unwrap().bytes().await.unwrap().to_vec();
-    let last = bytes.len() - 3;
-    bytes[last] ^= 0xff;
+    damage(&mut bytes);
     world.objects.put(&path, bytes.into()).await.unwrap();
     let plan = plan_of("count({__name__=~\".+\"})", 0, 9000, 60);
     let (answer, stats) = world.engines[0].query(&tenant, plan.clone(), &limits).await.unwrap();
