@@ -8,7 +8,7 @@ use datafusion_execution::config::SessionConfig;
 use datafusion_execution::memory_pool::GreedyMemoryPool;
 use datafusion_execution::runtime_env::RuntimeEnvBuilder;
 use hashbrown::HashMap;
-use manifest::{Deletion, Part, Snapshot};
+use manifest::{Deletion, Location, Part, Snapshot};
 use model::{Histogram, Limits, TenantId};
 use plan::EvalOptions;
 use plan::value::HistogramSample;
@@ -101,7 +101,11 @@ impl QueryContext {
     /// Keeps what a snapshot says beside its parts, and names what it has in quarantine.
     pub(crate) fn set_snapshot(&self, snapshot: Snapshot) {
         for part in &snapshot.quarantined {
-            self.annotations.warn(format!("segment {} is in quarantine and left out", part.id));
+            let name = match &part.location {
+                Location::Object { key, .. } => key.clone(),
+                Location::Inline(_) => part.id.to_string(),
+            };
+            self.annotations.warn(format!("segment {name} is in quarantine and left out"));
         }
         let _ = self.snapshot.set(snapshot);
     }

@@ -142,7 +142,14 @@ impl Engine {
     async fn unsound(&self, part: &Part) -> Option<String> {
         let object = match &part.location {
             Location::Inline(bytes) => bytes.clone(),
-            Location::Object { key, len } => self.objects.get_range(&ObjectPath::from(key.as_str()), 0..*len).await.ok()?,
+            Location::Object { key, len } => {
+                let path = ObjectPath::from(key.as_str());
+                let size = self.objects.head(&path).await.ok()?.size;
+                if size != *len {
+                    return Some(format!("object: {size} bytes, written were {len}"));
+                }
+                self.objects.get_range(&path, 0..*len).await.ok()?
+            }
         };
         let check = tokio::task::spawn_blocking(move || segment::verify::verify(&object, None, None));
         let problem = check.await.ok()?.problems.into_iter().next()?;

@@ -86,6 +86,9 @@ fn values_in(name: &str, sets: &[LabelSet]) -> Vec<String> {
     sets.iter().filter_map(|labels| labels.get(name).map(str::to_owned)).collect()
 }
 
+/// What a lookup asks a tail, given the matchers it may match.
+type Question<'a, T> = dyn Fn(&dyn Labels, &[Matcher]) -> Vec<T> + Sync + 'a;
+
 impl Engine {
     /// Returns the label sets of series or streams that some match set accepts inside `range`; no match set accepts all.
     ///
@@ -210,7 +213,7 @@ impl Engine {
         signal: Signal,
         match_sets: &[Vec<Matcher>],
         range: TimeRangeMs,
-        ask: &(dyn Fn(&dyn Labels, &[Matcher]) -> Vec<T> + Sync),
+        ask: &Question<'_, T>,
     ) -> Result<BTreeSet<T>, EngineError> {
         Ok(match signal {
             Signal::Metrics => {

@@ -75,30 +75,6 @@ fn report(name: &str, inputs: &[Bytes], of_logs: bool, raw: u64) {
             seconds / million,
             decode / million
         );
-        if let Ok(dir) = std::env::var("SIZES_OUT") {
-            for (number, output) in outputs.iter().enumerate() {
-                std::fs::write(format!("{dir}/{name}-{effort:?}-{number}.parquet"), &output.bytes).unwrap();
-            }
-        }
-        if std::env::var_os("SIZES_COLUMNS").is_some() {
-            columns(&outputs, raw, of_logs);
-        }
-    }
-}
-
-fn columns(outputs: &[Encoded], raw: u64, of_logs: bool) {
-    for output in outputs.iter().take(1) {
-        let inspection = inspect(&output.bytes, 0).unwrap();
-        let raw = if of_logs {
-            raw as f64 * inspection.rows as f64 / outputs.iter().map(|o| o.stats.rows).sum::<u64>() as f64
-        } else {
-            inspection.rows as f64
-        };
-        let per = |bytes: u64| format!("{bytes:>10} {:.4}", bytes as f64 / raw);
-        inspection.tail.iter().for_each(|(part, bytes)| println!("    {:28} {}", part, per(*bytes)));
-        for column in &inspection.columns {
-            println!("    {:28} {} {:?} {} pages", column.path, per(column.bytes), column.encodings, column.pages);
-        }
     }
 }
 

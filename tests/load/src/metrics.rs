@@ -106,7 +106,7 @@ fn encode(options: &Options) -> Result<Vec<Vec<Vec<u8>>>> {
 fn request(walks: &mut [Walk], at: i64) -> WriteRequest {
     let series = |walk: &mut Walk| TimeSeries {
         labels: walk.labels.clone(),
-        samples: vec![Sample { value: walk.next(), timestamp: at - STEP_MS + walk.offset_ms }],
+        samples: vec![Sample { value: walk.step(), timestamp: at - STEP_MS + walk.offset_ms }],
         histograms: Vec::new(),
     };
     WriteRequest { timeseries: walks.iter_mut().map(series).collect() }

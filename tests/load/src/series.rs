@@ -67,7 +67,7 @@ impl Walk {
     }
 
     /// Moves one step on and returns the value there.
-    pub fn next(&mut self) -> f64 {
+    pub fn step(&mut self) -> f64 {
         let seconds = STEP_MS as f64 / 1000.0;
         match self.kind {
             Kind::Constant => {}

@@ -17,7 +17,7 @@ pub const ALLOWED: &[(&str, &[&str])] = &[
     ("testkit", &["model", "store"]),
     ("fn-ingest", &["model", "wire", "appender", "manifest", "store", "boot"]),
     ("fn-query", &["model", "wire", "plan", "promql", "logql", "engine", "manifest", "store", "boot"]),
-    ("fn-compact", &["model", "compactor", "manifest", "store", "boot"]),
+    ("fn-compact", &["model", "plan", "logql", "compactor", "manifest", "store", "boot"]),
     (
         "lamella",
         &[

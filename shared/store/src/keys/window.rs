@@ -50,7 +50,10 @@ impl fmt::Display for Window {
         match self {
             Window::Hour(hour) => write!(f, "{}T{:02}", format_day(hour.day()), hour.0.rem_euclid(24)),
             Window::Day(day) => f.write_str(&format_day(*day)),
-            Window::Month(month) => f.write_str(format_day(first_day(*month)).trim_end_matches("-01")),
+            Window::Month(month) => {
+                let first = format_day(first_day(*month));
+                f.write_str(first.strip_suffix("-01").unwrap_or(&first))
+            }
         }
     }
 }

@@ -86,9 +86,9 @@ pub fn run_all(options: &Options) -> bool {
         return replay(seed, options.mutation);
     }
     if options.mutations {
-        return <Mutation as clap::ValueEnum>::value_variants()
-            .iter()
-            .fold(true, |all, mutation| catch(*mutation, options) && all);
+        // Every one is tried, also after one that got away.
+        let all = <Mutation as clap::ValueEnum>::value_variants();
+        return all.iter().filter(|mutation| !catch(**mutation, options)).count() == 0;
     }
     if let Some(mutation) = options.mutation {
         return catch(mutation, options);

@@ -304,12 +304,12 @@ impl World {
                 let minted_at_ms = visible.map(|part| part.minted_at.0);
                 self.account(tenant, signal, |account| account.commit(hour.0, id, &rows, minted_at_ms, now_ms));
             }
-            None if self.is_live(tenant, signal, hour, id) => {
-                if !self.account(tenant, signal, |account| account.dropped.contains(&hour.day())) {
+            None => {
+                let dropped = self.account(tenant, signal, |account| account.dropped.contains(&hour.day()));
+                if !dropped && self.is_live(tenant, signal, hour, id) {
                     self.violated(format!("M1: item {id} of {hour:?} was committed and is not visible"));
                 }
             }
-            None => {}
         }
         self.check(tenant, signal, &snapshot);
     }
