@@ -16,7 +16,6 @@ use std::time::Instant;
 use bytes::Bytes;
 use generator::{Random, SetS};
 use model::{LabelSet, LogBatch, MetricBatch, TenantId, TimeRangeMs, TimeRangeNs, TimestampMs, TimestampNs};
-use segment::inspect::inspect;
 use segment::merge::{self, Effort, MergeOptions};
 use segment::{Encoded, Fetched, l0, logs, metrics};
 

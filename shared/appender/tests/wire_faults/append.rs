@@ -178,6 +178,6 @@ async fn many_writers_under_faults_lose_and_double_nothing() {
     assert_eq!(found.keys().cloned().collect::<BTreeSet<_>>(), names);
     for (name, (_, rows)) in found {
         let number: usize = name.rsplit('_').next().unwrap().parse().unwrap();
-        assert_eq!(rows as i64, if number % 2 == 0 { SMALL } else { LARGE }, "{name}");
+        assert_eq!(rows as i64, if number.is_multiple_of(2) { SMALL } else { LARGE }, "{name}");
     }
 }

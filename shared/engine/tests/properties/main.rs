@@ -62,8 +62,11 @@ fn raw(series: &Series) -> String {
     format!("{} {:?} {values:?} {histograms:?}", series.labels, series.timestamps)
 }
 
+/// Values, warnings and infos of an answer as text.
+type Said = (Vec<String>, Vec<String>, Vec<String>);
+
 /// Everything an answer says, with the bits of its floats.
-pub fn said(answer: Result<Answer, String>) -> Result<(Vec<String>, Vec<String>, Vec<String>), String> {
+pub fn said(answer: Result<Answer, String>) -> Result<Said, String> {
     let answer = answer?;
     let bits = |floats: &[f64]| floats.iter().map(|value| value.to_bits()).collect::<Vec<u64>>();
     let value = match &answer.value {

@@ -85,13 +85,13 @@ fn places(layout: Layout, timestamp: i64, index: usize) -> Vec<Place> {
     match layout {
         Layout::Fresh => {
             let mut places = vec![(false, hour, minutes / 7)];
-            if index % 11 == 0 {
+            if index.is_multiple_of(11) {
                 places.push((false, hour, 100));
             }
             places
         }
         Layout::Merged => vec![(true, hour, 0)],
-        Layout::Mixed => vec![(index % 3 == 0, hour, index as i64 % 2)],
+        Layout::Mixed => vec![(index.is_multiple_of(3), hour, index as i64 % 2)],
         Layout::Day if minutes == 0 => vec![(false, hour, 0), (true, None, 0)],
         Layout::Day => vec![(true, None, 0)],
     }
@@ -154,7 +154,7 @@ impl Stores {
     async fn item(&mut self, encoded: &Encoded) -> L0Item {
         self.written += 1;
         let key = format!("anonymous/{}", self.written);
-        let location = if self.written % 3 == 0 && encoded.bytes.len() < 8000 {
+        let location = if self.written.is_multiple_of(3) && encoded.bytes.len() < 8000 {
             Location::Inline(encoded.bytes.clone())
         } else {
             self.objects.put(&ObjectPath::from(key.as_str()), encoded.bytes.clone().into()).await.unwrap();

@@ -290,10 +290,10 @@ impl Stage {
             actors.push(Box::pin(self.clone().compact(day.month(), random(25))));
             actors.push(Box::pin(self.clone().collect(day.month(), random(26))));
         }
-        if round >= 1 && (seed + u64::from(round)) % 3 == 0 {
+        if round >= 1 && (seed + u64::from(round)).is_multiple_of(3) {
             actors.push(Box::pin(self.clone().delete(random(27))));
         }
-        if round + 1 == ROUNDS && seed % 8 == 0 {
+        if round + 1 == ROUNDS && seed.is_multiple_of(8) {
             actors.push(Box::pin(self.clone().drop_day(random(28))));
         }
         for writer in 0..writers_of(round) {
