@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # A real Prometheus scrapes itself and a real node_exporter and remote-writes to Lamella; after SECONDS the queries of
 # tests/data/node-exporter.queries are sent to both and must answer the same series and values.
+# Then every query of the Grafana dashboards is asked, and must return data.
 #
 #   tests/prometheus.sh [SECONDS=600]        at least 90; needs Debian's prometheus and prometheus-node-exporter
 #   LAMELLA_URL=http://… tests/prometheus.sh uses a Lamella that runs already (such as the functions behind an emulator)
@@ -21,8 +22,14 @@ finish() {
 }
 trap finish EXIT
 
+dashboards=(node)
+jobs=
 if [ -z "${LAMELLA_URL:-}" ]; then
     LAMELLA_URL=http://127.0.0.1:19109
+    dashboards=()
+    jobs="
+  - job_name: lamella
+    static_configs: [{targets: ['127.0.0.1:19109']}]"
     "$target/lamella" serve --data-dir "$work/lamella" --listen 127.0.0.1:19109 >"$work/lamella.log" 2>&1 &
     pids+=($!)
 fi
@@ -37,7 +44,7 @@ scrape_configs:
   - job_name: prometheus
     static_configs: [{targets: ['127.0.0.1:19111']}]
   - job_name: node
-    static_configs: [{targets: ['127.0.0.1:19110']}]
+    static_configs: [{targets: ['127.0.0.1:19110']}]$jobs
 remote_write:
   - url: $write_url
     queue_config: {batch_send_deadline: 1s}
@@ -49,6 +56,12 @@ pids+=($!)
 echo "scraping every 3 s for $seconds s; remote write to $write_url"
 started=$(date +%s)
 sleep "$seconds"
+now=$(date +%s)
+curl -fsS -H 'Content-Type: application/json' "${LAMELLA_WRITE_URL:-$LAMELLA_URL}/loki/api/v1/push" -d "{\"streams\": [{\"stream\": {\"app\": \"shop\"},
+    \"values\": [[\"$((now - 90))000000000\", \"level=info msg=ok\"], [\"$((now - 70))000000000\", \"level=error msg=bad\"]]}]}"
+if command -v python3 >/dev/null; then
+    tests/dashboards.py "$LAMELLA_URL" "${dashboards[@]}"
+fi
 # What was scraped in the last seconds may still be on its way: ask for what is older. The first minute is left out: Debian's
 # Prometheus 2.42 extrapolates counters that have just begun otherwise than 3.x does, which is what Lamella follows.
 end=$(($(date +%s) - 8))
