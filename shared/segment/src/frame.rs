@@ -65,7 +65,8 @@ impl Kind {
     /// Returns the version that is written.
     pub(crate) fn version(self) -> u16 {
         match self {
-            Kind::ParquetMetrics | Kind::ParquetLogs => 2,
+            Kind::ParquetLogs => 3,
+            Kind::ParquetMetrics => 2,
             Kind::BlockMetrics | Kind::BlockLogs => 1,
         }
     }
@@ -78,8 +79,8 @@ impl Kind {
 }
 
 /// Newest version that this program reads. 2: the label table of Parquet files has the base of `v_int`,
-/// and every page has a checksum.
-pub(crate) const VERSION: u16 = 2;
+/// and every page has a checksum. 3: compacted logs count their minutes.
+pub(crate) const VERSION: u16 = 3;
 const MAGIC: [u8; 8] = *b"LAMELLA\x01";
 /// Bytes of the seal.
 pub(crate) const SEAL_BYTES: usize = 40;

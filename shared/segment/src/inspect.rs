@@ -49,6 +49,8 @@ pub struct Inspection {
     pub metadata: u64,
     /// Row groups whose words are filtered, and the bytes of the filters in memory (logs).
     pub token_filters: (u64, u64),
+    /// Counts by stream, minute and level (logs).
+    pub minute_counts: u64,
     /// Row groups (Parquet).
     pub row_groups: Vec<RowGroup>,
     /// Columns over all row groups, in the order of the schema (Parquet).
@@ -113,6 +115,7 @@ pub fn inspect(tail: &Bytes, offset: u64) -> Result<Inspection, SegmentError> {
         exemplars: 0,
         metadata: 0,
         token_filters: (0, 0),
+        minute_counts: 0,
         row_groups: Vec::new(),
         columns: Vec::new(),
     };
@@ -127,8 +130,9 @@ pub fn inspect(tail: &Bytes, offset: u64) -> Result<Inspection, SegmentError> {
         Signal::Logs => {
             let index = logs::Index::open_tail(tail, offset)?;
             inspection.add_table(index.table());
-            if let Some((layout, filters)) = index.layout() {
-                inspection.token_filters = (filters.0.len() as u64, filters.memory_bytes() as u64);
+            if let Some((layout, extras)) = index.layout() {
+                inspection.token_filters = (extras.filters.0.len() as u64, extras.filters.memory_bytes() as u64);
+                inspection.minute_counts = extras.minutes.cells_len() as u64;
                 inspection.add_layout(layout);
             }
         }

@@ -24,6 +24,7 @@ mod limits;
 pub mod logs;
 pub mod merge;
 pub mod metrics;
+pub mod minutes;
 mod rows;
 mod scale;
 mod schema;

@@ -14,6 +14,8 @@ pub const ROWS_PER_COARSE_PAGE: usize = 65_536;
 pub const LABEL_COLUMNS_MAX: usize = 64;
 /// Columns of structured metadata in a Parquet file; the rest is in a map.
 pub const METADATA_COLUMNS_MAX: usize = 32;
+/// Values of `detected_level` that a segment counts apart: Loki detects nine, and clients may send their own.
+pub const LEVELS_MAX: usize = 16;
 /// Bytes of one decompressed frame: what a reader is ready to allocate for one checksummed part.
 pub const FRAME_BYTES_MAX: usize = 1 << 30;
 /// Series or streams of one segment: ordinals are 32 bits, and the table has to fit into memory.

@@ -11,6 +11,7 @@ use crate::columnar::{Layout, logs_reader as reader};
 use crate::cursor::Cursor;
 use crate::frame::{self, Kind};
 use crate::l0::{self, DataFrame, EntryBlock};
+use crate::minutes::{Level, MINUTE_NS, MinuteCount, MinuteCounts};
 use crate::table::Table;
 use crate::tokens::TokenFilters;
 use crate::{Fetched, SegmentError};
@@ -30,7 +31,43 @@ struct Inner {
 #[derive(Debug)]
 enum Data {
     Block(DataFrame),
-    Parquet(Box<Layout>, TokenFilters),
+    Parquet(Box<Layout>, Extras),
+}
+
+/// What lies in the tail of compacted logs beside the label table.
+#[derive(Debug, Default)]
+pub(crate) struct Extras {
+    /// By row group.
+    pub(crate) filters: TokenFilters,
+    /// By stream; counts nothing in files older than [`MINUTES_SINCE`].
+    pub(crate) minutes: MinuteCounts,
+}
+
+/// Version of the format since which compacted logs count their minutes.
+const MINUTES_SINCE: u16 = 3;
+/// Level of zstd for what lies in every tail: filters hardly compress, counts do.
+const EXTRAS_LEVEL: i32 = 3;
+
+impl Extras {
+    /// Encodes the extras part.
+    pub(crate) fn encode(&self) -> Result<Vec<u8>, SegmentError> {
+        let mut raw = Vec::new();
+        self.filters.put(&mut raw);
+        self.minutes.put(&mut raw);
+        frame::compress(&raw, EXTRAS_LEVEL)
+    }
+
+    fn decode(part: &[u8], version: u16, table: &Table) -> Result<Extras, SegmentError> {
+        let raw = frame::decompress(part, "token filters and minute counts")?;
+        let mut cursor = Cursor::new(&raw, "token filters and minute counts");
+        let filters = TokenFilters::take(&mut cursor)?;
+        let minutes = match version >= MINUTES_SINCE {
+            true => MinuteCounts::take(&mut cursor, table)?,
+            false => MinuteCounts::default(),
+        };
+        cursor.finish()?;
+        Ok(Extras { filters, minutes })
+    }
 }
 
 /// One stream of a segment.
@@ -116,9 +153,9 @@ impl Index {
             }
             Kind::ParquetLogs => {
                 let table = Table::decode(parts.version, &mut cursor)?;
-                let filters = TokenFilters::decode(parts.extras)?;
+                let extras = Extras::decode(parts.extras, parts.version, &table)?;
                 let layout = Layout::open(tail, tail_offset, parts.version, parts.sums, table.rows_sum())?;
-                (table, Data::Parquet(Box::new(layout), filters))
+                (table, Data::Parquet(Box::new(layout), extras))
             }
             Kind::BlockMetrics | Kind::ParquetMetrics => {
                 return Err(SegmentError::corrupt("object holds metrics instead of logs"));
@@ -147,7 +184,9 @@ impl Index {
     pub fn memory_bytes(&self) -> usize {
         let layout = match &self.inner.data {
             Data::Block(_) => 0,
-            Data::Parquet(layout, filters) => layout.memory_bytes() + filters.memory_bytes(),
+            Data::Parquet(layout, extras) => {
+                layout.memory_bytes() + extras.filters.memory_bytes() + extras.minutes.memory_bytes()
+            }
         };
         size_of::<Inner>() + self.inner.table.memory_bytes() + layout
     }
@@ -175,10 +214,10 @@ impl Index {
         &self.inner.table
     }
 
-    pub(crate) fn layout(&self) -> Option<(&Layout, &TokenFilters)> {
+    pub(crate) fn layout(&self) -> Option<(&Layout, &Extras)> {
         match &self.inner.data {
             Data::Block(_) => None,
-            Data::Parquet(layout, filters) => Some((layout, filters)),
+            Data::Parquet(layout, extras) => Some((layout, extras)),
         }
     }
 
@@ -206,12 +245,41 @@ impl Index {
         self.inner.table.label_values(name, &self.ordinals(matchers, range))
     }
 
+    /// Returns what each minute of a stream holds, minutes ascending, by level where the segment tells levels apart. `None`
+    /// where the segment does not count: a block, or a file before version 3, whose stream lies in more than one minute.
+    ///
+    /// Counts are of this segment alone; [`crate::minutes::settle`] says which of them are exact for a query.
+    ///
+    /// # Panics
+    /// If `entry` is of another segment.
+    pub fn minutes(&self, entry: &StreamEntry) -> Option<Vec<MinuteCount<'_>>> {
+        let row = self.inner.table.row(entry.ordinal as usize);
+        if row.rows == 0 {
+            return Some(Vec::new());
+        }
+        if let Some(minutes) = self.minute_counts() {
+            return Some(minutes.of(entry.ordinal as usize).collect());
+        }
+        let minute = row.first.div_euclid(MINUTE_NS);
+        let start = TimestampNs(minute.saturating_mul(MINUTE_NS));
+        let one = MinuteCount { start, level: Level::Mixed, rows: row.rows, line_bytes: row.extra };
+        (row.last.div_euclid(MINUTE_NS) == minute).then(|| vec![one])
+    }
+
+    /// Returns the counts of a file that has them.
+    pub(crate) fn minute_counts(&self) -> Option<&MinuteCounts> {
+        match &self.inner.data {
+            Data::Block(_) => None,
+            Data::Parquet(_, extras) => extras.minutes.covers(self.streams_len()).then_some(&extras.minutes),
+        }
+    }
+
     /// Cuts a selection into chunks, one per row group, newest first; row groups whose token filter proves that a line
     /// cannot contain every one of `needles` (case-sensitive substrings, as of `|=`) are left out.
     pub fn chunks(&self, entries: &[StreamEntry], range: TimeRangeNs, needles: &[&[u8]]) -> Vec<Chunk> {
         let mut chunks = match &self.inner.data {
             Data::Block(_) => whole_block(entries),
-            Data::Parquet(layout, filters) => reader::chunks(layout, filters, entries, range, needles),
+            Data::Parquet(layout, extras) => reader::chunks(layout, &extras.filters, entries, range, needles),
         };
         chunks.sort_by_key(|chunk| std::cmp::Reverse((chunk.range.end, chunk.row_group)));
         chunks

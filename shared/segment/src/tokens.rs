@@ -8,7 +8,6 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::SegmentError;
 use crate::cursor::Cursor;
-use crate::frame;
 
 /// Words shorter than this are everywhere and prune nothing.
 const WORD_BYTES_MIN: usize = 3;
@@ -113,32 +112,24 @@ impl TokenFilter {
 pub(crate) struct TokenFilters(pub(crate) Vec<TokenFilter>);
 
 impl TokenFilters {
-    /// Encodes the extras part of a log segment.
-    pub(crate) fn encode(&self) -> Result<Vec<u8>, SegmentError> {
-        let mut raw = Vec::new();
-        put_varint(&mut raw, self.0.len() as u64);
+    /// Appends the filters.
+    pub(crate) fn put(&self, out: &mut Vec<u8>) {
+        put_varint(out, self.0.len() as u64);
         for filter in &self.0 {
-            crate::cursor::put_bytes(&mut raw, &filter.bits);
+            crate::cursor::put_bytes(out, &filter.bits);
         }
-        frame::compress(&raw, 1)
     }
 
-    pub(crate) fn decode(part: &[u8]) -> Result<TokenFilters, SegmentError> {
-        if part.is_empty() {
-            return Ok(TokenFilters::default());
-        }
-        let raw = frame::decompress(part, "token filters")?;
-        let mut cursor = Cursor::new(&raw, "token filters");
+    pub(crate) fn take(cursor: &mut Cursor<'_>) -> Result<TokenFilters, SegmentError> {
         let count = cursor.count()?;
         let mut filters = Vec::with_capacity(count);
         for _ in 0..count {
             let bits = cursor.bytes()?.to_vec();
             if bits.is_empty() {
-                return Err(cursor.fail("have an empty filter"));
+                return Err(cursor.fail("has an empty token filter"));
             }
             filters.push(TokenFilter { bits });
         }
-        cursor.finish()?;
         Ok(TokenFilters(filters))
     }
 

@@ -22,6 +22,7 @@ fn content(bytes: &Bytes, is_logs: bool) -> Result<String, SegmentError> {
         let index = logs::Index::open(bytes)?;
         let all = index.all();
         let mut out = format!("{all:?}");
+        all.iter().for_each(|entry| out += &format!("{:?}", index.minutes(entry)));
         for chunk in index.chunks(&all, ALL_NS, &[b" needle "]).iter().chain(&index.chunks(&all, ALL_NS, &[])) {
             let columns = index.decode(chunk, logs::Projection { line_lens: true, ..logs::Projection::ALL }, &fetched)?;
             out += &format!("{columns:?}");

@@ -104,6 +104,7 @@ fn golden_files_stay_readable() {
         ("v1-logs.parquet", &merged[1]),
         ("v2-metrics.parquet", &merged[0]),
         ("v2-logs.parquet", &merged[1]),
+        ("v3-logs.parquet", &merged[1]),
     ];
     for (name, bytes) in fresh {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
@@ -112,5 +113,14 @@ fn golden_files_stay_readable() {
         }
         let stored: Bytes = std::fs::read(&path).unwrap().into();
         assert_eq!(describe(&stored), describe(bytes), "{name}");
+        if name.starts_with("v3") {
+            assert_eq!(minutes(&stored), minutes(bytes), "{name}");
+        }
     }
+}
+
+/// What a file of logs counts.
+fn minutes(bytes: &Bytes) -> String {
+    let index = logs::Index::open(bytes).unwrap();
+    index.all().iter().map(|entry| format!("{} {:?}\n", entry.labels, index.minutes(entry).unwrap())).collect()
 }

@@ -14,10 +14,11 @@ use super::values::{Chunk, Numbers};
 use super::{column, open_writer, parquet_error, properties, seal, with_encoding};
 use crate::frame::Kind;
 use crate::limits::{LOG_BYTES_PER_GROUP, LOG_ROWS_PER_GROUP, METADATA_COLUMNS_MAX};
+use crate::logs::Extras;
 use crate::merge::Effort;
 use crate::schema::{self, LogsShape};
 use crate::table::{Pairs, Row, TableBuilder};
-use crate::tokens::{TokenFilters, TokenSet};
+use crate::tokens::TokenSet;
 use crate::{Encoded, SegmentError, l0};
 
 /// Writes one log file, stream by stream in segment order.
@@ -30,7 +31,7 @@ pub(crate) struct LogsWriter {
     rows: u64,
     group: Group,
     tokens: TokenSet,
-    filters: TokenFilters,
+    extras: Extras,
 }
 
 /// Level of zstd for lines, by effort.
@@ -66,7 +67,7 @@ impl LogsWriter {
             rows: 0,
             group: Group { utf8: true, ..Group::default() },
             tokens: TokenSet::default(),
-            filters: TokenFilters::default(),
+            extras: Extras::default(),
         }
     }
 
@@ -87,6 +88,7 @@ impl LogsWriter {
     /// Starts a stream; following entries belong to it.
     pub(crate) fn start_stream(&mut self, labels: &LabelSet, slot: Slot) {
         self.table.push(labels.encoded(), Row { slot: slot.0, ..Row::default() });
+        self.extras.minutes.start_streams(self.table.len());
     }
 
     /// Appends an entry to the stream started last.
@@ -106,6 +108,7 @@ impl LogsWriter {
         row.extra += line.len() as u64;
         self.rows += 1;
         self.tokens.add_line(line);
+        self.extras.minutes.add(timestamp, line.len(), metadata);
         let group = &mut self.group;
         match group.runs.last_mut() {
             Some(last) if last.0 == ordinal => last.1 += 1,
@@ -149,7 +152,7 @@ impl LogsWriter {
             self.open()?;
         }
         let group = std::mem::replace(&mut self.group, Group { utf8: true, ..Group::default() });
-        self.filters.0.push(self.tokens.take_filter());
+        self.extras.filters.0.push(self.tokens.take_filter());
         let mut writer = RowGroup::start(self.writer.as_mut().expect("the file was opened above"))?;
         let ids = by_series(&self.table, &group.runs, |stream, _| {
             let mut encoded = Vec::with_capacity(256);
@@ -180,7 +183,7 @@ impl LogsWriter {
         if self.writer.is_none() {
             self.open()?;
         }
-        let extras = self.filters.encode()?;
+        let extras = self.extras.encode()?;
         let stats = l0::logs_stats(&self.table);
         let writer = self.writer.take().expect("the file was opened above");
         let (bytes, tail_offset) = seal(writer, Kind::ParquetLogs, &self.table, &extras)?;

@@ -5,6 +5,7 @@ use model::{Signal, TimeRangeMs, TimeRangeNs, TimestampNs};
 
 use super::{Check, foreign, place_of};
 use crate::logs::{EntryColumns, Index, Projection};
+use crate::minutes::MinuteCounts;
 use crate::{Fetched, SegmentError, SegmentStats, schema};
 
 const ALL: TimeRangeNs = TimeRangeNs { start: TimestampNs(i64::MIN), end: TimestampNs(i64::MAX) };
@@ -16,6 +17,12 @@ struct Seen {
     first: i64,
     last: i64,
     line_bytes: u64,
+}
+
+/// What was seen of all rows so far.
+struct Rows {
+    streams: Vec<Seen>,
+    minutes: MinuteCounts,
 }
 
 /// Returns the cover of all times, milliseconds.
@@ -33,17 +40,20 @@ pub(super) fn check(
         let ascends = before.encoded() < labels.encoded();
         check.expect(ascends, &|| place_of(&labels), &|| "does not ascend by labels".into());
     }
-    if let Some((layout, filters)) = index.layout() {
+    if let Some((layout, extras)) = index.layout() {
         check.expect(object.starts_with(b"PAR1"), &|| "start".into(), &|| "has no magic of Parquet".into());
         check.report.pages = foreign::checksums(check, layout, object);
         foreign::labels(check, layout, table, object, schema::STREAM_ID);
-        let (groups, counted) = (layout.groups_len(), filters.0.len());
+        let (groups, counted) = (layout.groups_len(), extras.filters.0.len());
         check.expect(groups == counted, &|| "token filters".into(), &|| format!("are {counted} for {groups} row groups"));
     }
-    let mut seen = vec![Seen::default(); table.len()];
-    entries(check, &index, object, &mut seen);
+    let mut rows = Rows { streams: vec![Seen::default(); table.len()], minutes: MinuteCounts::default() };
+    entries(check, &index, object, &mut rows);
+    rows.minutes.start_streams(table.len());
+    let same = index.minute_counts().is_none_or(|counts| *counts == rows.minutes);
+    check.expect(same, &|| "minute counts".into(), &|| "are not those of the rows".into());
     let mut cover: Option<(i64, i64)> = None;
-    for (stream, seen) in seen.iter().enumerate() {
+    for (stream, seen) in rows.streams.iter().enumerate() {
         let row = table.row(stream);
         let same = (seen.rows, seen.line_bytes) == (row.rows, row.extra)
             && (seen.rows == 0 || (seen.first, seen.last) == (row.first, row.last));
@@ -57,28 +67,30 @@ pub(super) fn check(
     Ok(cover.map(|(first, last)| TimeRangeNs { start: TimestampNs(first), end: TimestampNs(last + 1) }.cover_ms()))
 }
 
-fn entries(check: &mut Check<'_>, index: &Index, object: &Bytes, seen: &mut [Seen]) {
+fn entries(check: &mut Check<'_>, index: &Index, object: &Bytes, rows: &mut Rows) {
     let fetched = Fetched::whole(object.clone());
     let mut chunks = index.chunks(&index.all(), ALL, &[]);
     chunks.sort_by_key(|chunk| chunk.row_group);
     for chunk in &chunks {
         let place = format!("row group {}", chunk.row_group);
         match index.decode(chunk, Projection { line_lens: true, ..Projection::ALL }, &fetched) {
-            Ok(columns) => group(check, index, chunk.row_group as usize, &columns, seen),
+            Ok(columns) => group(check, index, chunk.row_group as usize, &columns, rows),
             Err(error) => check.error(place, &error),
         }
     }
 }
 
-fn group(check: &mut Check<'_>, index: &Index, group: usize, columns: &EntryColumns, seen: &mut [Seen]) {
+fn group(check: &mut Check<'_>, index: &Index, group: usize, columns: &EntryColumns, all: &mut Rows) {
     let place = || format!("row group {group}");
-    let filter = index.layout().and_then(|(_, filters)| filters.0.get(group));
+    let filter = index.layout().and_then(|(_, extras)| extras.filters.0.get(group));
     for (stream, rows) in &columns.runs {
-        let seen = &mut seen[*stream as usize];
+        let seen = &mut all.streams[*stream as usize];
+        all.minutes.start_streams(*stream as usize + 1);
         for row in rows.start as usize..rows.end as usize {
             let (time, line) = (columns.timestamps[row], columns.lines.get(row));
             check.expect(seen.rows == 0 || seen.last <= time, &place, &|| format!("row {row}: time descends"));
             seen.first = if seen.rows == 0 { time } else { seen.first };
+            all.minutes.add(time, line.len(), columns.metadata.get(row));
             seen.last = time;
             seen.rows += 1;
             seen.line_bytes += line.len() as u64;

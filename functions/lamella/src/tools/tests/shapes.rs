@@ -103,6 +103,7 @@ async fn shapes_stay() {
         inside.label_names[] text
         inside.label_pairs number
         inside.metadata number
+        inside.minute_counts number
         inside.row_groups[].bytes number
         inside.row_groups[].rows number
         inside.row_groups[].times[] number
