@@ -9,7 +9,17 @@ import duckdb
 
 # A row's value, as FORMAT.md has it.
 VALUE = "coalesce((v_int + v_base) / scale, v_dbl)"
+# A cut line: its template with each variable put in. Numbers with leading zeros are stored as -(10^digits + value).
+NUMBERS, TEXTS = 24, 8
+LINE = "line_template"
+for column in range(NUMBERS):
+    digits = f"coalesce(if(line_n{column} < 0, substr(line_n{column}::VARCHAR, 3), line_n{column}::VARCHAR), '')"
+    LINE = f"replace({LINE}, chr(1) || '{chr(ord('a') + column)}', {digits})"
+for column in range(TEXTS):
+    LINE = f"replace({LINE}, chr(1) || '{chr(ord('A') + column)}', coalesce(line_t{column}, ''))"
+LINE = f"coalesce(body, {LINE})"
 OURS = {"series_id", "stream_id", "ts", "scale", "v_base", "v_int", "v_dbl", "st", "hist", "labels", "body", "line_len", "metadata"}
+OURS |= {"line_template", *(f"line_n{column}" for column in range(NUMBERS)), *(f"line_t{column}" for column in range(TEXTS))}
 
 
 def columns(db, path):
@@ -68,7 +78,7 @@ def check_logs(db, path):
     keys = [name for name in present if name.startswith("meta_")]
     expected = [json.loads(line) for line in path.with_suffix(".jsonl").open()]
     metadata = ", ".join(f'"{key}"' for key in keys) or "NULL"
-    rows = rows_of(db, path, f"epoch_ns(ts), body, line_len, metadata, {metadata}", names, present)
+    rows = rows_of(db, path, f"epoch_ns(ts), {LINE}, line_len, metadata, {metadata}", names, present)
     if len(rows) != len(expected):
         sys.exit(f"{path.name}: DuckDB has {len(rows)} rows, our reader {len(expected)}")
     for row, (labels, time, line, entry) in zip(rows, expected):

@@ -7,6 +7,7 @@
 
 mod delta;
 mod describe;
+mod lines;
 pub(crate) mod logs_reader;
 pub(crate) mod logs_writer;
 pub(crate) mod metrics_reader;

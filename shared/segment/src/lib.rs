@@ -30,6 +30,7 @@ mod scale;
 mod schema;
 pub mod stats;
 mod table;
+pub mod template;
 mod tokens;
 pub mod verify;
 

@@ -10,6 +10,10 @@ pub const LOG_BYTES_PER_GROUP: usize = 64 << 20;
 pub const ROWS_PER_PAGE: usize = 16_384;
 /// Rows of a page where larger ones compress much better: values that zstd copies, which it does fast.
 pub const ROWS_PER_COARSE_PAGE: usize = 65_536;
+/// Bytes of texts in a page: what a reader of a few lines decompresses.
+pub const TEXT_BYTES_PER_PAGE: usize = 1 << 20;
+/// Rows that a template has at least in its row group; lines of rarer ones are kept whole, where zstd sees what they share.
+pub const ROWS_PER_TEMPLATE_MIN: usize = 4;
 /// Label columns of a Parquet file (S3); the rest is in a map.
 pub const LABEL_COLUMNS_MAX: usize = 64;
 /// Columns of structured metadata in a Parquet file; the rest is in a map.

@@ -6,6 +6,8 @@ use parquet::basic::{ConvertedType, LogicalType, Repetition, TimeUnit, Type as P
 use parquet::errors::ParquetError;
 use parquet::schema::types::{Type, TypePtr};
 
+use crate::template::{NUMBERS_MAX, TEXTS_MAX};
+
 /// Series or stream id.
 pub(crate) const SERIES_ID: &str = "series_id";
 pub(crate) const STREAM_ID: &str = "stream_id";
@@ -25,8 +27,13 @@ pub(crate) const ST: &str = "st";
 pub(crate) const HIST: &str = "hist";
 /// Labels that have no column of their own.
 pub(crate) const LABELS: &str = "labels";
-/// Log line.
+/// Log line; since version 4 null where the line is cut.
 pub(crate) const BODY: &str = "body";
+/// What a cut line has in common with others (since version 4); empty where `body` has the line.
+pub(crate) const LINE_TEMPLATE: &str = "line_template";
+/// In front of the numbers of the columns of cut lines.
+const LINE_NUMBER_PREFIX: &str = "line_n";
+const LINE_TEXT_PREFIX: &str = "line_t";
 /// Bytes of the line.
 pub(crate) const LINE_LEN: &str = "line_len";
 /// Structured metadata that has no column of its own.
@@ -43,10 +50,25 @@ pub(crate) const HIST_SPANS: [&str; 4] = ["positive_offsets", "positive_lengths"
 /// Lists of doubles of a histogram.
 pub(crate) const HIST_BUCKETS: [&str; 3] = ["positive_buckets", "negative_buckets", "custom_values"];
 
+/// Returns the name of a column of numbers of cut lines.
+pub(crate) fn line_number(column: usize) -> String {
+    format!("{LINE_NUMBER_PREFIX}{column}")
+}
+
+/// Returns the name of a column of texts of cut lines.
+pub(crate) fn line_text(column: usize) -> String {
+    format!("{LINE_TEXT_PREFIX}{column}")
+}
+
+fn is_line_column(name: &str) -> bool {
+    let number = name.strip_prefix(LINE_NUMBER_PREFIX).or_else(|| name.strip_prefix(LINE_TEXT_PREFIX));
+    name == LINE_TEMPLATE || number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+}
+
 /// Reports whether a label may be a column under its own name.
 pub(crate) fn label_column_allowed(name: &str) -> bool {
     let ours = [SERIES_ID, STREAM_ID, TS, SCALE, V_BASE, V_INT, V_DBL, ST, HIST, LABELS, BODY, LINE_LEN, METADATA];
-    !ours.contains(&name) && !name.starts_with(METADATA_PREFIX)
+    !ours.contains(&name) && !name.starts_with(METADATA_PREFIX) && !is_line_column(name)
 }
 
 /// Which optional columns a metrics file has.
@@ -157,9 +179,16 @@ pub(crate) fn logs(shape: &LogsShape) -> Built {
     let mut fields = vec![
         id(STREAM_ID)?,
         time(TS, Repetition::REQUIRED, TimeUnit::NANOS)?,
-        leaf(BODY, Physical::BYTE_ARRAY, Repetition::REQUIRED, body)?,
-        leaf(LINE_LEN, Physical::INT32, Repetition::REQUIRED, None)?,
+        text(LINE_TEMPLATE, Repetition::REQUIRED)?,
+        leaf(BODY, Physical::BYTE_ARRAY, Repetition::OPTIONAL, body)?,
     ];
+    for column in 0..NUMBERS_MAX {
+        fields.push(leaf(&line_number(column), Physical::INT64, Repetition::OPTIONAL, None)?);
+    }
+    for column in 0..TEXTS_MAX {
+        fields.push(text(&line_text(column), Repetition::OPTIONAL)?);
+    }
+    fields.push(leaf(LINE_LEN, Physical::INT32, Repetition::REQUIRED, None)?);
     for key in &shape.metadata {
         fields.push(text(&format!("{METADATA_PREFIX}{key}"), Repetition::OPTIONAL)?);
     }

@@ -93,6 +93,10 @@ pub(crate) struct Interned {
 }
 
 impl Interned {
+    pub(crate) fn len(&self) -> u32 {
+        self.ends.len() as u32
+    }
+
     pub(crate) fn get(&self, id: u32) -> &[u8] {
         slice_of(&self.bytes, &self.ends, id)
     }

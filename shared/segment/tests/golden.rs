@@ -105,6 +105,7 @@ fn golden_files_stay_readable() {
         ("v2-metrics.parquet", &merged[0]),
         ("v2-logs.parquet", &merged[1]),
         ("v3-logs.parquet", &merged[1]),
+        ("v4-logs.parquet", &merged[1]),
     ];
     for (name, bytes) in fresh {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
@@ -113,7 +114,7 @@ fn golden_files_stay_readable() {
         }
         let stored: Bytes = std::fs::read(&path).unwrap().into();
         assert_eq!(describe(&stored), describe(bytes), "{name}");
-        if name.starts_with("v3") {
+        if name.starts_with("v3") || name.starts_with("v4") {
             assert_eq!(minutes(&stored), minutes(bytes), "{name}");
         }
     }

@@ -221,6 +221,58 @@ fn logs_survive_two_rewrites() {
     assert_eq!(got, expected);
 }
 
+/// Anything a line may be, and what looks like logs: numbers with leading zeros, identifiers, marks, newlines.
+fn any_line() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
+    use proptest::prelude::*;
+    let piece = prop_oneof![
+        "[a-z]{1,6}[ =:]".prop_map(String::into_bytes),
+        "0{0,3}[0-9]{1,20}[ ,]".prop_map(String::into_bytes),
+        "[0-9a-f]{8,32} ".prop_map(String::into_bytes),
+        "[a-zA-Z0-9]{1,16}[\n\"]".prop_map(String::into_bytes),
+        proptest::collection::vec(any::<u8>(), 0..4),
+    ];
+    prop_oneof![
+        4 => proptest::collection::vec(piece, 0..50).prop_map(|pieces| pieces.concat()),
+        1 => proptest::collection::vec(any::<u8>(), 0..40),
+    ]
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config { cases: 200, ..Default::default() })]
+    /// A merge holds the distinct entries of its inputs, byte for byte, whatever the lines are.
+    #[test]
+    fn any_lines_survive(inputs in proptest::collection::vec(proptest::collection::vec((any_line(), 0i64..9, 1usize..9), 1..12), 1..4)) {
+        let mut expected = Entries::new();
+        let mut blocks = Vec::new();
+        for entries in &inputs {
+            let mut batch = LogBatch::default();
+            let labels = LabelSet::from_pairs([("app", "x")]);
+            batch.start_stream(|out| out.extend_from_slice(labels.encoded()));
+            for (line, time, repeats) in entries {
+                for repeat in 0..*repeats {
+                    // Repeats differ in a number: rows of one template.
+                    let line = [line, format!(" {}", repeat * 7).as_bytes()].concat();
+                    batch.push_entry(TimestampNs(*time), &line, &[]);
+                    expected.entry(labels.to_string()).or_default().push((*time, line, Vec::new()));
+                }
+            }
+            blocks.push(l0::encode_logs(&tenant(), &batch).unwrap().bytes);
+        }
+        let mut got = Entries::new();
+        let (outputs, report) = merge_logs(&blocks, &MergeOptions::default());
+        for output in outputs {
+            read_logs(&output.bytes, &mut got);
+            proptest::prop_assert_eq!(segment::verify::verify(&output.bytes, None, None).problems, []);
+        }
+        for entries in expected.values_mut().chain(got.values_mut()) {
+            entries.sort();
+        }
+        expected.values_mut().for_each(|entries| entries.dedup());
+        proptest::prop_assert_eq!(report.rows_out as usize, expected.values().map(Vec::len).sum::<usize>());
+        proptest::prop_assert_eq!(got, expected);
+    }
+}
+
 #[test]
 fn lines_that_are_not_text_get_a_file_of_their_own() {
     let mut batch = LogBatch::default();

@@ -1,6 +1,7 @@
 //! Reading logs out of Parquet pages, one row group at a time.
 
-use std::collections::BTreeMap;
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
 use model::labels::encode_label;
@@ -10,8 +11,10 @@ use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Typ
 use super::Layout;
 use super::pages::read_error;
 use crate::fetched::coalesce;
+use crate::limits::ROWS_PER_PAGE;
 use crate::logs::{Chunk, EntryColumns, Projection, StreamEntry};
 use crate::schema;
+use crate::template::Template;
 use crate::tokens::TokenFilters;
 use crate::{Fetched, SegmentError};
 
@@ -51,25 +54,16 @@ pub(crate) fn chunks(
     narrowed.filter(|chunk| chunk.range.start < range.end && range.start < chunk.range.end).collect()
 }
 
-/// Cuts all rows of `entries` (all streams of the file) into pieces of whole body pages, in segment order.
+/// Cuts all rows of `entries` (all streams of the file) into pieces with about `bytes` of lines each, in segment order:
+/// whole pages where lines are not long, because a page that two pieces share is decoded twice.
 pub(crate) fn batches(layout: &Layout, entries: &[StreamEntry], bytes: usize) -> Vec<Chunk> {
     let mut pieces: Vec<Range<u64>> = Vec::new();
     for group in 0..layout.groups_len() {
         let rows = layout.group_rows(group);
-        let per_row =
-            layout.column(schema::BODY).map_or(0, |body| layout.uncompressed_bytes(group, body)) / (rows.end - rows.start).max(1);
-        let wanted = (bytes as u64 / per_row.max(1)).max(1);
-        for page in layout.page_starts(group, schema::BODY) {
-            let start = rows.start + page;
-            match pieces.last_mut() {
-                Some(last) if last.start >= rows.start && start - last.start < wanted => {}
-                Some(last) if last.start >= rows.start => {
-                    last.end = start;
-                    pieces.push(start..rows.end);
-                }
-                _ => pieces.push(start..rows.end),
-            }
-        }
+        let wanted = (bytes as u64 / line_bytes_of(entries, &rows)).max(1);
+        let page = ROWS_PER_PAGE as u64;
+        let len = if wanted > page / 4 { wanted.next_multiple_of(page) } else { wanted };
+        pieces.extend(rows.clone().step_by(len as usize).map(|start| start..rows.end.min(start + len)));
     }
     let mut streams = entries.iter().enumerate().peekable();
     let cut = pieces.into_iter().map(|piece| {
@@ -91,6 +85,17 @@ pub(crate) fn batches(layout: &Layout, entries: &[StreamEntry], bytes: usize) ->
     cut.collect()
 }
 
+/// Returns the mean length of the lines of some rows, at least 1: by stream, which is all that is known without reading.
+fn line_bytes_of(entries: &[StreamEntry], rows: &Range<u64>) -> u64 {
+    let first = entries.partition_point(|entry| entry.rows.end <= rows.start);
+    let streams = entries[first..].iter().take_while(|entry| entry.rows.start < rows.end);
+    let bytes = streams.map(|entry| {
+        let own = entry.rows.end.min(rows.end) - entry.rows.start.max(rows.start);
+        entry.line_bytes / (entry.rows.end - entry.rows.start).max(1) * own
+    });
+    (bytes.sum::<u64>() / (rows.end - rows.start).max(1)).max(1)
+}
+
 /// Rows of a chunk inside its row group, neighbours joined.
 fn local(layout: &Layout, chunk: &Chunk) -> Vec<Range<u64>> {
     let start = layout.group_rows(chunk.row_group as usize).start;
@@ -99,13 +104,15 @@ fn local(layout: &Layout, chunk: &Chunk) -> Vec<Range<u64>> {
 
 fn columns(layout: &Layout, projection: Projection) -> Vec<usize> {
     let mut paths = vec![schema::TS];
+    let mut columns: Vec<usize> = Vec::new();
     if projection.lines {
-        paths.push(schema::BODY);
+        paths.extend([schema::LINE_TEMPLATE, schema::BODY]);
+        columns.extend(layout.line_numbers());
+        columns.extend(layout.line_texts());
     }
     if projection.line_lens {
         paths.push(schema::LINE_LEN);
     }
-    let mut columns: Vec<usize> = Vec::new();
     if projection.metadata {
         columns.extend(layout.metadata_columns().into_iter().map(|(_, column)| column));
         paths.extend([MAP_KEY, MAP_VALUE]);
@@ -143,14 +150,10 @@ pub(crate) fn decode(
     out.timestamps = source.read::<Int64Type>(schema::TS)?;
     expect(out.timestamps.len() == len)?;
     if projection.lines {
-        let lines = source.read::<ByteArrayType>(schema::BODY)?;
-        expect(lines.len() == len)?;
-        let bytes: usize = lines.iter().map(ByteArray::len).sum();
-        if bytes > u32::MAX as usize {
-            return Err(SegmentError::TooLarge { what: "lines of a chunk", value: bytes as u64, limit: u64::from(u32::MAX) });
+        match layout.cuts_lines() {
+            true => source.cut_lines(len, &mut out)?,
+            false => source.whole_lines(len, &mut out)?,
         }
-        out.lines = model::batch::Arena::with_capacity(len, bytes);
-        lines.iter().for_each(|line| out.lines.push(line.data()));
     }
     if projection.line_lens {
         out.line_lens = source.read::<Int32Type>(schema::LINE_LEN)?.into_iter().map(|len| len as u32).collect();
@@ -162,6 +165,15 @@ pub(crate) fn decode(
     Ok(out)
 }
 
+/// Fails where lines would pass what an arena holds.
+fn expect_room(bytes: usize) -> Result<(), SegmentError> {
+    let limit = u64::from(u32::MAX);
+    match bytes as u64 > limit {
+        true => Err(SegmentError::TooLarge { what: "lines of a chunk", value: bytes as u64, limit }),
+        false => Ok(()),
+    }
+}
+
 struct Source<'a> {
     layout: &'a Layout,
     group: usize,
@@ -170,10 +182,46 @@ struct Source<'a> {
 }
 
 /// Values of a column with its levels.
-struct Levelled {
-    values: Vec<ByteArray>,
+struct Levelled<T> {
+    values: Vec<T>,
     levels: Vec<i16>,
     repetition: Vec<i16>,
+}
+
+/// Values of a column that some rows have, taken row by row.
+struct Present<T>(std::vec::IntoIter<T>);
+
+impl<T> Present<T> {
+    fn next(&mut self) -> Result<T, SegmentError> {
+        self.0.next().ok_or_else(|| SegmentError::corrupt("column has fewer values than templates ask for"))
+    }
+}
+
+/// The templates of the rows of a chunk.
+struct Templates {
+    distinct: Vec<Template>,
+    /// By row.
+    rows: Vec<u32>,
+}
+
+impl Templates {
+    fn of(stored: &[ByteArray]) -> Result<Templates, SegmentError> {
+        let mut templates = Templates { distinct: Vec::new(), rows: Vec::with_capacity(stored.len()) };
+        // Rows of one template share its bytes in the dictionary: where they lie is as good as what they are, and cheaper.
+        let mut ids: HashMap<(*const u8, usize), u32> = HashMap::new();
+        for template in stored {
+            let bytes = template.data();
+            let id = match ids.entry((bytes.as_ptr(), bytes.len())) {
+                Entry::Occupied(known) => *known.get(),
+                Entry::Vacant(new) => {
+                    templates.distinct.push(Template::parse(bytes)?);
+                    *new.insert(templates.distinct.len() as u32 - 1)
+                }
+            };
+            templates.rows.push(id);
+        }
+        Ok(templates)
+    }
 }
 
 impl Source<'_> {
@@ -192,9 +240,64 @@ impl Source<'_> {
         Ok(values)
     }
 
-    /// Reads a text column that may be null or repeated.
-    fn read_levels(&self, column: usize) -> Result<Levelled, SegmentError> {
-        let mut reader = self.layout.reader::<ByteArrayType>(self.group, column, self.fetched)?;
+    /// Reads lines that are stored whole.
+    fn whole_lines(&self, len: usize, out: &mut EntryColumns) -> Result<(), SegmentError> {
+        let lines = self.read::<ByteArrayType>(schema::BODY)?;
+        expect(lines.len() == len)?;
+        let bytes: usize = lines.iter().map(ByteArray::len).sum();
+        expect_room(bytes)?;
+        out.lines = model::batch::Arena::with_capacity(len, bytes);
+        lines.iter().for_each(|line| out.lines.push(line.data()));
+        Ok(())
+    }
+
+    /// Puts lines together again.
+    fn cut_lines(&self, len: usize, out: &mut EntryColumns) -> Result<(), SegmentError> {
+        let stored = self.read::<ByteArrayType>(schema::LINE_TEMPLATE)?;
+        let templates = Templates::of(&stored)?;
+        expect(templates.rows.len() == len)?;
+        let body = self.layout.column(schema::BODY).ok_or_else(|| SegmentError::corrupt("column body is missing"))?;
+        let body = self.read_levels::<ByteArrayType>(body)?;
+        expect(body.levels.len() == len)?;
+        let used = |count: fn(&Template) -> usize| templates.distinct.iter().map(count).max().unwrap_or(0);
+        let numbers = self.layout.line_numbers().take(used(Template::numbers));
+        let mut numbers = numbers.map(|column| self.present::<Int64Type>(column)).collect::<Result<Vec<_>, _>>()?;
+        let texts = self.layout.line_texts().take(used(Template::texts));
+        let mut texts = texts.map(|column| self.present::<ByteArrayType>(column)).collect::<Result<Vec<_>, _>>()?;
+        let mut bodies = Present(body.values.into_iter());
+        let (mut row_numbers, mut row_texts) = (Vec::new(), Vec::new());
+        out.lines = model::batch::Arena::with_capacity(len, 0);
+        let mut line = Vec::new();
+        for (template, level) in templates.rows.iter().zip(&body.levels) {
+            line.clear();
+            if *level > 0 {
+                line.extend_from_slice(bodies.next()?.data());
+            } else {
+                let template = &templates.distinct[*template as usize];
+                row_numbers.clear();
+                row_texts.clear();
+                for column in numbers.iter_mut().take(template.numbers()) {
+                    row_numbers.push(column.next()?);
+                }
+                for column in texts.iter_mut().take(template.texts()) {
+                    row_texts.push(column.next()?);
+                }
+                template.put_line(|column| row_numbers[column], |column| row_texts[column].data(), &mut line);
+            }
+            expect_room(out.lines.bytes_len() + line.len())?;
+            out.lines.push(&line);
+        }
+        let left = numbers.iter().any(|column| column.0.len() > 0) || texts.iter().any(|column| column.0.len() > 0);
+        expect(!left && bodies.0.len() == 0)
+    }
+
+    fn present<T: DataType>(&self, column: usize) -> Result<Present<T::T>, SegmentError> {
+        Ok(Present(self.read_levels::<T>(column)?.values.into_iter()))
+    }
+
+    /// Reads a column that may be null or repeated.
+    fn read_levels<T: DataType>(&self, column: usize) -> Result<Levelled<T::T>, SegmentError> {
+        let mut reader = self.layout.reader::<T>(self.group, column, self.fetched)?;
         let mut out = Levelled { values: Vec::new(), levels: Vec::new(), repetition: Vec::new() };
         let mut at = 0;
         for run in self.rows {
@@ -211,14 +314,14 @@ impl Source<'_> {
     fn metadata(&self, len: usize, out: &mut EntryColumns) -> Result<(), SegmentError> {
         let mut pairs: Vec<(u32, ByteArray, ByteArray)> = Vec::new();
         for (key, column) in self.layout.metadata_columns() {
-            let read = self.read_levels(column)?;
+            let read = self.read_levels::<ByteArrayType>(column)?;
             expect(read.levels.len() == len)?;
             let key = ByteArray::from(key.into_bytes());
             let rows = read.levels.iter().enumerate().filter(|(_, level)| **level > 0).map(|(row, _)| row as u32);
             pairs.extend(rows.zip(read.values).map(|(row, value)| (row, key.clone(), value)));
         }
         if let (Some(keys), Some(values)) = (self.layout.column(MAP_KEY), self.layout.column(MAP_VALUE)) {
-            let (keys, values) = (self.read_levels(keys)?, self.read_levels(values)?);
+            let (keys, values) = (self.read_levels::<ByteArrayType>(keys)?, self.read_levels::<ByteArrayType>(values)?);
             expect(keys.values.len() == values.values.len())?;
             let mut row = 0u32;
             let mut entries = keys.values.into_iter().zip(values.values);

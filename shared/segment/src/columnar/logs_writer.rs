@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use model::labels::Iter;
 use model::{LabelSet, SeriesId, Slot};
-use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::basic::Encoding;
 use parquet::data_type::{ByteArray, ByteArrayType, Int32Type};
 use parquet::file::writer::SerializedFileWriter;
 
+use super::lines::LineColumns;
 use super::metrics_writer::{RowGroup, by_series, label_runs, write_label_map, write_numbers, write_runs, write_values};
-use super::values::{Chunk, Numbers};
+use super::values::{Chunk, Values};
 use super::{column, open_writer, parquet_error, properties, seal, with_encoding};
 use crate::frame::Kind;
 use crate::limits::{LOG_BYTES_PER_GROUP, LOG_ROWS_PER_GROUP, METADATA_COLUMNS_MAX};
@@ -32,16 +33,6 @@ pub(crate) struct LogsWriter {
     group: Group,
     tokens: TokenSet,
     extras: Extras,
-}
-
-/// Level of zstd for lines, by effort.
-fn zstd_level(effort: Effort) -> i32 {
-    match effort {
-        // On real and synthetic lines 1 is no larger than 3 and half the work.
-        Effort::Fast => 1,
-        Effort::Normal => 3,
-        Effort::Small => 12,
-    }
 }
 
 /// The row group in the making.
@@ -128,10 +119,7 @@ impl LogsWriter {
         self.shape.metadata = self.group.frequent_keys();
         self.shape.metadata_rest = true;
         let schema = schema::logs(&self.shape).map_err(parquet_error("build schema"))?;
-        let level = ZstdLevel::try_new(zstd_level(self.effort)).map_err(parquet_error("choose zstd level"))?;
-        let mut builder = properties().set_column_compression(column(schema::BODY), Compression::ZSTD(level));
-        builder = with_encoding(builder, schema::LINE_LEN, Encoding::DELTA_BINARY_PACKED);
-        builder = with_encoding(builder, schema::BODY, Encoding::DELTA_LENGTH_BYTE_ARRAY);
+        let mut builder = with_encoding(properties(), schema::LINE_LEN, Encoding::DELTA_BINARY_PACKED);
         for key in &self.shape.metadata {
             let name = parquet::schema::types::ColumnPath::new(vec![format!("{}{key}", schema::METADATA_PREFIX)]);
             builder = builder.set_column_dictionary_enabled(name, true);
@@ -161,10 +149,9 @@ impl LogsWriter {
         });
         write_runs(&mut writer, ids)?;
         let bounds = group.ts.iter().copied().min().zip(group.ts.iter().copied().max());
-        write_numbers(&mut writer, Chunk { numbers: Numbers::Ints(&group.ts), levels: None }, self.effort, bounds)?;
-        let lines: Bytes = group.lines.into();
-        let slices: Vec<ByteArray> = spans(&group.line_ends).map(|span| ByteArray::from(lines.slice(span))).collect();
-        write_values::<ByteArrayType>(&mut writer, &slices, None, None)?;
+        write_numbers(&mut writer, Chunk { values: Values::Ints(&group.ts), levels: None }, self.effort, bounds)?;
+        let lines: Vec<&[u8]> = spans(&group.line_ends).map(|span| &group.lines[span]).collect();
+        LineColumns::of(&lines).write(&mut writer, self.effort)?;
         let lens: Vec<i32> = spans(&group.line_ends).map(|span| span.len() as i32).collect();
         write_values::<Int32Type>(&mut writer, &lens, None, None)?;
         write_metadata(&mut writer, &self.shape.metadata, &group.metadata.into(), &group.metadata_ends)?;

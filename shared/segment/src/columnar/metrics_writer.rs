@@ -10,7 +10,7 @@ use parquet::file::writer::{SerializedFileWriter, SerializedRowGroupWriter};
 use parquet::schema::types::ColumnDescPtr;
 
 use super::runs::{self, Dictionary};
-use super::values::{self, Chunk, Numbers};
+use super::values::{self, Chunk, Values};
 use super::{open_writer, parquet_error, properties, seal, with_encoding};
 use crate::extras::Extras;
 use crate::frame::{self, Kind};
@@ -221,14 +221,14 @@ impl MetricsWriter {
         let series_ids = by_series(&self.table, &group.runs, |series, _| Some(series_id(&self.table, series).0));
         write_runs(&mut writer, series_ids)?;
         let bounds = group.ts.iter().copied().min().zip(group.ts.iter().copied().max());
-        write_numbers(&mut writer, Chunk { numbers: Numbers::Ints(&group.ts), levels: None }, self.effort, bounds)?;
+        write_numbers(&mut writer, Chunk { values: Values::Ints(&group.ts), levels: None }, self.effort, bounds)?;
         let scales = by_series(&self.table, &group.runs, |_, row| Some(divisor(row.scale).to_bits()));
         write_runs(&mut writer, scales)?;
         let bases = by_series(&self.table, &group.runs, |_, row| Some(row.base as u64));
         write_runs(&mut writer, bases)?;
-        let ints = Chunk { numbers: Numbers::Ints(&group.ints), levels: Some(&group.int_levels) };
+        let ints = Chunk { values: Values::Ints(&group.ints), levels: Some(&group.int_levels) };
         write_numbers(&mut writer, ints, self.effort, None)?;
-        let doubles = Chunk { numbers: Numbers::Doubles(&group.doubles), levels: Some(&group.double_levels) };
+        let doubles = Chunk { values: Values::Doubles(&group.doubles), levels: Some(&group.double_levels) };
         write_numbers(&mut writer, doubles, self.effort, None)?;
         if self.shape.starts {
             write_values::<Int64Type>(&mut writer, &group.starts, Some(&group.start_levels), None)?;
@@ -282,8 +282,8 @@ fn series_id(table: &TableBuilder, series: usize) -> SeriesId {
 
 /// A column that is constant along each series.
 pub(super) struct RunColumn {
-    dictionary: Dictionary,
-    runs: Vec<(Option<u32>, u32)>,
+    pub(super) dictionary: Dictionary,
+    pub(super) runs: Vec<(Option<u32>, u32)>,
 }
 
 /// Builds a run column of 64-bit words.

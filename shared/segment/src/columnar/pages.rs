@@ -17,6 +17,7 @@ use parquet::file::statistics::Statistics;
 use super::parquet_error;
 use crate::cursor::Cursor;
 use crate::schema;
+use crate::template::{NUMBERS_MAX, TEXTS_MAX};
 use crate::{Fetched, SegmentError};
 
 /// An opened Parquet file without its data.
@@ -40,6 +41,9 @@ struct PagePlace {
 
 /// Version of the format since which every page has a checksum.
 const ALL_PAGES_SINCE: u16 = 2;
+
+/// Version of the format since which lines are cut.
+const CUT_LINES_SINCE: u16 = 4;
 
 /// Reports whether our readers read the column. In version 1 only these have checksums.
 fn is_read(column: &ColumnChunkMetaData) -> bool {
@@ -152,18 +156,6 @@ impl Layout {
         self.group_starts.partition_point(|start| *start <= row).saturating_sub(1)
     }
 
-    /// Returns the bytes of a column chunk before compression.
-    pub(super) fn uncompressed_bytes(&self, group: usize, column: usize) -> u64 {
-        u64::try_from(self.metadata.row_group(group).column(column).uncompressed_size()).unwrap_or(0)
-    }
-
-    /// Returns the first row, inside the group, of each page of a column; 0 alone where the column is not there.
-    pub(super) fn page_starts(&self, group: usize, path: &str) -> Vec<u64> {
-        let pages = self.column(path).map_or(&[][..], |column| locations(&self.metadata, group, column));
-        let starts = pages.iter().map(|page| page.first_row_index as u64);
-        if pages.is_empty() { vec![0] } else { starts.collect() }
-    }
-
     /// Returns first and last time of a row group, where its statistics say.
     pub(crate) fn group_times(&self, group: usize) -> Option<(i64, i64)> {
         let statistics = self.metadata.row_group(group).column(self.column(schema::TS)?).statistics()?;
@@ -196,6 +188,29 @@ impl Layout {
         columns
             .filter_map(|(index, column)| Some((column.name().strip_prefix(schema::METADATA_PREFIX)?.to_owned(), index)))
             .collect()
+    }
+
+    /// Reports whether lines are stored as templates and variables.
+    pub(super) fn cuts_lines(&self) -> bool {
+        self.version >= CUT_LINES_SINCE
+    }
+
+    /// Returns the columns of numbers of cut lines: they follow each other.
+    pub(super) fn line_numbers(&self) -> Range<usize> {
+        self.columns_from(&schema::line_number(0), NUMBERS_MAX)
+    }
+
+    /// Returns the columns of texts of cut lines.
+    pub(super) fn line_texts(&self) -> Range<usize> {
+        self.columns_from(&schema::line_text(0), TEXTS_MAX)
+    }
+
+    fn columns_from(&self, first: &str, len: usize) -> Range<usize> {
+        let columns = self.metadata.file_metadata().schema_descr().num_columns();
+        match self.column(first).filter(|first| self.cuts_lines() && first + len <= columns) {
+            Some(first) => first..first + len,
+            None => 0..0,
+        }
     }
 
     /// Adds the byte ranges of the pages of a column that hold some of `rows` (inside the group, ascending).

@@ -135,6 +135,36 @@ fn dictionary_page(dictionary: &Dictionary) -> Result<CompressedPage, ParquetErr
     Ok(CompressedPage::new(page, dictionary.plain.len()))
 }
 
+/// Rounds up so that an index never straddles a byte: zstd finds repeats only there.
+fn packed_width(bit_width: u32) -> u32 {
+    if bit_width <= 8 { bit_width.next_power_of_two() } else { bit_width.next_multiple_of(8) }
+}
+
+/// Packs the index of each row that is not null: for short runs.
+fn packed(runs: &[(Option<u32>, u32)], width: u32, rows: u32) -> Vec<u8> {
+    let mut out = vec![width as u8];
+    let groups = rows.div_ceil(8);
+    put_varint(&mut out, u64::from(groups) << 1 | 1);
+    let end = out.len() + (groups * width) as usize;
+    let (mut bits, mut len) = (0u64, 0);
+    for (value, rows) in runs {
+        for _ in 0..value.map_or(0, |_| *rows) {
+            bits |= u64::from(value.unwrap_or(0)) << len;
+            len += width;
+            while len >= 8 {
+                out.push(bits as u8);
+                bits >>= 8;
+                len -= 8;
+            }
+        }
+    }
+    if len > 0 {
+        out.push(bits as u8);
+    }
+    out.resize(end, 0);
+    out
+}
+
 fn data_page(
     runs: &[(Option<u32>, u32)],
     rows: u32,
@@ -158,6 +188,10 @@ fn data_page(
             }
             None => nulls += len,
         }
+    }
+    let packed_width = packed_width(bit_width);
+    if values.len() > 16 + (rows - nulls) as usize * packed_width as usize / 8 {
+        values = packed(runs, packed_width, rows - nulls);
     }
     let uncompressed = levels.len() + values.len();
     let packed = zstd_block(&values)?;

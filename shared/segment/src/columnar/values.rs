@@ -1,10 +1,10 @@
-//! Column chunks of numbers: each page in whichever of Parquet's encodings comes out smallest.
+//! Column chunks of numbers and texts: each page in whichever of Parquet's encodings comes out smallest.
 //!
 //! Pages are *fine* (16,384 rows, so that one series is cheap to read) unless *coarse* ones (65,536 rows) are much smaller:
 //! times that jitter alike in every series of a scrape, or values that hardly move, are long matches for zstd then.
 
 use bytes::Bytes;
-use parquet::basic::{Compression, Encoding, EncodingMask, ZstdLevel};
+use parquet::basic::{Compression, Encoding, EncodingMask, Type as Physical, ZstdLevel};
 use parquet::column::page::{CompressedPage, Page, PageWriter};
 use parquet::column::writer::ColumnCloseResult;
 use parquet::errors::ParquetError;
@@ -17,22 +17,25 @@ use model::labels::put_varint;
 
 use super::delta::{self, Width};
 use crate::cursor::put_planes;
-use crate::limits::{ROWS_PER_COARSE_PAGE, ROWS_PER_PAGE};
+use crate::limits::{ROWS_PER_COARSE_PAGE, ROWS_PER_PAGE, TEXT_BYTES_PER_PAGE};
 use crate::merge::Effort;
 
-/// Numbers of one column chunk, without nulls.
+/// Values of one column chunk, without nulls.
 #[derive(Clone, Copy)]
-pub(super) enum Numbers<'a> {
+pub(super) enum Values<'a> {
     Ints(&'a [i64]),
     Doubles(&'a [f64]),
+    Texts(&'a [&'a [u8]]),
 }
 
-/// A way to write the numbers of a page.
+/// A way to write the values of a page.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Way {
     Delta(Width),
     Plain,
     Planes,
+    /// All lengths, then all texts.
+    Lengths,
 }
 
 impl Way {
@@ -41,6 +44,7 @@ impl Way {
             Way::Delta(_) => Encoding::DELTA_BINARY_PACKED,
             Way::Plain => Encoding::PLAIN,
             Way::Planes => Encoding::BYTE_STREAM_SPLIT,
+            Way::Lengths => Encoding::DELTA_LENGTH_BYTE_ARRAY,
         }
     }
 }
@@ -60,6 +64,9 @@ const DOUBLES_FAST: Plan = Plan { rows_per_page: ROWS_PER_PAGE, ways: &[Way::Pla
 const DOUBLES_FINE: Plan = Plan { rows_per_page: ROWS_PER_PAGE, ways: &[Way::Planes, Way::Plain] };
 const DOUBLES_COARSE: Plan = Plan { rows_per_page: ROWS_PER_COARSE_PAGE, ways: &[Way::Planes, Way::Plain] };
 
+const TEXTS_FINE: Plan = Plan { rows_per_page: ROWS_PER_PAGE, ways: &[Way::Lengths] };
+const TEXTS_COARSE: Plan = Plan { rows_per_page: ROWS_PER_COARSE_PAGE, ways: &[Way::Lengths] };
+
 /// Coarse pages have to save at least so much: reading one series reads more of them.
 fn coarse_at_most(effort: Effort) -> f64 {
     if effort == Effort::Small { 0.95 } else { 0.75 }
@@ -71,60 +78,89 @@ const LEVELS_PLAIN_MAX: usize = 128;
 /// Rows of a chunk with their definition levels (0 null, 1 present); without levels all are present.
 #[derive(Clone, Copy)]
 pub(super) struct Chunk<'a> {
-    pub(super) numbers: Numbers<'a>,
+    pub(super) values: Values<'a>,
     pub(super) levels: Option<&'a [i16]>,
 }
 
 impl<'a> Chunk<'a> {
     fn rows(&self) -> usize {
-        self.levels.map_or(self.numbers.len(), <[i16]>::len)
+        self.levels.map_or(self.values.len(), <[i16]>::len)
     }
 
-    /// Cuts into pieces of `rows` rows each.
+    /// Cuts into pieces of `rows` rows each, less where texts are long.
     fn pages(self, rows: usize) -> impl Iterator<Item = Chunk<'a>> {
-        let (mut numbers, mut at, len) = (self.numbers, 0, self.rows());
+        let (mut values, mut at, len) = (self.values, 0, self.rows());
         std::iter::from_fn(move || {
             if at >= len {
                 return None;
             }
-            let end = len.min(at + rows);
+            let mut end = len.min(at + rows);
+            if let Values::Texts(texts) = values {
+                end = at + fitting(texts, self.levels.map(|levels| &levels[at..end]), end - at);
+            }
             let levels = self.levels.map(|levels| &levels[at..end]);
             let present = levels.map_or(end - at, |levels| levels.iter().filter(|level| **level > 0).count());
-            let (head, tail) = numbers.split_at(present);
-            (numbers, at) = (tail, end);
-            Some(Chunk { numbers: head, levels })
+            let (head, tail) = values.split_at(present);
+            (values, at) = (tail, end);
+            Some(Chunk { values: head, levels })
         })
     }
 }
 
-impl<'a> Numbers<'a> {
+/// Returns how many of the next rows, at least one, have texts that fit into a page together.
+fn fitting(texts: &[&[u8]], levels: Option<&[i16]>, rows: usize) -> usize {
+    let (mut bytes, mut texts) = (0, texts.iter());
+    for row in 0..rows {
+        if levels.is_none_or(|levels| levels[row] > 0) {
+            bytes += texts.next().map_or(0, |text| text.len());
+            if bytes > TEXT_BYTES_PER_PAGE {
+                return row.max(1);
+            }
+        }
+    }
+    rows
+}
+
+impl<'a> Values<'a> {
     fn len(&self) -> usize {
         match self {
-            Numbers::Ints(ints) => ints.len(),
-            Numbers::Doubles(doubles) => doubles.len(),
+            Values::Ints(ints) => ints.len(),
+            Values::Doubles(doubles) => doubles.len(),
+            Values::Texts(texts) => texts.len(),
         }
     }
 
-    fn split_at(self, at: usize) -> (Numbers<'a>, Numbers<'a>) {
+    fn split_at(self, at: usize) -> (Values<'a>, Values<'a>) {
         match self {
-            Numbers::Ints(ints) => {
+            Values::Ints(ints) => {
                 let (head, tail) = ints.split_at(at);
-                (Numbers::Ints(head), Numbers::Ints(tail))
+                (Values::Ints(head), Values::Ints(tail))
             }
-            Numbers::Doubles(doubles) => {
+            Values::Doubles(doubles) => {
                 let (head, tail) = doubles.split_at(at);
-                (Numbers::Doubles(head), Numbers::Doubles(tail))
+                (Values::Doubles(head), Values::Doubles(tail))
+            }
+            Values::Texts(texts) => {
+                let (head, tail) = texts.split_at(at);
+                (Values::Texts(head), Values::Texts(tail))
             }
         }
     }
 
     fn encode(self, way: Way, out: &mut Vec<u8>) {
         match (self, way) {
-            (Numbers::Ints(ints), Way::Delta(width)) => delta::encode(ints, width, out),
-            (Numbers::Ints(ints), Way::Plain) => ints.iter().for_each(|int| out.extend_from_slice(&int.to_le_bytes())),
-            (Numbers::Ints(ints), Way::Planes) => put_planes(out, ints.iter().map(|int| *int as u64)),
-            (Numbers::Doubles(doubles), Way::Planes) => put_planes(out, doubles.iter().map(|double| double.to_bits())),
-            (Numbers::Doubles(doubles), _) => doubles.iter().for_each(|double| out.extend_from_slice(&double.to_le_bytes())),
+            (Values::Ints(ints), Way::Delta(width)) => delta::encode(ints, width, out),
+            (Values::Ints(ints), Way::Plain | Way::Lengths) => {
+                ints.iter().for_each(|int| out.extend_from_slice(&int.to_le_bytes()))
+            }
+            (Values::Ints(ints), Way::Planes) => put_planes(out, ints.iter().map(|int| *int as u64)),
+            (Values::Doubles(doubles), Way::Planes) => put_planes(out, doubles.iter().map(|double| double.to_bits())),
+            (Values::Doubles(doubles), _) => doubles.iter().for_each(|double| out.extend_from_slice(&double.to_le_bytes())),
+            (Values::Texts(texts), _) => {
+                let lens: Vec<i64> = texts.iter().map(|text| text.len() as i64).collect();
+                delta::encode(&lens, Width::Exact, out);
+                texts.iter().for_each(|text| out.extend_from_slice(text));
+            }
         }
     }
 }
@@ -155,8 +191,8 @@ impl Packer {
         }
         let mut best: Option<(Vec<u8>, usize, bool, Way)> = None;
         for way in ways {
-            let mut raw = Vec::with_capacity(8 * chunk.numbers.len() + 32);
-            chunk.numbers.encode(*way, &mut raw);
+            let mut raw = Vec::with_capacity(8 * chunk.values.len() + 32);
+            chunk.values.encode(*way, &mut raw);
             let packed = self.zstd.compress(&raw).map_err(|error| ParquetError::External(Box::new(error)))?;
             let raw_len = raw.len();
             let (bytes, compressed) = if packed.len() < raw_len { (packed, true) } else { (raw, false) };
@@ -173,7 +209,7 @@ impl Packer {
             buf: buf.into(),
             num_values: rows as u32,
             encoding: way.encoding(),
-            num_nulls: (rows - chunk.numbers.len()) as u32,
+            num_nulls: (rows - chunk.values.len()) as u32,
             num_rows: rows as u32,
             def_levels_byte_len: levels_len as u32,
             rep_levels_byte_len: 0,
@@ -188,10 +224,10 @@ impl Packer {
     fn pack_with_levels(&mut self, chunk: Chunk<'_>, levels: &[u8], ways: &[Way]) -> Result<Packed, ParquetError> {
         let mut best: Option<(Vec<u8>, usize, Way)> = None;
         for way in ways {
-            let mut raw = Vec::with_capacity(8 * chunk.numbers.len() + levels.len() + 32);
+            let mut raw = Vec::with_capacity(8 * chunk.values.len() + levels.len() + 32);
             raw.extend_from_slice(&(levels.len() as u32).to_le_bytes());
             raw.extend_from_slice(levels);
-            chunk.numbers.encode(*way, &mut raw);
+            chunk.values.encode(*way, &mut raw);
             let packed = self.zstd.compress(&raw).map_err(|error| ParquetError::External(Box::new(error)))?;
             if best.as_ref().is_none_or(|best| packed.len() < best.0.len()) {
                 best = Some((packed, raw.len(), *way));
@@ -270,11 +306,16 @@ pub(super) fn encode(
     bounds: Option<(i64, i64)>,
 ) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
     let mut packer = Packer::new(zstd_level(effort))?;
-    let (fast, fine, coarse) = match chunk.numbers {
-        Numbers::Ints(_) => (INTS_FAST, INTS_FINE, INTS_COARSE),
-        Numbers::Doubles(_) => (DOUBLES_FAST, DOUBLES_FINE, DOUBLES_COARSE),
+    let (fast, fine, coarse) = match chunk.values {
+        Values::Ints(_) => (INTS_FAST, INTS_FINE, INTS_COARSE),
+        Values::Doubles(_) => (DOUBLES_FAST, DOUBLES_FINE, DOUBLES_COARSE),
+        Values::Texts(_) => (TEXTS_FINE, TEXTS_FINE, TEXTS_COARSE),
     };
-    let plan = if effort == Effort::Fast { fast } else { packer.choose(chunk, fine, coarse, coarse_at_most(effort))? };
+    let plan = if effort == Effort::Fast || chunk.values.len() == 0 {
+        fast
+    } else {
+        packer.choose(chunk, fine, coarse, coarse_at_most(effort))?
+    };
     let packed = packer.pack_all(chunk, plan)?;
     let mut sink = TrackedWrite::new(Vec::new());
     let (mut compressed, mut uncompressed, mut first) = (0, 0, None);
@@ -287,6 +328,9 @@ pub(super) fn encode(
             first.get_or_insert(spec.offset);
             offsets.append_offset_and_size(spec.offset as i64, spec.compressed_size as i32);
             offsets.append_row_count(rows as i64);
+            if descr.physical_type() == Physical::BYTE_ARRAY {
+                offsets.append_unencoded_byte_array_data_bytes(None);
+            }
             compressed += spec.compressed_size;
             uncompressed += spec.uncompressed_size;
             encodings.push(encoding);

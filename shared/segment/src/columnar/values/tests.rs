@@ -67,16 +67,16 @@ fn chunks_come_back() {
     let some: Vec<i64> = times.iter().zip(&levels).filter(|(_, level)| **level > 0).map(|(time, _)| *time).collect();
     let doubles: Vec<f64> = some.iter().map(|int| *int as f64 / 7.0).collect();
     for effort in [Effort::Fast, Effort::Normal, Effort::Small] {
-        let chunk = Chunk { numbers: Numbers::Ints(&times), levels: None };
+        let chunk = Chunk { values: Values::Ints(&times), levels: None };
         assert_eq!(round_trip::<Int64Type>(Physical::INT64, chunk, effort).0, times);
-        let chunk = Chunk { numbers: Numbers::Ints(&some), levels: Some(&levels) };
+        let chunk = Chunk { values: Values::Ints(&some), levels: Some(&levels) };
         let (values, read, _) = round_trip::<Int64Type>(Physical::INT64, chunk, effort);
         assert!(values == some && read == levels);
-        let chunk = Chunk { numbers: Numbers::Doubles(&doubles), levels: Some(&levels) };
+        let chunk = Chunk { values: Values::Doubles(&doubles), levels: Some(&levels) };
         let (values, read, _) = round_trip::<DoubleType>(Physical::DOUBLE, chunk, effort);
         assert!(values == doubles && read == levels);
         let nothing = vec![0i16; 40_000];
-        let chunk = Chunk { numbers: Numbers::Ints(&[]), levels: Some(&nothing) };
+        let chunk = Chunk { values: Values::Ints(&[]), levels: Some(&nothing) };
         let (values, read, _) = round_trip::<Int64Type>(Physical::INT64, chunk, effort);
         assert!(values.is_empty() && read == nothing);
     }
@@ -93,7 +93,7 @@ fn shared_jitter_costs_little() {
         })
         .collect();
     let times: Vec<i64> = (0..1_000).flat_map(|_| jitter.clone()).collect();
-    let chunk = Chunk { numbers: Numbers::Ints(&times), levels: None };
+    let chunk = Chunk { values: Values::Ints(&times), levels: None };
     let (_, _, fast) = round_trip::<Int64Type>(Physical::INT64, chunk, Effort::Fast);
     let (_, _, normal) = round_trip::<Int64Type>(Physical::INT64, chunk, Effort::Normal);
     assert!(normal * 5 < fast, "{normal} of {fast} bytes");
