@@ -65,7 +65,7 @@ impl Kind {
     /// Returns the version that is written.
     pub(crate) fn version(self) -> u16 {
         match self {
-            Kind::ParquetLogs => 4,
+            Kind::ParquetLogs => 5,
             Kind::ParquetMetrics => 2,
             Kind::BlockMetrics | Kind::BlockLogs => 1,
         }
@@ -80,7 +80,8 @@ impl Kind {
 
 /// Newest version that this program reads. 2: the label table of Parquet files has the base of `v_int`,
 /// and every page has a checksum. 3: compacted logs count their minutes. 4: they hold lines as templates and variables.
-pub(crate) const VERSION: u16 = 4;
+/// 5: their token filters hold pieces of words.
+pub(crate) const VERSION: u16 = 5;
 const MAGIC: [u8; 8] = *b"LAMELLA\x01";
 /// Bytes of the seal.
 pub(crate) const SEAL_BYTES: usize = 40;

@@ -13,6 +13,7 @@ use crate::frame::{self, Kind};
 use crate::l0::{self, DataFrame, EntryBlock};
 use crate::minutes::{Level, MINUTE_NS, MinuteCount, MinuteCounts};
 use crate::table::Table;
+pub use crate::tokens::Needle;
 use crate::tokens::TokenFilters;
 use crate::{Fetched, SegmentError};
 
@@ -57,10 +58,15 @@ impl Extras {
         frame::compress(&raw, EXTRAS_LEVEL)
     }
 
+    /// Reports whether row groups have filters: in old files they do not prune.
+    pub(crate) fn has_filters(&self) -> bool {
+        !self.filters.0.is_empty()
+    }
+
     fn decode(part: &[u8], version: u16, table: &Table) -> Result<Extras, SegmentError> {
         let raw = frame::decompress(part, "token filters and minute counts")?;
         let mut cursor = Cursor::new(&raw, "token filters and minute counts");
-        let filters = TokenFilters::take(&mut cursor)?;
+        let filters = TokenFilters::take(version, &mut cursor)?;
         let minutes = match version >= MINUTES_SINCE {
             true => MinuteCounts::take(&mut cursor, table)?,
             false => MinuteCounts::default(),
@@ -277,6 +283,13 @@ impl Index {
     /// Cuts a selection into chunks, one per row group, newest first; row groups whose token filter proves that a line
     /// cannot contain every one of `needles` (case-sensitive substrings, as of `|=`) are left out.
     pub fn chunks(&self, entries: &[StreamEntry], range: TimeRangeNs, needles: &[&[u8]]) -> Vec<Chunk> {
+        let needles: Vec<Needle<'_>> = needles.iter().map(|needle| Needle::Substring(needle)).collect();
+        self.chunks_with(entries, range, &needles)
+    }
+
+    /// As [`Index::chunks`], with needles of either kind: values of fields prune better where the caller knows how they stand
+    /// in the line.
+    pub fn chunks_with(&self, entries: &[StreamEntry], range: TimeRangeNs, needles: &[Needle<'_>]) -> Vec<Chunk> {
         let mut chunks = match &self.inner.data {
             Data::Block(_) => whole_block(entries),
             Data::Parquet(layout, extras) => reader::chunks(layout, &extras.filters, entries, range, needles),

@@ -34,6 +34,19 @@ const UUID_HYPHENS: [usize; 4] = [8, 13, 18, 23];
 /// A variable that is this long and the same as one before it in the line is written once: short ones are so by chance.
 const REPEAT_BYTES_MIN: usize = 4;
 
+/// What a word is made of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Class {
+    /// No digit.
+    Letters,
+    /// Hexadecimal digits, some of them decimal.
+    Hex,
+    /// Letters and digits.
+    Mixed,
+    /// A UUID.
+    Uuid,
+}
+
 /// A piece of a word.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Piece {
@@ -83,9 +96,9 @@ pub(crate) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte >= 0x80
 }
 
-/// Cuts a word into pieces: calls `each` with (kind, length), in order.
+/// Cuts a word into pieces: calls `each` with (kind, length), in order. Returns what the word is.
 #[inline]
-pub(crate) fn pieces(word: &[u8], mut each: impl FnMut(Piece, usize)) {
+pub(crate) fn pieces(word: &[u8], mut each: impl FnMut(Piece, usize)) -> Class {
     let (mut digits, mut changes, mut is_hex) = (0, 0, true);
     for (at, byte) in word.iter().enumerate() {
         let is_digit = byte.is_ascii_digit();
@@ -94,17 +107,25 @@ pub(crate) fn pieces(word: &[u8], mut each: impl FnMut(Piece, usize)) {
         is_hex &= byte.is_ascii_hexdigit();
     }
     let is_uuid = word.get(UUID_HYPHENS[0]) == Some(&b'-');
-    if digits == 0 && !is_uuid {
-        return each(Piece::Constant, word.len());
+    if is_uuid {
+        each(Piece::Text, word.len());
+        return Class::Uuid;
     }
+    if digits == 0 {
+        each(Piece::Constant, word.len());
+        return Class::Letters;
+    }
+    let class = if is_hex { Class::Hex } else { Class::Mixed };
     let bytes_max = if is_hex { HEX_BYTES_MIN - 1 } else { MIXED_BYTES_MAX };
     let is_identifier = changes > CHANGES_MAX || (changes > 0 && word.len() > bytes_max) || word.starts_with(b"0x");
-    if is_identifier || is_uuid || digits > DIGITS_MAX {
-        return each(Piece::Text, word.len());
+    if is_identifier || digits > DIGITS_MAX {
+        each(Piece::Text, word.len());
+        return class;
     }
     for run in word.chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit()) {
         each(if run[0].is_ascii_digit() { Piece::Number } else { Piece::Constant }, run.len());
     }
+    class
 }
 
 /// Returns the number that digits are stored as. Leading zeros are kept: digits that have one are `-(10^len + value)`.
@@ -139,6 +160,10 @@ pub(crate) struct Cut {
     number_spans: Vec<(u32, u32)>,
     /// Where the texts lie in the line, in the order of their columns.
     pub(crate) texts: Vec<(u32, u32)>,
+    /// Pieces that are not in the template, repeats among them: where they lie in the line.
+    pub(crate) variables: Vec<(Piece, u32, u32)>,
+    /// Class and length of each word that is not in the template.
+    pub(crate) classes: Vec<(Class, u32)>,
 }
 
 impl Cut {
@@ -148,6 +173,8 @@ impl Cut {
         self.numbers.clear();
         self.number_spans.clear();
         self.texts.clear();
+        self.variables.clear();
+        self.classes.clear();
         if line.contains(&MARK) || std::str::from_utf8(line).is_err() {
             return false;
         }
@@ -155,7 +182,10 @@ impl Cut {
         let (mut done, mut full) = (0, false);
         words(line, |start, end| {
             let mut at = start;
-            pieces(&line[start..end], |piece, len| {
+            let class = pieces(&line[start..end], |piece, len| {
+                if piece != Piece::Constant || full {
+                    self.variables.push((piece, at as u32, (at + len) as u32));
+                }
                 if piece != Piece::Constant && !full {
                     self.template.extend_from_slice(&line[done..at]);
                     full = !self.variable(line, piece, (at, at + len));
@@ -163,6 +193,9 @@ impl Cut {
                 }
                 at += len;
             });
+            if class != Class::Letters || full {
+                self.classes.push((class, (end - start) as u32));
+            }
         });
         if full {
             // All that is left is one text.

@@ -1,4 +1,8 @@
-//! Token filters: which words may be in the lines of a row group. They prune needle searches.
+//! Token filters: which pieces of words may be in the lines of a row group. They prune needle searches.
+//!
+//! Lines and needles are cut by the same rule ([`crate::template`]): a word that stands free in a needle has the same pieces
+//! in every line that contains it. A word at the edge of a needle may be a part of a longer one; the filter knows how long
+//! words get, and so whether there is any.
 
 use std::collections::HashSet;
 use std::hash::BuildHasherDefault;
@@ -8,12 +12,27 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::SegmentError;
 use crate::cursor::Cursor;
+use crate::template::{self, Class, Cut, Piece};
 
-/// Words shorter than this are everywhere and prune nothing.
-const WORD_BYTES_MIN: usize = 3;
-/// Bits per distinct word: about 2 % false positives with 6 probes. Twelve would be 0.5 % and cost half as many bytes again.
-const BITS_PER_WORD: usize = 8;
-const PROBES: u64 = 6;
+/// Shorter constants are everywhere and prune nothing.
+const CONSTANT_BYTES_MIN: usize = 3;
+/// Shorter numbers are in every row group: there are fewer of them than of rows.
+const NUMBER_BYTES_MIN: usize = 7;
+/// Bits per distinct piece: below 1 % false positives with 7 probes.
+const BITS_PER_TOKEN: usize = 10;
+const PROBES: u64 = 7;
+/// Lengths of the runs between the hyphens of a UUID.
+const UUID_RUNS: [usize; 3] = [4, 8, 12];
+
+/// What every matching line has to contain.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Needle<'a> {
+    /// These bytes, anywhere: a line filter.
+    Substring(&'a [u8]),
+    /// These bytes, with no letter, digit or byte past ASCII beside them: a field's value as it stands in JSON or logfmt.
+    /// The caller knows that the line has it verbatim (nothing in it is escaped).
+    Whole(&'a [u8]),
+}
 
 /// A hasher for keys that are hashes already.
 #[derive(Default)]
@@ -33,50 +52,98 @@ impl std::hash::Hasher for Identity {
     }
 }
 
-/// Collects the distinct words of one row group.
+/// The longest words of a row group, by what they are made of; bytes, 255 for all that are longer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+struct Longest {
+    letters: u8,
+    hex: u8,
+    mixed: u8,
+    /// 36 where there is a UUID: its runs are words of their own to a needle.
+    uuid: u8,
+}
+
+impl Longest {
+    fn see(&mut self, class: Class, len: usize) {
+        let longest = match class {
+            Class::Letters => &mut self.letters,
+            Class::Hex => &mut self.hex,
+            Class::Mixed => &mut self.mixed,
+            Class::Uuid => &mut self.uuid,
+        };
+        *longest = (*longest).max(u8::try_from(len).unwrap_or(u8::MAX));
+    }
+
+    /// Reports whether a longer word may contain this one.
+    fn may_hide(&self, word: &[u8]) -> bool {
+        let is_longer = |longest: u8| usize::from(longest) > word.len() || longest == u8::MAX;
+        let is_hex = word.iter().all(u8::is_ascii_hexdigit);
+        let has_digit = word.iter().any(u8::is_ascii_digit);
+        is_longer(self.mixed)
+            || (!has_digit && is_longer(self.letters))
+            || (is_hex && is_longer(self.hex))
+            || self.is_part_of_uuid(word)
+    }
+
+    /// Reports whether the word may be a run of a UUID, or a part of one.
+    fn is_part_of_uuid(&self, word: &[u8]) -> bool {
+        self.uuid > 0 && word.iter().all(u8::is_ascii_hexdigit) && UUID_RUNS.iter().any(|run| word.len() <= *run)
+    }
+}
+
+/// Collects the distinct pieces of one row group.
 #[derive(Default)]
 pub(crate) struct TokenSet {
     hashes: HashSet<u64, BuildHasherDefault<Identity>>,
+    longest: Longest,
 }
 
 impl TokenSet {
+    /// Adds a whole line.
     pub(crate) fn add_line(&mut self, line: &[u8]) {
-        words(line).for_each(|(word, _, _)| {
-            self.hashes.insert(xxh3_64(word));
+        template::words(line, |start, end| {
+            let mut at = start;
+            let class = template::pieces(&line[start..end], |piece, len| {
+                self.add_piece(piece, &line[at..at + len]);
+                at += len;
+            });
+            self.longest.see(class, end - start);
         });
+    }
+
+    /// Adds what may differ from other lines of the same template, which was added before.
+    pub(crate) fn add_variables(&mut self, line: &[u8], cut: &Cut) {
+        for (piece, start, end) in &cut.variables {
+            self.add_piece(*piece, &line[*start as usize..*end as usize]);
+        }
+        for (class, len) in &cut.classes {
+            self.longest.see(*class, *len as usize);
+        }
+    }
+
+    fn add_piece(&mut self, piece: Piece, bytes: &[u8]) {
+        if is_token(piece, bytes) {
+            self.hashes.insert(xxh3_64(bytes));
+        }
     }
 
     /// Ends the row group: returns its filter and starts anew.
     pub(crate) fn take_filter(&mut self) -> TokenFilter {
-        let mut bits = vec![0u8; (self.hashes.len() * BITS_PER_WORD).div_ceil(8).max(8)];
+        let mut bits = vec![0u8; (self.hashes.len() * BITS_PER_TOKEN).div_ceil(8).max(8)];
         for hash in self.hashes.drain() {
             for bit in probes(hash, bits.len()) {
                 bits[bit / 8] |= 1 << (bit % 8);
             }
         }
-        TokenFilter { bits }
+        TokenFilter { bits, longest: std::mem::take(&mut self.longest) }
     }
 }
 
-/// Cuts a line into words of letters, digits, `_` and bytes past ASCII; says whether a word touches the start or the end.
-fn words(line: &[u8]) -> impl Iterator<Item = (&[u8], bool, bool)> {
-    let mut at = 0;
-    std::iter::from_fn(move || {
-        while at < line.len() {
-            let start = at + line[at..].iter().position(|byte| is_word(*byte))?;
-            let end = line[start..].iter().position(|byte| !is_word(*byte)).map_or(line.len(), |len| start + len);
-            at = end + 1;
-            if end - start >= WORD_BYTES_MIN {
-                return Some((&line[start..end], start == 0, end == line.len()));
-            }
-        }
-        None
-    })
-}
-
-#[inline]
-fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte >= 0x80
+fn is_token(piece: Piece, bytes: &[u8]) -> bool {
+    match piece {
+        Piece::Constant => bytes.len() >= CONSTANT_BYTES_MIN,
+        Piece::Number => bytes.len() >= NUMBER_BYTES_MIN,
+        Piece::Text => true,
+    }
 }
 
 fn probes(hash: u64, size_bytes: usize) -> impl Iterator<Item = usize> {
@@ -84,26 +151,52 @@ fn probes(hash: u64, size_bytes: usize) -> impl Iterator<Item = usize> {
     (0..PROBES).map(move |i| (hash.wrapping_add(i.wrapping_mul(step)) % (size_bytes as u64 * 8)) as usize)
 }
 
-/// A Bloom filter over the words of one row group.
+/// A Bloom filter over the pieces of one row group, and how long its words are.
 #[derive(Debug, PartialEq)]
 pub(crate) struct TokenFilter {
     bits: Vec<u8>,
+    longest: Longest,
 }
 
 impl TokenFilter {
-    fn may_contain(&self, word: &[u8]) -> bool {
-        probes(xxh3_64(word), self.bits.len()).all(|bit| self.bits[bit / 8] & (1 << (bit % 8)) != 0)
+    fn may_contain(&self, token: &[u8]) -> bool {
+        probes(xxh3_64(token), self.bits.len()).all(|bit| self.bits[bit / 8] & (1 << (bit % 8)) != 0)
+    }
+
+    fn may_contain_word(&self, word: &[u8]) -> bool {
+        let (mut at, mut may) = (0, true);
+        template::pieces(word, |piece, len| {
+            may = may && (!is_token(piece, &word[at..at + len]) || self.may_contain(&word[at..at + len]));
+            at += len;
+        });
+        may
     }
 
     /// Reports whether the filter knows every word of a line that is there.
     pub(crate) fn knows_line(&self, line: &[u8]) -> bool {
-        words(line).all(|(word, _, _)| self.may_contain(word))
+        let mut longest = self.longest;
+        let mut knows = true;
+        template::words(line, |start, end| {
+            knows = knows && self.may_contain_word(&line[start..end]);
+            longest.see(template::pieces(&line[start..end], |_, _| {}), end - start);
+        });
+        knows && longest == self.longest
     }
 
-    /// Reports whether some line may contain the needle. Only words that stand free inside the needle are asked:
-    /// one at its edge may be a part of a longer word.
-    pub(crate) fn may_contain_needle(&self, needle: &[u8]) -> bool {
-        words(needle).filter(|(_, first, last)| !first && !last).all(|(word, _, _)| self.may_contain(word))
+    /// Reports whether some line may contain the needle. False is certain.
+    pub(crate) fn may_contain_needle(&self, needle: Needle<'_>) -> bool {
+        let (bytes, has_edges) = match needle {
+            Needle::Substring(bytes) => (bytes, true),
+            Needle::Whole(bytes) => (bytes, false),
+        };
+        let mut may = true;
+        template::words(bytes, |start, end| {
+            let word = &bytes[start..end];
+            let is_edge = has_edges && (start == 0 || end == bytes.len());
+            let hidden = if is_edge { self.longest.may_hide(word) } else { self.longest.is_part_of_uuid(word) };
+            may = may && (hidden || self.may_contain_word(word));
+        });
+        may
     }
 }
 
@@ -111,48 +204,45 @@ impl TokenFilter {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct TokenFilters(pub(crate) Vec<TokenFilter>);
 
+/// Version of the format since which filters hold pieces of words. Older ones are read over, and deny nothing.
+const PIECES_SINCE: u16 = 5;
+
 impl TokenFilters {
     /// Appends the filters.
     pub(crate) fn put(&self, out: &mut Vec<u8>) {
         put_varint(out, self.0.len() as u64);
         for filter in &self.0 {
+            let Longest { letters, hex, mixed, uuid } = filter.longest;
+            out.extend_from_slice(&[letters, hex, mixed, uuid]);
             crate::cursor::put_bytes(out, &filter.bits);
         }
     }
 
-    pub(crate) fn take(cursor: &mut Cursor<'_>) -> Result<TokenFilters, SegmentError> {
+    pub(crate) fn take(version: u16, cursor: &mut Cursor<'_>) -> Result<TokenFilters, SegmentError> {
+        let has_pieces = version >= PIECES_SINCE;
         let count = cursor.count()?;
         let mut filters = Vec::with_capacity(count);
         for _ in 0..count {
+            let mut longest = Longest::default();
+            if has_pieces {
+                longest = Longest { letters: cursor.u8()?, hex: cursor.u8()?, mixed: cursor.u8()?, uuid: cursor.u8()? };
+            }
             let bits = cursor.bytes()?.to_vec();
             if bits.is_empty() {
                 return Err(cursor.fail("has an empty token filter"));
             }
-            filters.push(TokenFilter { bits });
+            filters.push(TokenFilter { bits, longest });
+        }
+        if !has_pieces {
+            filters.clear();
         }
         Ok(TokenFilters(filters))
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {
-        self.0.iter().map(|filter| filter.bits.len() + 24).sum()
+        self.0.iter().map(|filter| filter.bits.len() + size_of::<TokenFilter>()).sum()
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn needles_are_judged_by_their_free_words() {
-        let mut set = TokenSet::default();
-        set.add_line(b"level=error msg=\"connection refused\" trace=0af7651916cd43dd");
-        let filter = set.take_filter();
-        for present in
-            [&b"error"[..], b" refused\"", b"=error ", b"onnection ref", b"trace=0af7651916cd43dd", b"", b"=0af7651916cd43dd"]
-        {
-            assert!(filter.may_contain_needle(present), "{}", String::from_utf8_lossy(present));
-        }
-        assert!(!filter.may_contain_needle(b"=warning "));
-        assert!(!filter.may_contain_needle(b" 1bf7651916cd43dd "));
-    }
-}
+mod tests;

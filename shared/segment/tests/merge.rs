@@ -300,6 +300,9 @@ fn needles_prune_row_groups() {
     let all = index.all();
     assert_eq!(index.chunks(&all, ALL_NS, &[]).len(), 4);
     assert_eq!(index.chunks(&all, ALL_NS, &[b"the needle in"]).len(), 1);
+    assert_eq!(index.chunks(&all, ALL_NS, &[b"needle"]).len(), 1);
+    assert_eq!(index.chunks_with(&all, ALL_NS, &[logs::Needle::Whole(b"hay")]).len(), 1);
+    assert_eq!(index.chunks(&all, ALL_NS, &[b"haystack"]).len(), 0);
     let newest = index.chunks(&all, TimeRangeNs::new(TimestampNs(199_000), TimestampNs(200_000)), &[]);
     assert_eq!(newest.iter().map(|chunk| chunk.row_group).collect::<Vec<_>>(), [3]);
 }

@@ -10,6 +10,7 @@ use crate::limits::ROWS_PER_TEMPLATE_MIN;
 use crate::merge::Effort;
 use crate::table::Interned;
 use crate::template::{Cut, NUMBERS_MAX, TEXTS_MAX};
+use crate::tokens::TokenSet;
 
 /// The columns of the lines of one row group.
 pub(super) struct LineColumns<'a> {
@@ -60,7 +61,7 @@ struct CutLines {
 }
 
 impl CutLines {
-    fn of(lines: &[&[u8]]) -> CutLines {
+    fn of(lines: &[&[u8]], tokens: &mut TokenSet) -> CutLines {
         let mut all = CutLines {
             templates: Interned::default(),
             shapes: Vec::new(),
@@ -71,12 +72,17 @@ impl CutLines {
         let mut cut = Cut::default();
         for line in lines {
             let row = cut.cut(line).then(|| all.push(&cut));
-            all.rows.push(row);
+            match row {
+                Some((_, false)) => tokens.add_variables(line, &cut),
+                _ => tokens.add_line(line),
+            }
+            all.rows.push(row.map(|(template, _)| template));
         }
         all
     }
 
-    fn push(&mut self, cut: &Cut) -> u32 {
+    /// Returns the template, and whether it is new.
+    fn push(&mut self, cut: &Cut) -> (u32, bool) {
         let (id, is_new) = self.templates.intern(&cut.template);
         if is_new {
             self.shapes.push((0, cut.numbers.len(), cut.texts.len()));
@@ -84,14 +90,14 @@ impl CutLines {
         self.shapes[id as usize].0 += 1;
         self.numbers.extend_from_slice(&cut.numbers);
         self.texts.extend_from_slice(&cut.texts);
-        id
+        (id, is_new)
     }
 }
 
 impl<'a> LineColumns<'a> {
-    /// Cuts the lines of a row group.
-    pub(super) fn of(lines: &[&'a [u8]]) -> LineColumns<'a> {
-        let cut = CutLines::of(lines);
+    /// Cuts the lines of a row group; adds all their words to `tokens`.
+    pub(super) fn of(lines: &[&'a [u8]], tokens: &mut TokenSet) -> LineColumns<'a> {
+        let cut = CutLines::of(lines, tokens);
         let mut columns = LineColumns {
             templates: Interned::default(),
             rows: Vec::with_capacity(lines.len()),

@@ -15,7 +15,7 @@ use crate::limits::ROWS_PER_PAGE;
 use crate::logs::{Chunk, EntryColumns, Projection, StreamEntry};
 use crate::schema;
 use crate::template::Template;
-use crate::tokens::TokenFilters;
+use crate::tokens::{Needle, TokenFilters};
 use crate::{Fetched, SegmentError};
 
 const MAP_KEY: &str = "metadata.key_value.key";
@@ -26,7 +26,7 @@ pub(crate) fn chunks(
     filters: &TokenFilters,
     entries: &[StreamEntry],
     range: TimeRangeNs,
-    needles: &[&[u8]],
+    needles: &[Needle<'_>],
 ) -> Vec<Chunk> {
     let mut chunks: BTreeMap<usize, Chunk> = BTreeMap::new();
     for (index, entry) in entries.iter().enumerate() {
@@ -42,7 +42,7 @@ pub(crate) fn chunks(
     }
     let needed = |group: usize| {
         let filter = filters.0.get(group);
-        filter.is_none_or(|filter| needles.iter().all(|needle| filter.may_contain_needle(needle)))
+        filter.is_none_or(|filter| needles.iter().all(|needle| filter.may_contain_needle(*needle)))
     };
     let narrowed = chunks.into_iter().filter(|(group, _)| needed(*group)).map(|(group, mut chunk)| {
         if let Some((first, last)) = layout.group_times(group) {

@@ -31,7 +31,6 @@ pub(crate) struct LogsWriter {
     table: TableBuilder,
     rows: u64,
     group: Group,
-    tokens: TokenSet,
     extras: Extras,
 }
 
@@ -57,7 +56,6 @@ impl LogsWriter {
             table: TableBuilder::default(),
             rows: 0,
             group: Group { utf8: true, ..Group::default() },
-            tokens: TokenSet::default(),
             extras: Extras::default(),
         }
     }
@@ -98,7 +96,6 @@ impl LogsWriter {
         row.rows += 1;
         row.extra += line.len() as u64;
         self.rows += 1;
-        self.tokens.add_line(line);
         self.extras.minutes.add(timestamp, line.len(), metadata);
         let group = &mut self.group;
         match group.runs.last_mut() {
@@ -140,7 +137,6 @@ impl LogsWriter {
             self.open()?;
         }
         let group = std::mem::replace(&mut self.group, Group { utf8: true, ..Group::default() });
-        self.extras.filters.0.push(self.tokens.take_filter());
         let mut writer = RowGroup::start(self.writer.as_mut().expect("the file was opened above"))?;
         let ids = by_series(&self.table, &group.runs, |stream, _| {
             let mut encoded = Vec::with_capacity(256);
@@ -151,7 +147,9 @@ impl LogsWriter {
         let bounds = group.ts.iter().copied().min().zip(group.ts.iter().copied().max());
         write_numbers(&mut writer, Chunk { values: Values::Ints(&group.ts), levels: None }, self.effort, bounds)?;
         let lines: Vec<&[u8]> = spans(&group.line_ends).map(|span| &group.lines[span]).collect();
-        LineColumns::of(&lines).write(&mut writer, self.effort)?;
+        let mut tokens = TokenSet::default();
+        LineColumns::of(&lines, &mut tokens).write(&mut writer, self.effort)?;
+        self.extras.filters.0.push(tokens.take_filter());
         let lens: Vec<i32> = spans(&group.line_ends).map(|span| span.len() as i32).collect();
         write_values::<Int32Type>(&mut writer, &lens, None, None)?;
         write_metadata(&mut writer, &self.shape.metadata, &group.metadata.into(), &group.metadata_ends)?;
