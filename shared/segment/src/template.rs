@@ -58,24 +58,62 @@ pub(crate) enum Piece {
     Text,
 }
 
-/// Cuts a line into its words: calls `each` with (start, end).
+/// What a byte of a word is, as bits; 0 is no byte of a word.
+const DIGIT: u8 = 1;
+const HEX_LETTER: u8 = 2;
+const OTHER: u8 = 4;
+const UUID: u8 = 8;
+const KINDS: [u8; 256] = kinds();
+
+const fn kinds() -> [u8; 256] {
+    let mut kinds = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        kinds[byte] = match byte as u8 {
+            b'0'..=b'9' => DIGIT,
+            b'a'..=b'f' | b'A'..=b'F' => HEX_LETTER,
+            b'g'..=b'z' | b'G'..=b'Z' | 0x80.. => OTHER,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    kinds
+}
+
+/// A word of a line.
+#[derive(Clone, Copy)]
+pub(crate) struct Word<'a> {
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+    pub(crate) bytes: &'a [u8],
+    /// All kinds of its bytes.
+    kinds: u8,
+}
+
+/// Cuts a line into its words.
 #[inline]
-pub(crate) fn words(line: &[u8], mut each: impl FnMut(usize, usize)) {
+pub(crate) fn words<'a>(line: &'a [u8], mut each: impl FnMut(Word<'a>)) {
     let mut at = 0;
     while at < line.len() {
-        if !is_word(line[at]) {
-            at += 1;
+        let mut kinds = KINDS[usize::from(line[at])];
+        let start = at;
+        at += 1;
+        if kinds == 0 {
             continue;
         }
-        let start = at;
-        if starts_uuid(&line[start..]) {
-            at += UUID_BYTES;
-        } else {
-            while at < line.len() && is_word(line[at]) {
-                at += 1;
+        while let Some(byte) = line.get(at) {
+            let kind = KINDS[usize::from(*byte)];
+            if kind == 0 {
+                break;
             }
+            kinds |= kind;
+            at += 1;
         }
-        each(start, at);
+        if at - start == UUID_HYPHENS[0] && starts_uuid(&line[start..]) {
+            at = start + UUID_BYTES;
+            kinds = UUID;
+        }
+        each(Word { start, end: at, bytes: &line[start..at], kinds });
     }
 }
 
@@ -93,39 +131,44 @@ fn starts_uuid(bytes: &[u8]) -> bool {
 
 #[inline]
 pub(crate) fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte >= 0x80
+    KINDS[usize::from(byte)] != 0
 }
 
-/// Cuts a word into pieces: calls `each` with (kind, length), in order. Returns what the word is.
-#[inline]
-pub(crate) fn pieces(word: &[u8], mut each: impl FnMut(Piece, usize)) -> Class {
-    let (mut digits, mut changes, mut is_hex) = (0, 0, true);
-    for (at, byte) in word.iter().enumerate() {
-        let is_digit = byte.is_ascii_digit();
-        digits += usize::from(is_digit);
-        changes += usize::from(at > 0 && is_digit != word[at - 1].is_ascii_digit());
-        is_hex &= byte.is_ascii_hexdigit();
+impl Word<'_> {
+    /// Cuts the word into pieces: calls `each` with (kind, length), in order. Returns what the word is.
+    #[inline]
+    pub(crate) fn pieces(self, mut each: impl FnMut(Piece, usize)) -> Class {
+        let (word, len) = (self.bytes, self.bytes.len());
+        if self.kinds == UUID {
+            each(Piece::Text, len);
+            return Class::Uuid;
+        }
+        if self.kinds & DIGIT == 0 {
+            each(Piece::Constant, len);
+            return Class::Letters;
+        }
+        let class = if self.kinds & OTHER == 0 { Class::Hex } else { Class::Mixed };
+        if self.is_identifier(class) {
+            each(Piece::Text, len);
+            return class;
+        }
+        for run in word.chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit()) {
+            each(if run[0].is_ascii_digit() { Piece::Number } else { Piece::Constant }, run.len());
+        }
+        class
     }
-    let is_uuid = word.get(UUID_HYPHENS[0]) == Some(&b'-');
-    if is_uuid {
-        each(Piece::Text, word.len());
-        return Class::Uuid;
+
+    /// Reports whether a word with digits is one text.
+    fn is_identifier(self, class: Class) -> bool {
+        let word = self.bytes;
+        if self.kinds == DIGIT {
+            return word.len() > DIGITS_MAX;
+        }
+        let bytes_max = if class == Class::Hex { HEX_BYTES_MIN - 1 } else { MIXED_BYTES_MAX };
+        // No run of digits is too long in a word that is this short.
+        let changes = || word.windows(2).filter(|pair| pair[0].is_ascii_digit() != pair[1].is_ascii_digit()).count();
+        word.len() > bytes_max || word.starts_with(b"0x") || changes() > CHANGES_MAX
     }
-    if digits == 0 {
-        each(Piece::Constant, word.len());
-        return Class::Letters;
-    }
-    let class = if is_hex { Class::Hex } else { Class::Mixed };
-    let bytes_max = if is_hex { HEX_BYTES_MIN - 1 } else { MIXED_BYTES_MAX };
-    let is_identifier = changes > CHANGES_MAX || (changes > 0 && word.len() > bytes_max) || word.starts_with(b"0x");
-    if is_identifier || digits > DIGITS_MAX {
-        each(Piece::Text, word.len());
-        return class;
-    }
-    for run in word.chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit()) {
-        each(if run[0].is_ascii_digit() { Piece::Number } else { Piece::Constant }, run.len());
-    }
-    class
 }
 
 /// Returns the number that digits are stored as. Leading zeros are kept: digits that have one are `-(10^len + value)`.
@@ -180,9 +223,9 @@ impl Cut {
         }
         // Up to where the line lies in the template, and whether the columns have run out.
         let (mut done, mut full) = (0, false);
-        words(line, |start, end| {
-            let mut at = start;
-            let class = pieces(&line[start..end], |piece, len| {
+        words(line, |word| {
+            let mut at = word.start;
+            let class = word.pieces(|piece, len| {
                 if piece != Piece::Constant || full {
                     self.variables.push((piece, at as u32, (at + len) as u32));
                 }
@@ -194,7 +237,7 @@ impl Cut {
                 at += len;
             });
             if class != Class::Letters || full {
-                self.classes.push((class, (end - start) as u32));
+                self.classes.push((class, word.bytes.len() as u32));
             }
         });
         if full {

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::SegmentError;
 use crate::cursor::Cursor;
-use crate::template::{self, Class, Cut, Piece};
+use crate::template::{self, Class, Cut, Piece, Word};
 
 /// Shorter constants are everywhere and prune nothing.
 const CONSTANT_BYTES_MIN: usize = 3;
@@ -100,13 +100,13 @@ pub(crate) struct TokenSet {
 impl TokenSet {
     /// Adds a whole line.
     pub(crate) fn add_line(&mut self, line: &[u8]) {
-        template::words(line, |start, end| {
-            let mut at = start;
-            let class = template::pieces(&line[start..end], |piece, len| {
+        template::words(line, |word| {
+            let mut at = word.start;
+            let class = word.pieces(|piece, len| {
                 self.add_piece(piece, &line[at..at + len]);
                 at += len;
             });
-            self.longest.see(class, end - start);
+            self.longest.see(class, word.bytes.len());
         });
     }
 
@@ -163,10 +163,11 @@ impl TokenFilter {
         probes(xxh3_64(token), self.bits.len()).all(|bit| self.bits[bit / 8] & (1 << (bit % 8)) != 0)
     }
 
-    fn may_contain_word(&self, word: &[u8]) -> bool {
+    fn may_contain_word(&self, word: Word<'_>) -> bool {
         let (mut at, mut may) = (0, true);
-        template::pieces(word, |piece, len| {
-            may = may && (!is_token(piece, &word[at..at + len]) || self.may_contain(&word[at..at + len]));
+        word.pieces(|piece, len| {
+            let bytes = &word.bytes[at..at + len];
+            may = may && (!is_token(piece, bytes) || self.may_contain(bytes));
             at += len;
         });
         may
@@ -176,9 +177,9 @@ impl TokenFilter {
     pub(crate) fn knows_line(&self, line: &[u8]) -> bool {
         let mut longest = self.longest;
         let mut knows = true;
-        template::words(line, |start, end| {
-            knows = knows && self.may_contain_word(&line[start..end]);
-            longest.see(template::pieces(&line[start..end], |_, _| {}), end - start);
+        template::words(line, |word| {
+            knows = knows && self.may_contain_word(word);
+            longest.see(word.pieces(|_, _| {}), word.bytes.len());
         });
         knows && longest == self.longest
     }
@@ -190,10 +191,9 @@ impl TokenFilter {
             Needle::Whole(bytes) => (bytes, false),
         };
         let mut may = true;
-        template::words(bytes, |start, end| {
-            let word = &bytes[start..end];
-            let is_edge = has_edges && (start == 0 || end == bytes.len());
-            let hidden = if is_edge { self.longest.may_hide(word) } else { self.longest.is_part_of_uuid(word) };
+        template::words(bytes, |word| {
+            let is_edge = has_edges && (word.start == 0 || word.end == bytes.len());
+            let hidden = if is_edge { self.longest.may_hide(word.bytes) } else { self.longest.is_part_of_uuid(word.bytes) };
             may = may && (hidden || self.may_contain_word(word));
         });
         may
