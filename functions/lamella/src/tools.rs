@@ -7,11 +7,14 @@
 //! Exit codes: 0 fine, 1 something is wrong with the data or the command failed, 2 wrong flags.
 
 pub mod compact;
+pub mod cost;
 pub mod deletions;
+pub mod fetch;
 pub mod filter;
 pub mod findings;
 pub mod format;
 pub mod gc;
+pub mod health;
 pub mod inventory;
 pub mod manifest;
 pub mod output;

@@ -13,6 +13,7 @@ pub mod limits;
 pub mod matcher;
 pub mod metadata;
 pub mod otlp;
+pub mod prices;
 pub mod quote;
 pub mod re2;
 pub mod retention;
