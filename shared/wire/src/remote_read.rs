@@ -56,9 +56,13 @@ pub struct ReadRequest {
 
 /// Decodes a compressed request, bounded before and after decompression.
 pub fn decode(body: &[u8], bytes_max: usize) -> Result<ReadRequest, Error> {
-    let message = decompress::snappy_block(body, bytes_max)?;
+    decode_message(&decompress::snappy_block(body, bytes_max)?)
+}
+
+/// Decodes a request that was decompressed before.
+pub fn decode_message(message: &[u8]) -> Result<ReadRequest, Error> {
     let (mut queries, mut accepted) = (Vec::new(), Vec::new());
-    let mut fields = Fields::of(&message);
+    let mut fields = Fields::of(message);
     while let Some((number, value)) = fields.next()? {
         match number {
             1 if queries.len() == QUERIES_MAX => return Err(Error::body(format!("request has more than {QUERIES_MAX} queries"))),

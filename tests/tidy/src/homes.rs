@@ -9,7 +9,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("redb", &["store"]),
     ("object_store", &["store", "appender", "compactor", "engine", "testkit", "boot"]),
     ("prost*", &["testkit", "load"]),
-    ("snap", &["wire", "load"]),
+    ("snap", &["wire", "load", "fuzz"]),
     ("flate2", &["wire"]),
     ("lambda_http", &["fn-ingest", "fn-query"]),
     ("lambda_runtime", &["fn-compact"]),
