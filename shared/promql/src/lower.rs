@@ -70,8 +70,8 @@ impl Lowering<'_> {
                 param: param.as_ref().map(|param| self.child(param, fixed)).transpose()?,
                 input: self.child(input, fixed)?,
                 span: expr.span,
-                param_span: param.as_ref().map_or(expr.span, |param| param.span),
-                input_span: input.span,
+                param_span: param.as_ref().map_or(expr.span, |param| unwrapped(param).span),
+                input_span: unwrapped(input).span,
             })),
             ExprKind::Binary { op, return_bool, matching, left, right } => Node::Binary(Box::new(Binary {
                 op: *op,
@@ -191,6 +191,14 @@ fn arg_span(arg: &Expr) -> Span {
         ExprKind::Subquery { .. } => Span::default(),
         ExprKind::Paren(inner) if matches!(arg_span(inner), Span { start: 0, end: 0 }) => Span::default(),
         _ => arg.span,
+    }
+}
+
+/// Returns what stands in parentheses: upstream takes them off an aggregation's arguments before it looks at positions.
+fn unwrapped(expr: &Expr) -> &Expr {
+    match &expr.kind {
+        ExprKind::Paren(inner) => unwrapped(inner),
+        _ => expr,
     }
 }
 

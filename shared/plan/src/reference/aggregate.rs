@@ -343,11 +343,35 @@ fn picked(op: AggregateOp, param: f64, mut present: Vec<usize>, input: &[StepSer
     present
 }
 
-/// A fixed number in `[0, 1)` per label set. Prometheus's own depends on its build; ours is FNV-1a with a final mix.
+/// Where a series lies in [0, 1), which decides about it in `limit_ratio`: the hash that a stock build of Prometheus has of its labels
+/// (xxh64 over each name and value behind its length: a byte, from 255 on that byte and three of little endian).
 fn sample_offset(labels: &LabelSet) -> f64 {
-    let mut hash =
-        labels.encoded().iter().fold(0xcbf2_9ce4_8422_2325u64, |h, b| (h ^ u64::from(*b)).wrapping_mul(0x0100_0000_01b3));
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
-    ((hash ^ (hash >> 33)) >> 11) as f64 / (1u64 << 53) as f64
+    let mut bytes = Vec::with_capacity(labels.encoded().len());
+    for text in labels.iter().flat_map(|(name, value)| [name, value]) {
+        match u8::try_from(text.len()) {
+            Ok(len) if len < u8::MAX => bytes.push(len),
+            _ => {
+                bytes.push(u8::MAX);
+                bytes.extend_from_slice(&(text.len() as u32).to_le_bytes()[..3]);
+            }
+        }
+        bytes.extend_from_slice(text.as_bytes());
+    }
+    xxhash_rust::xxh64::xxh64(&bytes, 0) as f64 / u64::MAX as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn series_lie_where_a_stock_prometheus_has_them() {
+        let offset = |bytes: &[u8]| xxhash_rust::xxh64::xxh64(bytes, 0) as f64 / u64::MAX as f64;
+        assert_eq!(sample_offset(&LabelSet::from_pairs([("a", "b"), ("le", "+Inf")])), offset(b"\x01a\x01b\x02le\x04+Inf"));
+        let long = "x".repeat(300);
+        assert_eq!(
+            sample_offset(&LabelSet::from_pairs([("a", long.as_str())])),
+            offset(&[b"\x01a\xff\x2c\x01\x00", long.as_bytes()].concat())
+        );
+    }
 }
