@@ -2,6 +2,7 @@
 # Random series on Lamella and on a real Prometheus, random queries to both: every answer must be the same.
 #
 #   tests/differential.sh [QUERIES=1000] [SEED=1]    needs Debian's prometheus
+#   PORT=19119                                       of Lamella; Prometheus has the next one
 #   PROMETHEUS=…/prometheus DIALECT=v3               another Prometheus; v3 compares error texts, warnings and infos too
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -20,10 +21,10 @@ finish() {
 }
 trap finish EXIT
 
-ours=http://127.0.0.1:19119
-theirs=http://127.0.0.1:19120
+ours=http://127.0.0.1:${PORT:-19119}
+theirs=http://127.0.0.1:$((${PORT:-19119} + 1))
 features=()
-[ "${DIALECT:-v2}" = v3 ] && features=(--enable-feature=promql-experimental-functions)
+[ "${DIALECT:-v2}" = v3 ] && features=(--enable-feature=promql-experimental-functions,promql-extended-range-selectors,promql-binop-fill-modifiers)
 "$target/lamella" serve --data-dir "$work/lamella" --listen "${ours#http://}" --linger-ms 20 "${features[@]}" >"$work/lamella.log" 2>&1 &
 pids+=($!)
 echo 'global: {scrape_interval: 15s}' >"$work/prometheus.yml"

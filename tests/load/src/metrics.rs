@@ -107,7 +107,7 @@ fn request(walks: &mut [Walk], at: i64) -> WriteRequest {
     let series = |walk: &mut Walk| TimeSeries {
         labels: walk.labels.clone(),
         samples: vec![Sample { value: walk.step(), timestamp: at - STEP_MS + walk.offset_ms }],
-        histograms: Vec::new(),
+        ..TimeSeries::default()
     };
     WriteRequest { timeseries: walks.iter_mut().map(series).collect() }
 }

@@ -39,7 +39,7 @@ fn requests(series: &[Recorded], samples_per_request: usize) -> Result<Vec<Vec<u
             let one = |(_, index, row): &(i64, usize, usize)| TimeSeries {
                 labels: series[*index].labels.clone(),
                 samples: vec![series[*index].samples[*row].clone()],
-                histograms: Vec::new(),
+                ..TimeSeries::default()
             };
             body(&WriteRequest { timeseries: rows.iter().map(one).collect() })
         })

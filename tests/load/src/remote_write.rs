@@ -17,12 +17,29 @@ pub struct TimeSeries {
     /// Samples, by time.
     #[prost(message, repeated, tag = "2")]
     pub samples: Vec<Sample>,
+    /// Exemplars, by time.
+    #[prost(message, repeated, tag = "3")]
+    pub exemplars: Vec<Exemplar>,
     /// Native histograms, by time.
     #[prost(message, repeated, tag = "4")]
     pub histograms: Vec<Histogram>,
 }
 
-/// `prometheus.Histogram` with integer counts and positive buckets.
+/// `prometheus.Exemplar`.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Exemplar {
+    /// Labels of its own.
+    #[prost(message, repeated, tag = "1")]
+    pub labels: Vec<Label>,
+    /// Value.
+    #[prost(double, tag = "2")]
+    pub value: f64,
+    /// Milliseconds since the epoch.
+    #[prost(int64, tag = "3")]
+    pub timestamp: i64,
+}
+
+/// `prometheus.Histogram` with integer counts.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Histogram {
     /// Observations.
@@ -40,15 +57,27 @@ pub struct Histogram {
     /// Observations in the zero bucket.
     #[prost(uint64, optional, tag = "6")]
     pub zero_count_int: Option<u64>,
+    /// Runs of negative buckets.
+    #[prost(message, repeated, tag = "8")]
+    pub negative_spans: Vec<BucketSpan>,
+    /// Their counts, each as the difference to the one before.
+    #[prost(sint64, repeated, tag = "9")]
+    pub negative_deltas: Vec<i64>,
     /// Runs of positive buckets.
     #[prost(message, repeated, tag = "11")]
     pub positive_spans: Vec<BucketSpan>,
     /// Their counts, each as the difference to the one before.
     #[prost(sint64, repeated, tag = "12")]
     pub positive_deltas: Vec<i64>,
+    /// What is known of counter resets: 3 is a gauge.
+    #[prost(int32, tag = "14")]
+    pub reset_hint: i32,
     /// Milliseconds since the epoch.
     #[prost(int64, tag = "15")]
     pub timestamp: i64,
+    /// Upper bounds of custom buckets.
+    #[prost(double, repeated, tag = "16")]
+    pub custom_values: Vec<f64>,
 }
 
 /// `prometheus.BucketSpan`.

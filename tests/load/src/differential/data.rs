@@ -24,7 +24,18 @@ enum Kind {
     /// Buckets with `_sum` and `_count`, by series; each bucket grows at least as much as the one below.
     Bucket(usize),
     /// A native histogram.
-    Native,
+    Native(Shape),
+}
+
+/// Which native histogram.
+#[derive(Clone, Copy)]
+enum Shape {
+    /// Exponential buckets, counted up.
+    Exponential,
+    /// Custom bounds, counted up; of two sets.
+    Custom { coarse: bool },
+    /// A gauge with negative buckets, whose schema changes now and then.
+    Gauge,
 }
 
 struct Series {
@@ -68,7 +79,7 @@ fn fleet(seed: u64, native: bool) -> Vec<Series> {
             Kind::Gauge { .. } => f64::from(random.random_range(-5_000..5_000)) / 100.0,
             Kind::Constant => f64::from(random.random_range(0..3)),
             Kind::Bucket(_) => 1e6,
-            Kind::Native => 0.0,
+            Kind::Native(_) => 0.0,
         };
         fleet.push(Series { labels, kind, value, gap: 0, gaps, buckets: [0; 4], random });
     };
@@ -90,8 +101,10 @@ fn fleet(seed: u64, native: bool) -> Vec<Series> {
         add("latency_seconds_count", &target, Kind::Bucket(BOUNDS.len() - 1), false);
         add("latency_seconds_sum", &target, Kind::Counter, false);
         if native {
-            add("native_seconds", &target, Kind::Native, instance == "c:1");
-            add("native_seconds", &with(&[("zone", "north")]), Kind::Native, false);
+            add("native_seconds", &target, Kind::Native(Shape::Exponential), instance == "c:1");
+            add("native_seconds", &with(&[("zone", "north")]), Kind::Native(Shape::Exponential), false);
+            add("custom_seconds", &target, Kind::Native(Shape::Custom { coarse: job == "db" }), instance == "b:1");
+            add("gauge_seconds", &target, Kind::Native(Shape::Gauge), false);
         }
     }
     fleet
@@ -107,7 +120,7 @@ impl Series {
             if begins_gap {
                 self.gap = self.random.random_range(1..40);
                 // Some series end with a marker, others just stop.
-                if self.random.random_bool(0.5) && !matches!(self.kind, Kind::Native) {
+                if self.random.random_bool(0.5) && !matches!(self.kind, Kind::Native(_)) {
                     written.samples.push(Sample { value: f64::from_bits(STALE), timestamp });
                 }
                 continue;
@@ -118,7 +131,7 @@ impl Series {
                 continue;
             }
             match self.kind {
-                Kind::Native => written.histograms.push(self.histogram(timestamp)),
+                Kind::Native(shape) => written.histograms.push(self.histogram(shape, timestamp)),
                 Kind::Gauge { odd: true } if self.random.random_ratio(1, 50) => {
                     let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0][self.random.random_range(0..5)];
                     written.samples.push(Sample { value: odd, timestamp });
@@ -136,8 +149,8 @@ impl Series {
             Kind::Gauge { .. } => self.value = ((self.value + self.random.random::<f64>() - 0.5) * 100.0).round() / 100.0,
             Kind::Constant => {}
             Kind::Bucket(index) => self.value += (index as f64 + 1.0) * 10.0,
-            Kind::Native if self.random.random_ratio(1, 100) => (self.buckets, self.value) = ([1; 4], 3.0),
-            Kind::Native => {
+            Kind::Native(_) if self.random.random_ratio(1, 100) => (self.buckets, self.value) = ([1; 4], 3.0),
+            Kind::Native(_) => {
                 for bucket in &mut self.buckets {
                     *bucket += self.random.random_range(0..5);
                 }
@@ -146,19 +159,41 @@ impl Series {
         }
     }
 
-    /// Three positive buckets with a hole between them, one zero bucket, schema 1.
-    fn histogram(&self, timestamp: i64) -> Histogram {
+    fn histogram(&self, shape: Shape, timestamp: i64) -> Histogram {
         let [zero, first, second, third] = self.buckets;
-        let deltas = vec![first as i64, second as i64 - first as i64, third as i64 - second as i64];
-        Histogram {
-            count_int: Some(zero + first + second + third),
-            sum: self.value,
+        let deltas = |counts: [u64; 3]| {
+            let [first, second, third] = counts.map(|count| count as i64);
+            vec![first, second - first, third - second]
+        };
+        let span = |offset, length| BucketSpan { offset, length };
+        let counted =
+            Histogram { count_int: Some(zero + first + second + third), sum: self.value, timestamp, ..Histogram::default() };
+        // Three positive buckets with a hole between them.
+        let exponential = Histogram {
             schema: 1,
             zero_threshold: 0.001,
             zero_count_int: Some(zero),
-            positive_spans: vec![BucketSpan { offset: -1, length: 2 }, BucketSpan { offset: 2, length: 1 }],
-            positive_deltas: deltas,
-            timestamp,
+            positive_spans: vec![span(-1, 2), span(2, 1)],
+            positive_deltas: deltas([first, second, third]),
+            ..counted.clone()
+        };
+        match shape {
+            Shape::Exponential => exponential,
+            Shape::Custom { coarse } => Histogram {
+                schema: -53,
+                positive_spans: vec![span(0, 3)],
+                positive_deltas: deltas([zero + first, second, third]),
+                custom_values: if coarse { vec![0.5, 5.0] } else { vec![0.5, 1.0, 5.0] },
+                ..counted
+            },
+            Shape::Gauge => Histogram {
+                count_int: Some(zero + 2 * (first + second + third)),
+                schema: if timestamp / 600_000 % 2 == 0 { 0 } else { 2 },
+                negative_spans: vec![span(0, 3)],
+                negative_deltas: deltas([third, second, first]),
+                reset_hint: 3,
+                ..exponential
+            },
         }
     }
 }

@@ -11,7 +11,7 @@ const DEPTH_MAX: u32 = 4;
 const COUNTERS: &[&str] = &["requests_total", "errors_total", "latency_seconds_sum", "latency_seconds_count"];
 const GAUGES: &[&str] = &["temperature", "load", "up", "build_info"];
 const BUCKETS: &str = "latency_seconds_bucket";
-const NATIVE: &str = "native_seconds";
+const NATIVE: &[&str] = &["native_seconds", "native_seconds", "custom_seconds", "gauge_seconds"];
 const LABELS: &[&str] = &["instance", "job", "code", "zone", "kind", "version", "le", "none"];
 const MATCHERS: &[&str] = &[
     r#"job="api""#,
@@ -108,7 +108,7 @@ impl<'r> Generator<'r> {
         let name = match self.random.random_range(0..10) {
             0..4 => self.pick(COUNTERS),
             4..8 => self.pick(GAUGES),
-            8 if self.newest => NATIVE,
+            8 if self.newest => self.pick(NATIVE),
             _ => BUCKETS,
         };
         self.selector_of(name, true)
@@ -144,7 +144,7 @@ impl<'r> Generator<'r> {
     }
 
     fn over_range(&mut self, depth: u32) -> String {
-        match self.random.random_range(0..9) {
+        match self.random.random_range(0..10) {
             0..4 => {
                 let (function, range) = (self.pick(OVER_COUNTER), self.range(COUNTERS, depth));
                 format!("{function}({range})")
@@ -160,6 +160,7 @@ impl<'r> Generator<'r> {
                 let ahead_of_anything = !range.contains('@') || self.newest && !range.contains(':');
                 if ahead_of_anything { format!("predict_linear({range}, {ahead})") } else { format!("deriv({range})") }
             }
+            8 if self.newest => self.experimental_range(depth),
             6 if self.newest => {
                 let (function, range) = (
                     self.pick(&[
@@ -184,6 +185,25 @@ impl<'r> Generator<'r> {
         }
     }
 
+    /// What has a flag of its own.
+    fn experimental_range(&mut self, depth: u32) -> String {
+        let name = self.pick(COUNTERS);
+        let (selector, range, modifier) = (self.selector_of(name, false), self.pick(RANGES), self.modifier());
+        match self.random.random_range(0..5) {
+            0 => format!(
+                "{}({selector}[{range}] anchored{modifier})",
+                self.pick(&["rate", "increase", "delta", "resets", "changes"])
+            ),
+            1 => format!("{}({selector}[{range}] smoothed{modifier})", self.pick(&["rate", "increase", "delta"])),
+            2 => format!("rate({selector}[{range} + {}]{modifier})", self.pick(&["30s", "step()", "1m * 2", "max(step(), 1m)"])),
+            3 => {
+                let range = self.range(GAUGES, depth);
+                format!("double_exponential_smoothing({range}, {}, 0.3)", self.pick(&["0.5", "0.01", "1"]))
+            }
+            _ => format!("{selector} smoothed{modifier}"),
+        }
+    }
+
     fn quantile(&mut self) -> String {
         self.pick(&["0.5", "0.99", "0", "1", "-1", "2", "NaN", "0.123"]).to_owned()
     }
@@ -199,7 +219,17 @@ impl<'r> Generator<'r> {
 
     fn aggregation(&mut self, depth: u32) -> String {
         let (grouping, vector) = (self.grouping(), self.vector(depth));
-        match self.random.random_range(0..12) {
+        match self.random.random_range(0..13) {
+            12 if self.newest => {
+                let limit = self.pick(&["limitk", "limit_ratio"]);
+                let by = if limit == "limitk" { "2" } else { self.pick(&["0.5", "-0.3", "1", "2"]) };
+                // limitk keeps those that storage gives first: only how many are asked for.
+                if limit == "limitk" {
+                    format!("count({limit}{grouping} ({by}, {vector}))")
+                } else {
+                    format!("{limit}{grouping} ({by}, {vector})")
+                }
+            }
             0 => {
                 let q = self.quantile();
                 format!("quantile{grouping} ({q}, {vector})")
@@ -241,6 +271,11 @@ impl<'r> Generator<'r> {
                 format!("({left} {operator} on ({labels}) {side} {name})")
             }
             7 => format!("({left} {} {left})", self.arithmetic_or_comparison()),
+            8 if self.newest => {
+                let (operator, right, matching) = (self.arithmetic_or_comparison(), self.vector(depth), self.matching());
+                let fill = self.pick(&["fill (0)", "fill_left (1)", "fill_right (-1)", "fill_left (2) fill_right (NaN)"]);
+                format!("({left} {operator}{matching} {fill} {right})")
+            }
             _ => {
                 let (operator, right, matching) = (self.arithmetic_or_comparison(), self.vector(depth), self.matching());
                 format!("({left} {operator}{matching} {right})")
@@ -306,6 +341,10 @@ impl<'r> Generator<'r> {
                 let scalar = self.scalar(depth);
                 format!("vector({scalar})")
             }
+            8 if self.newest => {
+                let vector = self.vector(depth);
+                format!("info({vector}, {{__name__=~\"build_info|up\"}})")
+            }
             _ => {
                 let (function, vector) = (self.pick(MATHS), self.vector(depth));
                 format!("{function}({vector})")
@@ -322,16 +361,28 @@ impl<'r> Generator<'r> {
     }
 
     fn native(&mut self, depth: u32) -> String {
-        let range = self.range(&[NATIVE], DEPTH_MAX);
-        let histogram = match self.random.random_range(0..6) {
-            0 => self.selector_of(NATIVE, true),
+        let range = self.range(NATIVE, DEPTH_MAX);
+        let name = self.pick(NATIVE);
+        let selector = self.selector_of(name, true);
+        let histogram = match self.random.random_range(0..12) {
+            0 => selector,
             1 => format!("sum by (job) (rate({range}))"),
             2 => format!("avg_over_time({range})"),
             3 => format!("increase({range})"),
             4 => format!("sum_over_time({range}) * 2"),
+            5 => format!("delta({range})"),
+            6 => format!("{}({range})", self.pick(&["irate", "idelta", "last_over_time", "first_over_time"])),
+            7 => format!("avg by (job) ({selector})"),
+            8 => format!("({selector} {} {})", self.pick(&["</", ">/"]), self.pick(&["0.7", "1", "-2", "0"])),
+            9 => format!("({selector} {} {selector})", self.pick(&["+", "-", "==", "!="])),
+            10 => format!("({selector} / {})", self.pick(&["3", "-1", "0"])),
             _ => format!("rate({range})"),
         };
-        match self.random.random_range(0..8) {
+        match self.random.random_range(0..12) {
+            8 => format!("histogram_stdvar({histogram})"),
+            9 => format!(r#"histogram_quantiles({histogram}, "q", 0.1, 0.5, 0.99)"#),
+            10 => format!("{}({range})", self.pick(&["count_over_time", "resets", "changes", "present_over_time"])),
+            11 => format!("{}({histogram})", self.pick(&["count", "group", "min", "stddev", "abs", "sort", "-"])),
             0 => histogram,
             1 => format!("histogram_count({histogram})"),
             2 => format!("histogram_sum({histogram})"),

@@ -25,7 +25,7 @@ pub fn body(timeline: &Timeline, writer: usize, number: u64) -> Result<Vec<u8>> 
             label("writer", writer.to_string()),
         ],
         samples: vec![Sample { value: number as f64, timestamp: timeline.time_of(number, part).0 }],
-        histograms: Vec::new(),
+        ..TimeSeries::default()
     };
     remote_write::body(&WriteRequest { timeseries: (0..SERIES).map(series).collect() })
 }
