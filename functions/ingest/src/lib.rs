@@ -85,15 +85,14 @@ fn explain(mut response: Response, receipt: &Receipt) -> Response {
 
 /// Returns the routes.
 pub fn router(state: State) -> Router {
-    Router::new()
+    let prometheus = Router::new()
         .route("/api/v1/write", post(prometheus::write))
         .route("/api/v1/push", post(prometheus::write))
         .route("/api/v1/receive", post(prometheus::write))
         .route("/api/v1/otlp/v1/metrics", post(otlp::metrics))
         .route("/otlp/v1/metrics", post(otlp::metrics))
-        .route("/loki/api/v1/push", post(loki::push))
-        .route("/api/prom/push", post(loki::push))
-        .with_state(state)
+        .method_not_allowed_fallback(refusal::method_not_allowed);
+    prometheus.route("/loki/api/v1/push", post(loki::push)).route("/api/prom/push", post(loki::push)).with_state(state)
 }
 
 /// Returns a header as text; one that is not text is as good as unknown.

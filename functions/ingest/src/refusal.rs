@@ -1,7 +1,7 @@
 //! A request that was not stored, as an HTTP answer.
 
 use axum::response::{IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderName, HeaderValue, StatusCode, header};
 use wire::status;
 
 /// Why nothing was stored.
@@ -66,11 +66,19 @@ impl IntoResponse for Refusal {
     }
 }
 
+/// Go's `http.Error` says so beside its texts.
+const NO_SNIFFING: (HeaderName, &str) = (header::X_CONTENT_TYPE_OPTIONS, "nosniff");
+
+/// Answers a method that a path of Prometheus's does not know.
+pub async fn method_not_allowed() -> Response {
+    plain(StatusCode::METHOD_NOT_ALLOWED.as_u16(), "Method Not Allowed")
+}
+
 /// Answers with a text, as Go's `http.Error` does; without one the body is empty.
 pub fn plain(status: u16, text: &str) -> Response {
     let code = StatusCode::from_u16(status).expect("statuses are listed in wire::status");
     if text.is_empty() {
         return code.into_response();
     }
-    (code, [(header::CONTENT_TYPE, "text/plain; charset=utf-8")], format!("{text}\n")).into_response()
+    (code, [(header::CONTENT_TYPE, "text/plain; charset=utf-8"), NO_SNIFFING], format!("{text}\n")).into_response()
 }

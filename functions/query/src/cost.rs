@@ -48,7 +48,7 @@ pub fn prometheus_stats(parameter: &str, spent: &Spent) -> Option<String> {
         concat!(
             "{{\"timings\":{{\"evalTotalTime\":{took},\"resultSortTime\":0,\"queryPreparationTime\":0,\"innerEvalTime\":{took},",
             "\"execQueueTime\":{queued},\"execTotalTime\":{total}}},",
-            "\"samples\":{{\"totalQueryableSamples\":{samples},\"peakSamples\":{samples}}},",
+            "\"samples\":{{\"totalQueryableSamples\":{samples},\"samplesRead\":{samples},\"peakSamples\":{samples}}},",
             "\"cost\":{{\"objectRequests\":{requests},\"objectBytes\":{bytes},\"rows\":{rows},\"segments\":{segments}}}}}"
         ),
         took = took,

@@ -33,10 +33,7 @@ const PREFIXES: [&str; 2] = ["/api/v1", "/prometheus/api/v1"];
 
 /// Returns the API's routes.
 pub fn router() -> Router<State> {
-    let mut router = Router::new()
-        .route("/-/healthy", get(status::healthy))
-        .route("/-/ready", get(status::ready))
-        .route("/federate", get(federate::federate));
+    let mut router = Router::new().route("/federate", get(federate::federate));
     for prefix in PREFIXES {
         let path = |end: &str| format!("{prefix}/{end}");
         let admin = |end: &str| path(&format!("admin/tsdb/{end}"));
@@ -59,17 +56,27 @@ pub fn router() -> Router<State> {
             .route(&path("status/flags"), get(status::flags))
             .route(&path("status/runtimeinfo"), get(status::runtime_info))
             .route(&path("status/tsdb"), get(tsdb::status))
+            .route(&path("status/self_metrics"), get(status::self_metrics))
             .route(&path("features"), get(status::features))
             .route(&admin("delete_series"), post(admin::delete_series).put(admin::delete_series))
             .route(&admin("clean_tombstones"), post(admin::clean_tombstones).put(admin::clean_tombstones))
             .route(&admin("snapshot"), post(admin::snapshot).put(admin::snapshot))
             // Here so that the middleware answers `OPTIONS` on any path.
             .route(&path("{*any}"), any(respond::not_found));
+        for end in ["search/metric_names", "search/label_names", "search/label_values"] {
+            router = router.route(&path(end), get(search_disabled).post(search_disabled));
+        }
         for (end, data) in status::FIXED {
             router = router.route(&path(end), get(move || status::fixed(data)));
         }
     }
-    router
+    let probes = Router::new().route("/-/healthy", get(status::healthy)).route("/-/ready", get(status::ready));
+    router.layer(axum::middleware::from_fn(respond::without_head)).merge(probes)
+}
+
+/// Searching has a flag upstream, off by default, and is not there behind it here.
+async fn search_disabled() -> Failure {
+    Failure(ApiError::new(ErrorType::Unavailable, "search API disabled"))
 }
 
 /// A failed request as a response.

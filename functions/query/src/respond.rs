@@ -136,6 +136,14 @@ pub async fn cors(request: Request, next: Next) -> Response {
     response
 }
 
+/// Refuses `HEAD`, which Prometheus's API does not know and the router would answer as `GET` without a body.
+pub async fn without_head(request: Request, next: Next) -> Response {
+    match *request.method() {
+        Method::HEAD => method_not_allowed().await,
+        _ => next.run(request).await,
+    }
+}
+
 /// Answers a method that a path does not know, in Go's words.
 pub async fn method_not_allowed() -> Response {
     plain_error(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed")

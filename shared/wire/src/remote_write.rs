@@ -151,7 +151,12 @@ fn version_of(content_type: &str) -> Result<Version, Error> {
 
 /// Decodes a compressed body.
 pub fn decode(body: &[u8], version: Version, limits: &Limits, now: TimestampMs) -> Result<Decoded, Error> {
-    decode_message(&decompress::snappy_block(body, limits.decoded_bytes_max)?, version, limits, now)
+    // Upstream reads writes with another library than reads.
+    let message = decompress::snappy_block(body, limits.decoded_bytes_max).map_err(|error| match error {
+        Error::Body(_) => Error::body("s2: corrupt input"),
+        other => other,
+    })?;
+    decode_message(&message, version, limits, now)
 }
 
 /// Decodes a message that was decompressed before.

@@ -4,6 +4,7 @@
 //! Does not own: starting servers; `tests/bench.sh` and `suite sigkill` do.
 
 pub mod answers;
+pub mod api;
 pub mod client;
 pub mod compare;
 pub mod cpu;

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use load::{compare, differential, hostile, logs, metrics, queries, roundtrip};
+use load::{api, compare, differential, hostile, logs, metrics, queries, roundtrip};
 
 /// Load for Lamella and its peers.
 #[derive(Parser)]
@@ -24,6 +24,8 @@ enum Command {
     Compare(compare::Options),
     /// Sends the same random series and queries to two servers: every answer must be the same.
     Differential(differential::Options),
+    /// Sends a script of API requests to a server and prints the transcript.
+    Api(api::Options),
     /// Pushes the lines of files and reads them back: every line there, once, in order.
     Roundtrip(roundtrip::Options),
     /// Sends broken, huge and lying requests: the right status for each, and the server alive.
@@ -37,6 +39,7 @@ fn main() -> Result<()> {
         Command::Queries(options) => queries::run(&options),
         Command::Compare(options) => compare::run(&options),
         Command::Differential(options) => differential::run(&options),
+        Command::Api(options) => api::run(&options),
         Command::Roundtrip(options) => roundtrip::run(&options),
         Command::Hostile(options) => hostile::run(&options),
     }

@@ -1,5 +1,6 @@
 //! `series`, `labels`, `label/…/values`, `metadata`, `query_exemplars`.
 
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Extract};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
@@ -70,9 +71,10 @@ pub async fn label_names(Extract(state): Extract<State>, request: ApiRequest) ->
 /// Lists the values of a label.
 pub async fn label_values(
     Extract(state): Extract<State>,
-    Path(name): Path<String>,
+    name: Result<Path<String>, PathRejection>,
     request: ApiRequest,
 ) -> Result<Response, Failure> {
+    let Ok(Path(name)) = name else { return Err(ApiError::bad_data("invalid label name: not valid UTF-8").into()) };
     if name.is_empty() {
         return Ok(not_found().await);
     }

@@ -5,17 +5,20 @@ use std::collections::BTreeMap;
 use axum::extract::State as Extract;
 use axum::response::Response;
 use http::StatusCode;
+use model::re2;
 use plan::logical::{AggregateOp, Function};
 use promql::functions::is_experimental;
 use wire::json_text::{comma, html_string, write_to};
-use wire::prom_api::envelope;
+use wire::prom_api::{ApiError, envelope};
 
+use super::Failure;
 use crate::State;
+use crate::request::ApiRequest;
 use crate::respond::{JSON, text, whole};
 
 /// Data of the endpoints that answer the same to everyone. `buildinfo` names the Prometheus whose API this is (Grafana derives
 /// features from it) and has no `features`, which would mean Mimir; alerts and pools have Prometheus's shapes and are empty.
-pub const FIXED: [(&str, &str); 8] = [
+pub const FIXED: [(&str, &str); 7] = [
     (
         "status/buildinfo",
         concat!(
@@ -26,7 +29,6 @@ pub const FIXED: [(&str, &str); 8] = [
     ),
     ("status/walreplay", r#"{"min":0,"max":0,"current":0}"#),
     ("status/tsdb/blocks", r#"{"blocks":[]}"#),
-    ("status/self_metrics", "[]"),
     ("alerts", r#"{"alerts":[]}"#),
     ("alertmanagers", r#"{"activeAlertmanagers":[],"droppedAlertmanagers":[]}"#),
     ("scrape_pools", r#"{"scrapePools":[]}"#),
@@ -115,6 +117,13 @@ pub async fn runtime_info(Extract(state): Extract<State>) -> Response {
 
 fn rfc3339(ms: i64) -> String {
     wire::prom_api::params::rfc3339(model::TimestampMs(ms))
+}
+
+/// Lists metrics of the process by a pattern of their names: upstream those of its own registry, of which there is none here.
+pub async fn self_metrics(request: ApiRequest) -> Result<Response, Failure> {
+    let pattern = format!("^(?:{})$", request.form.get("metric_name_pattern"));
+    re2::compile(&pattern).map_err(|error| ApiError::bad_data(format!("invalid metric_name_pattern: {error}")))?;
+    Ok(answer(|out| out.extend_from_slice(b"[]")))
 }
 
 /// Lists what of Prometheus is there, by its names.
