@@ -12,7 +12,7 @@ use arrow::array::{
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
-use model::{LabelSet, STALE_NAN};
+use model::{LabelSet, STALE_NAN, is_stale};
 use plan::{StepSeries, StepValues};
 
 use crate::EngineError;
@@ -216,6 +216,11 @@ impl StepsBuilder {
         self.labels.push(labels);
     }
 
+    /// Reports whether the row started last has no value.
+    pub(crate) fn is_absent(&self) -> bool {
+        self.floats[self.floats.len() - self.steps..].iter().all(|value| is_stale(*value))
+    }
+
     /// Takes back the row started last.
     pub(crate) fn cancel(&mut self) {
         let at = self.floats.len() - self.steps;
@@ -249,7 +254,7 @@ pub(crate) fn steps_rows(batch: &RecordBatch) -> impl Iterator<Item = StepsRow<'
 
 /// Reads a label set that an operator of ours wrote.
 pub(crate) fn label_set(encoded: &[u8]) -> Result<LabelSet, EngineError> {
-    LabelSet::from_encoded(encoded).map_err(|error| EngineError::Internal(error.to_string()))
+    LabelSet::from_encoded_with_empty(encoded).map_err(|error| EngineError::Internal(error.to_string()))
 }
 
 /// Turns rows into series values.

@@ -49,7 +49,10 @@ pub(crate) struct Counters {
     pub(crate) tails_cached: AtomicU64,
     pub(crate) series: AtomicU64,
     pub(crate) samples: AtomicU64,
+    pub(crate) row_groups: AtomicU64,
+    pub(crate) row_groups_pruned: AtomicU64,
     pub(crate) entries: AtomicU64,
+    pub(crate) lines: AtomicU64,
     pub(crate) line_bytes: AtomicU64,
 }
 
@@ -161,7 +164,10 @@ impl QueryContext {
             tails_cached: load(&counters.tails_cached),
             series: load(&counters.series),
             samples: load(&counters.samples),
+            row_groups: load(&counters.row_groups),
+            row_groups_pruned: load(&counters.row_groups_pruned),
             entries: load(&counters.entries),
+            lines: load(&counters.lines),
             line_bytes: load(&counters.line_bytes),
             times,
         }

@@ -87,11 +87,13 @@ impl Engine {
     /// # Errors
     /// As [`Engine::query`].
     pub async fn explain(&self, tenant: &TenantId, plan: &LogicalPlan, limits: &Limits) -> Result<String, EngineError> {
-        if let Node::Logs(_) = &plan.root {
-            return Ok("LogScanExec\n".into());
-        }
         let context = self.context(tenant, plan, limits);
         let parts = Arc::new(self.parts(&context, signal_of(plan), plan_range(&plan.root, plan.grid)).await?);
+        if let Node::Logs(query) = &plan.root {
+            let (scan, _) = crate::logs::query::open(&context, &self.log_tails, &parts, query, plan.grid).await?;
+            let order = if query.newest_first { "newest first" } else { "oldest first" };
+            return Ok(format!("LogScan: {order}, limit={}, {}\n", query.limit, scan.explain(&context)));
+        }
         let mut leaves = Leaves::new(self.planner(&context, parts), true);
         leaves.read(&plan.root, plan.grid, false).await?;
         Ok(leaves.explained.unwrap_or_default())
@@ -219,7 +221,7 @@ impl Engine {
         times: &mut StageTimes,
     ) -> Result<Vec<StreamEntries>, EngineError> {
         let started = Instant::now();
-        let streams = crate::logs::query(context, &self.log_tails, parts, query, grid).await?;
+        let streams = crate::logs::query::query(context, &self.log_tails, parts, query, grid, self.config.partitions).await?;
         times.execute = started.elapsed();
         Ok(streams)
     }

@@ -191,7 +191,8 @@ impl<'a> Leaves<'a> {
                     self.read(inner, grid, histogram_stats).await
                 }
                 Node::LogWindow(window) => {
-                    let batches = self.run(self.planner.log_window(window, grid)).await?;
+                    let plan = self.planner.log_window(window, grid).await?;
+                    let batches = self.run(plan).await?;
                     let series = series_of(&batches)?;
                     let weights = series.iter().map(|one| Weight { window: 0, result: size(&one.values) }).collect();
                     let annotations = plan::Annotations::default();

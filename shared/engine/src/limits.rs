@@ -22,3 +22,6 @@ pub const CORRUPT_REPORTED_MAX: usize = 4;
 pub const NAMES_BYTES_MAX: usize = 256 << 20;
 /// Selectors that may turn out to be needed only during evaluation: `info` within `info`.
 pub const LATE_FETCHES_MAX: usize = 32;
+/// Pieces of a log scan that are fetched or wait decoded while others are worked on: a dozen objects' answers overlap, and memory stays
+/// at some 100 MB.
+pub const PIECES_IN_FLIGHT: usize = 12;

@@ -1,42 +1,74 @@
-//! Entries of the streams a selector selects: newest or oldest first, chunk by chunk, with an early stop.
+//! Entries of the streams a selector selects: which segments and row groups are opened, and which of their rows are looked at.
 //!
-//! Owns: which chunks are read, and in which order. Does not own: what stages do to an entry (`plan::pipeline`).
+//! Owns: the scan as pieces of work, and what stands in more than one segment (W3). Does not own: the walk of a log query
+//! ([`query`]), what a range aggregation makes of entries ([`windows`]), what stages do (`plan::pipeline`).
+//!
+//! ```text
+//! parts ─ prune ─▶ tails ─ select ─▶ streams ─ token filters ─▶ pieces ─ fetch, decode ─▶ rows ─ line filters ─▶ stages
+//! ```
 
+pub(crate) mod query;
+mod rows;
+pub(crate) mod spans;
+pub(crate) mod windows;
+
+use std::hash::RandomState;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use futures::{Stream, StreamExt, stream};
 use hashbrown::{HashMap, HashSet};
 use manifest::Part;
-use model::{ErrorKind, LabelSet, Signal, TimeRangeNs, TimestampMs, TimestampNs};
-use plan::logical::{LogQuery, LogSelect};
-use plan::pipeline::{Category, Outcome, Pipeline, Scratch};
-use plan::value::Entry;
-use plan::{Grid, StreamEntries};
+use model::{ErrorKind, LabelSet, Signal, TimeRangeMs, TimeRangeNs, TimestampNs};
+use plan::logical::LogSelect;
+use plan::pipeline::Pipeline;
 use segment::logs::{Chunk, EntryColumns, Index, Projection, StreamEntry};
+use tokio::sync::Semaphore;
 
 use crate::EngineError;
 use crate::cache::Cache;
 use crate::context::QueryContext;
 use crate::fetch::{OpenPart, open_parts, prune, read_ranges, warn_corrupt};
+use crate::limits::PIECES_IN_FLIGHT;
 
-/// The chunks of a selector over all segments.
+/// What a selector reads, cut into pieces. Streams are numbered in the order of their labels.
+#[derive(Debug)]
 pub(crate) struct LogScan {
-    parts: Vec<(OpenPart<Index>, Vec<StreamEntry>)>,
-    /// Part and chunk.
-    chunks: Vec<(usize, Chunk)>,
-    range: TimeRangeNs,
+    parts: Vec<LogPart>,
+    streams: Vec<LabelSet>,
+    /// Per stream, the times that more than one part may have entries of: only there an entry may be met twice.
+    shared: Vec<Vec<TimeRangeNs>>,
+    /// In the order of parts, and of row groups within each.
+    pub(crate) pieces: Vec<Piece>,
+    pub(crate) range: TimeRangeNs,
+    /// Two hash functions, for contents that must not be taken for one another.
+    hashers: (RandomState, RandomState),
 }
 
-/// One stored entry, seen once however many segments hold it.
-pub(crate) struct Stored<'a> {
-    pub(crate) timestamp: i64,
-    pub(crate) line: &'a [u8],
-    pub(crate) stream: &'a LabelSet,
-    pub(crate) metadata: &'a LabelSet,
+#[derive(Debug)]
+struct LogPart {
+    open: OpenPart<Index>,
+    /// Per stream selected: its number, and the times that deletions leave out.
+    streams: Vec<(u32, Vec<TimeRangeMs>)>,
+}
+
+/// Rows of one row group.
+#[derive(Clone, Debug)]
+pub(crate) struct Piece {
+    part: u32,
+    pub(crate) chunk: Chunk,
+    /// Whether an entry may stand in another part as well: lines and metadata are then needed to tell.
+    shared: bool,
+}
+
+/// A piece, decoded.
+pub(crate) struct Decoded {
+    pub(crate) piece: usize,
+    pub(crate) columns: EntryColumns,
 }
 
 impl LogScan {
-    /// Opens tails and plans chunks; no entry is read.
+    /// Opens tails and plans pieces; no entry is read.
     pub(crate) async fn open(
         context: &QueryContext,
         cache: &Cache<Index>,
@@ -45,198 +77,212 @@ impl LogScan {
         range: TimeRangeNs,
         pipeline: &Pipeline,
     ) -> Result<LogScan, EngineError> {
-        let pruned = prune(Signal::Logs, parts, &select.matchers, range.cover_ms());
+        let listed = parts.len();
+        let mut parts = prune(Signal::Logs, parts, &select.matchers, range.cover_ms());
+        context.counters.segments_pruned.fetch_add((listed - parts.len()) as u64, Ordering::Relaxed);
+        // Arrival: what was merged came before what was not. Entries of one time keep this order.
+        parts.sort_by_key(|part| (std::cmp::Reverse(part.level), part.minted_at, part.id));
         let literals = pipeline.required_literals();
-        // Of alternatives any one may be there: only single literals prune.
-        let needles: Vec<&[u8]> = literals.iter().filter(|any| any.len() == 1).map(|any| any[0]).collect();
-        let mut opened = Vec::new();
-        let mut chunks = Vec::new();
-        for part in open_parts(context, cache, pruned).await? {
-            let entries = part.index.select(&select.matchers, range);
+        let mut selected = Vec::new();
+        for open in open_parts(context, cache, parts).await? {
+            let mut entries = open.index.select(&select.matchers, range);
+            entries.retain(|entry| !open.erases(&entry.labels, entry.range.cover_ms(), range.cover_ms()));
             context.count_series(entries.len() as u64)?;
-            let part_chunks = part.index.chunks(&entries, range, &needles);
-            chunks.extend(part_chunks.into_iter().map(|chunk| (opened.len(), chunk)));
-            opened.push((part, entries));
-        }
-        Ok(LogScan { parts: opened, chunks, range })
-    }
-
-    fn order(&mut self, newest_first: bool) {
-        match newest_first {
-            true => self.chunks.sort_by_key(|(part, chunk)| (std::cmp::Reverse(chunk.range.end), *part, chunk.row_group)),
-            false => self.chunks.sort_by_key(|(part, chunk)| (chunk.range.start, *part, chunk.row_group)),
-        }
-    }
-
-    /// Calls `each` with every entry inside the range of one chunk.
-    async fn read(
-        &self,
-        context: &QueryContext,
-        chunk: &(usize, Chunk),
-        seen: &mut Seen,
-        each: &mut (dyn FnMut(Stored<'_>) -> Result<(), EngineError> + Send),
-    ) -> Result<(), EngineError> {
-        let (part, streams) = &self.parts[chunk.0];
-        let fetched = read_ranges(context, part, part.index.plan_ranges(&chunk.1, Projection::ALL)).await?;
-        let columns = match part.index.decode(&chunk.1, Projection::ALL, &fetched) {
-            Ok(columns) => columns,
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
-                warn_corrupt(context, &part.part, &error);
-                return Ok(());
+            if !entries.is_empty() {
+                selected.push((open, entries));
             }
-            Err(error) => return Err(EngineError::Internal(error.to_string())),
+        }
+        let streams = numbered(&selected);
+        let shared = shared(&selected, &streams);
+        let hashers = (RandomState::new(), RandomState::new());
+        let mut scan = LogScan { parts: Vec::new(), streams: Vec::new(), shared, pieces: Vec::new(), range, hashers };
+        for (open, entries) in selected {
+            let chunks = chunks(context, &open.index, &entries, range, &literals);
+            let of_stream = |entry: &StreamEntry| (streams[&entry.labels], open.erased_ms(&entry.labels));
+            let part = LogPart { streams: entries.iter().map(of_stream).collect(), open };
+            for chunk in chunks {
+                scan.add(&part, &entries, chunk);
+            }
+            scan.parts.push(part);
+        }
+        let mut labels: Vec<LabelSet> = streams.into_keys().collect();
+        labels.sort();
+        scan.streams = labels;
+        Ok(scan)
+    }
+
+    /// Adds a chunk, the runs that may stand in another part as well apart.
+    fn add(&mut self, part: &LogPart, entries: &[StreamEntry], chunk: Chunk) {
+        let is_shared = |run: &u32| {
+            let entry = &entries[*run as usize];
+            self.shared[part.streams[*run as usize].0 as usize].iter().any(|range| range.overlaps(entry.range))
         };
-        self.pass(context, (part, streams), &columns, seen, each)
-    }
-
-    fn pass(
-        &self,
-        context: &QueryContext,
-        (part, streams): (&OpenPart<Index>, &[StreamEntry]),
-        columns: &EntryColumns,
-        seen: &mut Seen,
-        each: &mut (dyn FnMut(Stored<'_>) -> Result<(), EngineError> + Send),
-    ) -> Result<(), EngineError> {
-        let several = self.parts.len() > 1;
-        let empty = LabelSet::empty();
-        let (mut entries, mut line_bytes) = (0, 0);
-        for (stream, rows) in &columns.runs {
-            let labels = &streams[*stream as usize].labels;
-            let erased = part.erased_ms(labels);
-            for row in rows.start as usize..rows.end as usize {
-                let timestamp = columns.timestamps[row];
-                if timestamp < self.range.start.0 || timestamp >= self.range.end.0 {
-                    continue;
-                }
-                let at = TimestampMs(timestamp.div_euclid(1_000_000));
-                if erased.iter().any(|gone| gone.start <= at && at < gone.end) {
-                    continue;
-                }
-                let (line, encoded) = (columns.lines.get(row), columns.metadata.get(row));
-                if several && !seen.first(labels, timestamp, line, encoded) {
-                    continue;
-                }
-                entries += 1;
-                line_bytes += line.len() as u64;
-                let decoded;
-                let metadata = if encoded.is_empty() {
-                    &empty
-                } else {
-                    decoded = crate::batch::label_set(encoded)?;
-                    &decoded
-                };
-                each(Stored { timestamp, line, stream: labels, metadata })?;
+        let (shared, own): (Vec<_>, Vec<_>) = chunk.runs.iter().cloned().partition(|(run, _)| is_shared(run));
+        for (shared, runs) in [(false, own), (true, shared)] {
+            if !runs.is_empty() {
+                self.pieces.push(Piece { part: self.parts.len() as u32, chunk: Chunk { runs, ..chunk.clone() }, shared });
             }
         }
-        context.counters.entries.fetch_add(entries, Ordering::Relaxed);
-        context.counters.line_bytes.fetch_add(line_bytes, Ordering::Relaxed);
-        context.count_samples(entries);
-        Ok(())
     }
 
-    /// Calls `each` with every entry, in no order that matters.
-    pub(crate) async fn for_each(
-        &self,
-        context: &QueryContext,
-        each: &mut (dyn FnMut(Stored<'_>) -> Result<(), EngineError> + Send),
-    ) -> Result<(), EngineError> {
-        let mut seen = Seen::default();
-        for chunk in &self.chunks {
-            self.read(context, chunk, &mut seen, each).await?;
-        }
-        Ok(())
+    pub(crate) fn labels(&self, stream: u32) -> &LabelSet {
+        &self.streams[stream as usize]
     }
-}
 
-/// Entries seen, as 128-bit hashes: an entry that two segments hold counts once (W3).
-#[derive(Default)]
-struct Seen {
-    entries: HashSet<(i64, u64, u64)>,
-    hasher: std::hash::RandomState,
-}
-
-impl Seen {
-    fn first(&mut self, labels: &LabelSet, timestamp: i64, line: &[u8], metadata: &[u8]) -> bool {
-        use std::hash::BuildHasher;
-        let content = self.hasher.hash_one((line, metadata));
-        let stream = self.hasher.hash_one((labels.encoded(), line.len()));
-        self.entries.insert((timestamp, content, stream))
+    /// Iterates over the streams of a piece.
+    pub(crate) fn streams_of<'s>(&'s self, piece: &'s Piece) -> impl Iterator<Item = u32> + 's {
+        let part = &self.parts[piece.part as usize];
+        piece.chunk.runs.iter().map(|(of, _)| part.streams[*of as usize].0)
     }
-}
 
-/// Answers a log query: at most `limit` lines over all streams.
-pub(crate) async fn query(
-    context: &QueryContext,
-    cache: &Arc<Cache<Index>>,
-    parts: &[Part],
-    query: &LogQuery,
-    grid: Grid,
-) -> Result<Vec<StreamEntries>, EngineError> {
-    let limit = query.limit;
-    if limit > context.limits.query_lines_max {
-        let (value, limit) = (limit as u64, context.limits.query_lines_max as u64);
-        return Err(EngineError::Limit { what: "log lines", value, limit });
+    /// Reports whether an entry of this time may be met again in another part.
+    fn is_shared(&self, piece: &Piece, stream: u32, timestamp: i64) -> bool {
+        piece.shared && self.shared[stream as usize].iter().any(|range| range.contains(TimestampNs(timestamp)))
     }
-    let pipeline = Pipeline::compile(&query.select.stages).map_err(|error| EngineError::Evaluation(error.to_string()))?;
-    let range = TimeRangeNs::new(TimestampNs(grid.start), TimestampNs(grid.end));
-    let mut scan = LogScan::open(context, cache, parts, &query.select, range, &pipeline).await?;
-    scan.order(query.newest_first);
-    let mut found: Vec<(LabelSet, Entry)> = Vec::new();
-    let mut seen = Seen::default();
-    let mut scratch = Scratch::default();
-    let sign = if query.newest_first { -1 } else { 1 };
-    for (index, chunk) in scan.chunks.iter().enumerate() {
-        scan.read(context, chunk, &mut seen, &mut |stored| {
-            if let Outcome::Keep { line, labels } =
-                pipeline.process(&mut scratch, stored.timestamp, stored.line, stored.stream, stored.metadata)
-            {
-                let (metadata, parsed) = (labels.of(Category::Metadata), labels.of(Category::Parsed));
-                found.push((labels.merged(), Entry { timestamp: stored.timestamp, line: line.into_owned(), metadata, parsed }));
+
+    /// Fetches pieces, in the order of `order`, and has `work` decode and process each on a thread that may be busy; `workers` at a
+    /// time. Results come in the same order. A corrupt segment is named in a warning and left out.
+    pub(crate) fn run<'s, T: Send + 'static>(
+        self: &'s Arc<LogScan>,
+        context: &'s Arc<QueryContext>,
+        order: impl IntoIterator<Item = usize>,
+        projection: impl Fn(&Piece) -> Projection,
+        work: Arc<impl Fn(&LogScan, Decoded) -> Result<T, EngineError> + Send + Sync + 'static>,
+        workers: usize,
+    ) -> impl Stream<Item = Result<Option<T>, EngineError>> + Send + 's {
+        // Futures first, then the stream: a closure inside a stream is not general enough over lifetimes.
+        let turns = Arc::new(Semaphore::new(workers.max(1)));
+        let read =
+            |index: usize| self.piece(context, index, projection(&self.pieces[index]), (Arc::clone(&work), Arc::clone(&turns)));
+        let reads: Vec<_> = order.into_iter().map(read).collect();
+        stream::iter(reads).buffered(PIECES_IN_FLIGHT.min(context.fetches_in_flight).max(1))
+    }
+
+    async fn piece<T: Send + 'static>(
+        self: &Arc<LogScan>,
+        context: &Arc<QueryContext>,
+        index: usize,
+        projection: Projection,
+        (work, turns): (Arc<impl Fn(&LogScan, Decoded) -> Result<T, EngineError> + Send + Sync + 'static>, Arc<Semaphore>),
+    ) -> Result<Option<T>, EngineError> {
+        let (piece, scan) = (&self.pieces[index], Arc::clone(self));
+        let part = &self.parts[piece.part as usize].open;
+        let fetched = read_ranges(context, part, part.index.plan_ranges(&piece.chunk, projection)).await?;
+        let _turn = turns.acquire().await.map_err(|error| EngineError::Internal(error.to_string()))?;
+        let context_of_work = Arc::clone(context);
+        let busy = tokio::task::spawn_blocking(move || {
+            if context_of_work.stop.load(Ordering::Relaxed) {
+                return Ok(Err(EngineError::Cancelled));
             }
-            Ok(())
-        })
-        .await?;
-        found.sort_by(|a, b| (a.1.timestamp * sign).cmp(&(b.1.timestamp * sign)).then_with(|| a.0.cmp(&b.0)));
-        if query.interval_ns <= 0 {
-            found.truncate(limit);
-        }
-        // Nothing later in the order can displace what is full already.
-        let next = scan.chunks.get(index + 1).map(|(_, next)| &next.range);
-        let done = match (found.last(), next) {
-            (Some((_, last)), Some(next)) if query.newest_first => last.timestamp >= next.end.0,
-            (Some((_, last)), Some(next)) => last.timestamp < next.start.0,
-            _ => false,
-        };
-        if done && found.len() >= limit && query.interval_ns <= 0 {
-            break;
-        }
-    }
-    Ok(streams(thin(found, query.interval_ns, limit)))
-}
-
-/// Leaves out entries closer than `interval_ns` to the one kept before, per stream.
-fn thin(mut found: Vec<(LabelSet, Entry)>, interval_ns: i64, limit: usize) -> Vec<(LabelSet, Entry)> {
-    if interval_ns > 0 {
-        let mut last: HashMap<LabelSet, i64> = HashMap::new();
-        found.retain(|(labels, entry)| match last.get(labels) {
-            Some(kept) if entry.timestamp.abs_diff(*kept) < interval_ns.unsigned_abs() => false,
-            _ => {
-                last.insert(labels.clone(), entry.timestamp);
-                true
-            }
+            let piece = &scan.pieces[index];
+            let columns = scan.parts[piece.part as usize].open.index.decode(&piece.chunk, projection, &fetched)?;
+            let (lines, line_bytes) = (columns.lines.len() as u64, columns.lines.bytes_len() as u64);
+            context_of_work.counters.entries.fetch_add(columns.timestamps.len() as u64, Ordering::Relaxed);
+            context_of_work.counters.lines.fetch_add(lines, Ordering::Relaxed);
+            context_of_work.counters.line_bytes.fetch_add(line_bytes, Ordering::Relaxed);
+            context_of_work.count_samples(columns.timestamps.len() as u64);
+            Ok(work(&scan, Decoded { piece: index, columns }))
         });
+        match busy.await.map_err(|error| EngineError::Internal(error.to_string()))? {
+            Ok(result) => result.map(Some),
+            Err(error) if ErrorKind::Corrupt == segment::SegmentError::kind(&error) => {
+                warn_corrupt(context, &part.part, &error);
+                Ok(None)
+            }
+            Err(error) => Err(EngineError::Internal(error.to_string())),
+        }
     }
-    found.truncate(limit);
-    found
+
+    /// Describes the scan as one line of a plan.
+    pub(crate) fn explain(&self, context: &QueryContext) -> String {
+        let stats = context.stats(crate::StageTimes::default());
+        let rows: u64 = self.pieces.iter().flat_map(|piece| &piece.chunk.runs).map(|(_, rows)| rows.end - rows.start).sum();
+        format!(
+            "segments={} pruned={} opened={} streams={} row_groups={} pruned_groups={} rows={rows}",
+            stats.segments_total,
+            stats.segments_pruned,
+            self.parts.len(),
+            self.streams.len(),
+            stats.row_groups,
+            stats.row_groups_pruned,
+        )
+    }
 }
 
-fn streams(found: Vec<(LabelSet, Entry)>) -> Vec<StreamEntries> {
-    let mut by_labels: HashMap<LabelSet, Vec<Entry>> = HashMap::new();
-    for (labels, entry) in found {
-        by_labels.entry(labels).or_default().push(entry);
+type Selected = [(OpenPart<Index>, Vec<StreamEntry>)];
+
+/// Numbers the streams of all parts in the order of their labels.
+fn numbered(selected: &Selected) -> HashMap<LabelSet, u32> {
+    let mut labels: Vec<&LabelSet> = selected.iter().flat_map(|(_, entries)| entries).map(|entry| &entry.labels).collect();
+    labels.sort_unstable();
+    labels.dedup();
+    labels.into_iter().zip(0..).map(|(labels, number)| (labels.clone(), number)).collect()
+}
+
+/// Finds, per stream, the times that more than one part covers.
+fn shared(selected: &Selected, streams: &HashMap<LabelSet, u32>) -> Vec<Vec<TimeRangeNs>> {
+    let mut covers: Vec<Vec<TimeRangeNs>> = vec![Vec::new(); streams.len()];
+    for entry in selected.iter().flat_map(|(_, entries)| entries) {
+        covers[streams[&entry.labels] as usize].push(entry.range);
     }
-    let mut streams: Vec<StreamEntries> =
-        by_labels.into_iter().map(|(labels, entries)| StreamEntries { labels, entries }).collect();
-    streams.sort_by(|a, b| a.labels.cmp(&b.labels));
-    streams
+    covers.into_iter().map(covered_twice).collect()
+}
+
+/// Returns the times that lie in at least two of `ranges`.
+fn covered_twice(mut ranges: Vec<TimeRangeNs>) -> Vec<TimeRangeNs> {
+    ranges.sort_unstable_by_key(|range| range.start);
+    let mut twice: Vec<TimeRangeNs> = Vec::new();
+    let mut reached: Option<TimestampNs> = None;
+    for range in ranges {
+        if let Some(end) = reached.filter(|end| range.start < *end) {
+            let end = end.min(range.end);
+            match twice.last_mut() {
+                Some(last) if range.start <= last.end => last.end = last.end.max(end),
+                _ => twice.push(TimeRangeNs { start: range.start, end }),
+            }
+        }
+        reached = Some(reached.map_or(range.end, |end| end.max(range.end)));
+    }
+    twice
+}
+
+/// Cuts a selection into chunks, in segment order, without the row groups that cannot have a line with the literals: one of each
+/// list must be there.
+fn chunks(
+    context: &QueryContext,
+    index: &Index,
+    entries: &[StreamEntry],
+    range: TimeRangeNs,
+    literals: &[Vec<Vec<u8>>],
+) -> Vec<Chunk> {
+    let mut chunks = index.chunks(entries, range, &[]);
+    chunks.sort_by_key(|chunk| chunk.row_group);
+    let all = chunks.len();
+    for any in literals {
+        let may_have = |literal: &Vec<u8>| index.chunks(entries, range, &[literal.as_slice()]);
+        let groups: HashSet<u32> = any.iter().flat_map(may_have).map(|chunk| chunk.row_group).collect();
+        chunks.retain(|chunk| groups.contains(&chunk.row_group));
+    }
+    context.counters.row_groups.fetch_add(all as u64, Ordering::Relaxed);
+    context.counters.row_groups_pruned.fetch_add((all - chunks.len()) as u64, Ordering::Relaxed);
+    chunks
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_covered_twice_are_found() {
+        let range = |start, end| TimeRangeNs::new(TimestampNs(start), TimestampNs(end));
+        let twice = |ranges: &[(i64, i64)]| -> Vec<(i64, i64)> {
+            let found = covered_twice(ranges.iter().map(|(start, end)| range(*start, *end)).collect());
+            found.into_iter().map(|range| (range.start.0, range.end.0)).collect()
+        };
+        assert_eq!(twice(&[(0, 10)]), []);
+        assert_eq!(twice(&[(0, 10), (10, 20)]), []);
+        assert_eq!(twice(&[(0, 10), (9, 20), (30, 40)]), [(9, 10)]);
+        assert_eq!(twice(&[(0, 100), (10, 20), (15, 30), (90, 120)]), [(10, 30), (90, 100)]);
+        assert_eq!(twice(&[(5, 6), (5, 6), (5, 6)]), [(5, 6)]);
+    }
 }

@@ -7,6 +7,7 @@ use manifest::Part;
 use model::{Matcher, TimeRangeMs};
 use plan::Grid;
 use plan::logical::LogWindow;
+use plan::pipeline::Extractor;
 use segment::logs;
 
 use crate::EngineError;
@@ -16,6 +17,10 @@ use crate::exec::log_window::LogWindowExec;
 use crate::exec::scan::SegmentScanExec;
 use crate::exec::window::{Ask, WindowExec};
 use crate::leaf::{Caches, Leaf};
+use crate::logs::LogScan;
+use crate::logs::spans::Spans;
+use crate::logs::windows as log_windows;
+use crate::ranges::log_window_range;
 
 /// What planning needs.
 pub(crate) struct Planner<'a> {
@@ -45,9 +50,13 @@ impl Planner<'_> {
         Arc::new(SegmentScanExec::new(Arc::clone(self.context), Arc::clone(leaf), self.partitions))
     }
 
-    /// Plans a range aggregation over log entries.
-    pub(crate) fn log_window(&self, window: &LogWindow, grid: Grid) -> Plan {
-        let (parts, tails) = (Arc::clone(&self.parts), Arc::clone(self.log_tails));
-        Arc::new(LogWindowExec::new(Arc::clone(self.context), parts, tails, window, grid))
+    /// Plans a range aggregation over log entries; the grid is not empty.
+    pub(crate) async fn log_window(&self, window: &LogWindow, grid: Grid) -> Result<Plan, EngineError> {
+        let extractor = Extractor::compile(window).map_err(|error| EngineError::Evaluation(error.to_string()))?;
+        let (select, range) = (&window.select, log_window_range(window, grid));
+        let scan = LogScan::open(self.context, self.log_tails, &self.parts, select, range, extractor.pipeline()).await?;
+        let spans = Spans::new(grid, window.offset_ns, window.range_ns);
+        let ask = log_windows::Ask { window: window.clone(), extractor, spans };
+        Ok(Arc::new(LogWindowExec::new(Arc::clone(self.context), Arc::new(scan), ask, self.partitions)))
     }
 }

@@ -21,9 +21,15 @@ pub struct QueryStats {
     pub series: u64,
     /// Samples loaded.
     pub samples: u64,
-    /// Log entries looked at.
+    /// Row groups with rows of the streams selected.
+    pub row_groups: u64,
+    /// Row groups that token filters ruled out.
+    pub row_groups_pruned: u64,
+    /// Log entries looked at, by their times at least.
     pub entries: u64,
-    /// Bytes of log lines looked at.
+    /// Log entries whose lines were decoded.
+    pub lines: u64,
+    /// Bytes of log lines decoded.
     pub line_bytes: u64,
     /// Where the time went.
     pub times: StageTimes,

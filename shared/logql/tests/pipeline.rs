@@ -54,12 +54,12 @@ fn entries_pass_stages() {
 fn filters_tell_the_scan_what_lines_must_have() {
     let literals = |stages: &str| -> Vec<Vec<String>> {
         let pipeline = compile(stages);
-        let text = |literal: &&[u8]| String::from_utf8_lossy(literal).into_owned();
+        let text = |literal: &Vec<u8>| String::from_utf8_lossy(literal).into_owned();
         pipeline.required_literals().iter().map(|any| any.iter().map(text).collect()).collect()
     };
     assert_eq!(literals(r#"|= "a" or "b" != "c" |> "<_>lit<_>l""#), [vec!["a", "b"], vec!["lit"]]);
     assert_eq!(literals(r#"| json |= "a" | line_format "x" |= "b""#), [["a"]]);
-    assert_eq!(literals(r#"|~ "a.b" |= """#), [[""; 0]; 0]);
+    assert_eq!(literals(r#"|~ "a.bc|d" |~ "(?i)x" |= """#), [["bc", "d"]]);
 }
 
 const STAGES: [&str; 14] = [

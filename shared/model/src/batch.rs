@@ -41,6 +41,16 @@ impl Arena {
         &self.bytes[start..self.ends[index] as usize]
     }
 
+    /// Returns all strings back to back.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// Returns, per string, one past its last byte among [`Arena::bytes`].
+    pub fn ends(&self) -> &[u32] {
+        &self.ends
+    }
+
     /// Counts the strings.
     pub fn len(&self) -> usize {
         self.ends.len()

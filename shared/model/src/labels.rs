@@ -1,7 +1,8 @@
 //! Label sets in one canonical encoding: equal sets are equal bytes.
 //!
 //! The encoding is what ingest hashes, segments store and queries compare: for each label, ordered by name,
-//! `varint(name length) name varint(value length) value`. Labels with an empty value do not exist (Prometheus).
+//! `varint(name length) name varint(value length) value`. Labels with an empty value do not exist (Prometheus); only a LogQL pipeline
+//! tells them from labels that are not there.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -15,7 +16,8 @@ pub const METRIC_NAME: &str = "__name__";
 /// An immutable set of labels.
 ///
 /// # Invariants
-/// Canonically encoded: names strictly ascending by bytes, names and values valid UTF-8, no empty value.
+/// Canonically encoded: names strictly ascending by bytes, names and values valid UTF-8, no empty value but in sets of
+/// [`LabelSet::from_encoded_with_empty`], which are never stored.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct LabelSet(Arc<[u8]>);
 
@@ -55,6 +57,19 @@ impl LabelSet {
     pub fn from_encoded(bytes: &[u8]) -> Result<LabelSet, LabelSetError> {
         verify(bytes)?;
         Ok(LabelSet(Arc::from(bytes)))
+    }
+
+    /// Takes canonically encoded bytes in which values may be empty: what a LogQL parser set to "" is a label, and tells series apart.
+    pub fn from_encoded_with_empty(bytes: &[u8]) -> Result<LabelSet, LabelSetError> {
+        verify_all(bytes).map(|_| LabelSet(Arc::from(bytes)))
+    }
+
+    /// Builds a set from pairs in any order, those with an empty value among them; of equal names the last wins.
+    pub fn from_pairs_with_empty<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> LabelSet {
+        let pairs: std::collections::BTreeMap<&str, &str> = pairs.into_iter().filter(|(name, _)| !name.is_empty()).collect();
+        let mut bytes = Vec::new();
+        pairs.iter().for_each(|(name, value)| encode_label(&mut bytes, name.as_bytes(), value.as_bytes()));
+        LabelSet(bytes.into())
     }
 
     /// Returns the canonical encoding.
@@ -150,15 +165,22 @@ fn take_bytes<'a>(bytes: &mut &'a [u8]) -> Option<&'a [u8]> {
     Some(head)
 }
 
-/// Checks that `bytes` are a canonical encoding.
-pub fn verify(mut bytes: &[u8]) -> Result<(), LabelSetError> {
+/// Checks that `bytes` are a canonical encoding without an empty value.
+pub fn verify(bytes: &[u8]) -> Result<(), LabelSetError> {
+    if verify_all(bytes)? { Err(LabelSetError::Empty) } else { Ok(()) }
+}
+
+/// Checks that `bytes` are a canonical encoding; says whether a value is empty.
+fn verify_all(mut bytes: &[u8]) -> Result<bool, LabelSetError> {
     let mut previous: &[u8] = &[];
+    let mut any_empty = false;
     while !bytes.is_empty() {
         let name = take_bytes(&mut bytes).ok_or(LabelSetError::Truncated)?;
         let value = take_bytes(&mut bytes).ok_or(LabelSetError::Truncated)?;
-        if name.is_empty() || value.is_empty() {
+        if name.is_empty() {
             return Err(LabelSetError::Empty);
         }
+        any_empty |= value.is_empty();
         if name <= previous {
             return Err(LabelSetError::NotSorted);
         }
@@ -167,7 +189,7 @@ pub fn verify(mut bytes: &[u8]) -> Result<(), LabelSetError> {
         }
         previous = name;
     }
-    Ok(())
+    Ok(any_empty)
 }
 
 /// Iterator over the labels of a set.
@@ -320,6 +342,16 @@ mod tests {
         assert_eq!(LabelSet::from_encoded(&[1, b'a', 1, 0xff]), Err(LabelSetError::NotUtf8));
         assert_eq!(LabelSet::from_encoded(&[1, b'a', 0]), Err(LabelSetError::Empty));
         assert_eq!(LabelSet::from_encoded(&[0xff; 11]), Err(LabelSetError::Truncated));
+    }
+
+    #[test]
+    fn empty_values_are_labels_where_asked_for() {
+        let set = LabelSet::from_pairs_with_empty([("b", ""), ("a", "1"), ("a", "2"), ("", "x")]);
+        assert_eq!(set.to_string(), r#"{a="2", b=""}"#);
+        assert_eq!(set.get("b"), Some(""));
+        assert_eq!(LabelSet::from_encoded_with_empty(set.encoded()), Ok(set.clone()));
+        assert_eq!(LabelSet::from_encoded(set.encoded()), Err(LabelSetError::Empty));
+        assert_ne!(set, set.without("b"));
     }
 
     #[test]

@@ -4,7 +4,10 @@
 //! The engines agree but for these: Go's `\w \d \s \b` are ASCII, class set operators (`&&`, `--`, nested `[`) are literals in Go,
 //! `{` that is no repetition is a literal, `\Q…\E` quotes, and Go refuses what other engines add (lookaround, `a++`, `\Z`, `(?x)`).
 
+mod literals;
 mod translate;
+
+pub use literals::required_literals;
 
 /// A pattern Go's `regexp` would refuse, with Go's text.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

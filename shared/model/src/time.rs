@@ -123,6 +123,16 @@ impl TimeRangeNs {
         TimeRangeNs { start, end: end.max(start) }
     }
 
+    /// Reports whether an instant is in the range.
+    pub fn contains(self, at: TimestampNs) -> bool {
+        self.start <= at && at < self.end
+    }
+
+    /// Reports whether the two ranges share an instant.
+    pub fn overlaps(self, other: TimeRangeNs) -> bool {
+        self.start < other.end && other.start < self.end
+    }
+
     /// Returns the smallest millisecond range that covers this one.
     pub fn cover_ms(self) -> TimeRangeMs {
         TimeRangeMs::new(self.start.to_ms(), TimestampMs(self.end.0.saturating_add(MS_NS - 1).div_euclid(MS_NS)))

@@ -21,14 +21,17 @@ pub mod stage;
 pub mod units;
 
 use std::borrow::Cow;
+use std::ops::Range;
 
+use model::batch::Arena;
 use model::{ErrorKind, LabelSet};
 
 use compiled::Compiled;
 use format::Moment;
 use hints::Hints;
 pub use labels::{Category, Labels};
-pub use sample::{Extractor, LineUse, PipelineError, Sample};
+use line_filter::CompiledLineFilter;
+pub use sample::{Extractor, Input, LineUse, PipelineError, Sample};
 pub use stage::{
     CompareOp, Conversion, Extraction, LabelFilter, LabelFormat, LabelPick, LineFilter, LineOp, LineTerm, Logfmt, Stage, Unwrap,
 };
@@ -107,8 +110,13 @@ impl Pipeline {
         stream: &LabelSet,
         metadata: &LabelSet,
     ) -> Outcome<'s> {
-        let moment = scratch.moment(timestamp_ns);
-        match self.run(&mut scratch.labels, moment, line, stream, metadata) {
+        self.process_filtered(scratch, Input { timestamp_ns, line, stream, metadata }, false)
+    }
+
+    /// As [`Pipeline::process`]; `filtered` says that [`Pipeline::filter_lines`] let the line pass.
+    pub fn process_filtered<'s>(&self, scratch: &'s mut Scratch, entry: Input<'s, '_>, filtered: bool) -> Outcome<'s> {
+        let moment = scratch.moment(entry.timestamp_ns);
+        match self.run(&mut scratch.labels, moment, entry.line, filtered, entry.stream, entry.metadata) {
             Some(line) => Outcome::Keep { line, labels: &scratch.labels },
             None => Outcome::Drop,
         }
@@ -119,19 +127,31 @@ impl Pipeline {
         labels: &mut Labels,
         moment: Moment,
         line: &'l [u8],
+        filtered: bool,
         stream: &LabelSet,
         metadata: &LabelSet,
     ) -> Option<Cow<'l, [u8]>> {
         // Most lines fall to the first filter; they cost no label work.
-        let (first, rest) = match self.stages.split_first() {
-            Some((Compiled::LineFilters(filters), rest)) => (filters.as_slice(), rest),
-            _ => (&[][..], self.stages.as_slice()),
-        };
-        if !first.iter().all(|filter| filter.accepts(line)) {
+        let (first, rest) = self.front();
+        if !filtered && !first.iter().all(|filter| filter.accepts(line)) {
             return None;
         }
         labels.start(stream, metadata);
         rest.iter().try_fold(Cow::Borrowed(line), |line, stage| stage.run(line, moment, labels, &self.hints))
+    }
+
+    /// Returns the line filters in front, and the stages after them.
+    fn front(&self) -> (&[CompiledLineFilter], &[Compiled]) {
+        match self.stages.split_first() {
+            Some((Compiled::LineFilters(filters), rest)) => (filters, rest),
+            _ => (&[], &self.stages),
+        }
+    }
+
+    /// Appends to `out` those of `rows` whose lines pass the line filters in front of all other stages, ascending: the same as
+    /// asking each, but a substring is looked for in all of them at once.
+    pub fn filter_lines(&self, lines: &Arena, rows: Range<usize>, out: &mut Vec<u32>) {
+        line_filter::filter_lines(self.front().0, lines, rows, out);
     }
 
     /// Reports whether every line passes unchanged, with the labels of its stream and metadata.
@@ -145,7 +165,7 @@ impl Pipeline {
     }
 
     /// Returns literals that stored lines must have to pass: one of each inner list. For pushing filters into the scan.
-    pub fn required_literals(&self) -> Vec<Vec<&[u8]>> {
+    pub fn required_literals(&self) -> Vec<Vec<Vec<u8>>> {
         let stored = self.stages.iter().take_while(|stage| !stage.changes_line());
         let filters = stored.filter_map(|stage| match stage {
             Compiled::LineFilters(filters) => Some(filters),

@@ -114,10 +114,10 @@ fn pairs(of: &Value) -> Pairs {
     members.map(|(name, value)| (name.clone(), value.as_str().unwrap_or_default().to_owned())).collect()
 }
 
-/// Returns an object of texts as a label set, which has no empty values.
+/// Returns an object of texts as a label set, empty values among them.
 fn label_set(of: &Value) -> LabelSet {
     let pairs = pairs(of);
-    LabelSet::from_pairs(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    LabelSet::from_pairs_with_empty(pairs.iter().map(|(name, value)| (name.as_str(), value.as_str())))
 }
 
 fn pairs_of(labels: &LabelSet) -> Pairs {

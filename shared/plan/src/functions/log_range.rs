@@ -39,6 +39,26 @@ pub fn log_range(function: LogRangeFunction, param: Option<f64>, samples: LogSam
     }
 }
 
+/// Reports whether a range aggregation only adds up samples that are whole numbers (1 per line, or its bytes), or asks whether there
+/// is one: windows can then be summed up in any order, without keeping samples. `unwraps`: samples are values of a label.
+pub fn adds_up(function: LogRangeFunction, unwraps: bool) -> bool {
+    match function {
+        LogRangeFunction::AbsentOverTime => true,
+        LogRangeFunction::CountOverTime | LogRangeFunction::Rate => !unwraps,
+        LogRangeFunction::BytesRate | LogRangeFunction::BytesOverTime => !unwraps,
+        _ => false,
+    }
+}
+
+/// Computes what [`log_range`] does over one window that is not empty, of the sum of its samples; for functions of [`adds_up`].
+pub fn of_sum(function: LogRangeFunction, sum: f64, range_ns: i64) -> f64 {
+    match function {
+        LogRangeFunction::Rate | LogRangeFunction::BytesRate => sum / seconds(range_ns),
+        LogRangeFunction::AbsentOverTime => 1.0,
+        _ => sum,
+    }
+}
+
 /// Returns the labels of what `absent_over_time` answers for an empty window: those that `=` matchers name, but none that is
 /// matched twice or otherwise.
 pub fn absent_labels(matchers: &[Matcher]) -> LabelSet {
@@ -168,6 +188,21 @@ mod tests {
         ] {
             check(function, param, values, want);
         }
+    }
+
+    #[test]
+    fn sums_say_what_samples_say() {
+        let range_ns = 90_000_000_001;
+        for function in LogRangeFunction::ALL {
+            if adds_up(*function, false) {
+                let values = vec![if *function == LogRangeFunction::BytesRate { 7.0 } else { 1.0 }; 13];
+                let timestamps_ns = vec![5; 13];
+                let window = LogSamples { timestamps_ns: &timestamps_ns, values: &values, end_ns: 6, range_ns };
+                let sum = of_sum(*function, values.iter().sum(), range_ns);
+                assert_eq!(log_range(*function, None, window).to_bits(), sum.to_bits(), "{function:?}");
+            }
+        }
+        assert!(!adds_up(LogRangeFunction::Rate, true) && !adds_up(LogRangeFunction::SumOverTime, true));
     }
 
     #[test]

@@ -261,42 +261,61 @@ impl Labels {
         }
     }
 
-    fn collect(&self, mut keep: impl FnMut(&str, Category) -> bool) -> LabelSet {
+    /// Appends the canonical encoding of the labels that `keep` accepts, empty values among them.
+    fn encode(&self, out: &mut Vec<u8>, mut keep: impl FnMut(&str, Category) -> bool) {
         let mut kept: Vec<(&str, &str)> = Vec::with_capacity(16);
         self.for_each(|name, value, category| {
-            if !value.is_empty() && !name.is_empty() && keep(name, category) {
+            if !name.is_empty() && keep(name, category) {
                 kept.push((name, value));
             }
         });
         // The sort is stable: of equal names (a parsed `__error__` beside the error itself) the last one counts.
         kept.sort_by_key(|(name, _)| *name);
-        let mut bytes = Vec::with_capacity(kept.iter().map(|(name, value)| name.len() + value.len() + 4).sum());
         for (index, (name, value)) in kept.iter().enumerate() {
             if kept.get(index + 1).is_none_or(|(next, _)| next != name) {
-                encode_label(&mut bytes, name.as_bytes(), value.as_bytes());
+                encode_label(out, name.as_bytes(), value.as_bytes());
             }
         }
-        LabelSet::from_encoded(&bytes).expect("sorted, unique, not empty, UTF-8")
     }
 
-    /// Returns all labels; those with an empty value are left out.
+    /// Returns all labels.
     pub fn merged(&self) -> LabelSet {
-        if self.is_unchanged() { self.base.clone() } else { self.collect(|_, _| true) }
+        if self.is_unchanged() { self.base.clone() } else { set_of(|out| self.encode(out, |_, _| true)) }
     }
 
-    /// Returns the labels of one category; those with an empty value are left out.
-    pub fn of(&self, wanted: Category) -> LabelSet {
-        self.collect(|_, category| category == wanted)
-    }
-
-    /// Returns the labels a grouping keeps.
-    pub(super) fn grouped(&self, groups: &[String], without: bool) -> LabelSet {
-        let named = |name: &str| groups.iter().any(|group| group == name);
-        if without {
-            return self.collect(|name, _| !named(name) && name != ERROR_DETAILS);
+    /// Appends the canonical encoding of all labels.
+    pub(super) fn encode_merged(&self, out: &mut Vec<u8>) {
+        match self.is_unchanged() {
+            true => out.extend_from_slice(self.base.encoded()),
+            false => self.encode(out, |_, _| true),
         }
-        // Loki looks at what was deleted before what was set again.
-        self.collect(|name, _| named(name) && !self.deleted.iter().any(|deleted| self.text(*deleted) == name))
+    }
+
+    /// Returns the labels of one category.
+    pub fn of(&self, wanted: Category) -> LabelSet {
+        set_of(|out| self.encode(out, |_, category| category == wanted))
+    }
+
+    /// Appends the canonical encoding of the labels that are not in `groups`.
+    pub(super) fn encode_without(&self, groups: &[String], out: &mut Vec<u8>) {
+        self.encode(out, |name, _| name != ERROR_DETAILS && !groups.iter().any(|group| group == name));
+    }
+
+    /// Appends the canonical encoding of the labels in `groups`, which ascend.
+    pub(super) fn encode_only(&self, groups: &[String], out: &mut Vec<u8>) {
+        for group in groups {
+            // Loki looks at what was deleted before what was set again, and takes an empty value only from what was set.
+            if self.deleted.iter().any(|deleted| self.text(*deleted) == group) {
+                continue;
+            }
+            let set = CATEGORIES.into_iter().find_map(|category| {
+                let index = self.position(category, group)?;
+                Some(self.text(self.added[category as usize][index].value))
+            });
+            if let Some(value) = set.or_else(|| self.base_value(group).filter(|value| !value.is_empty())) {
+                encode_label(out, group.as_bytes(), value.as_bytes());
+            }
+        }
     }
 
     /// Returns the names of all labels; for stages that change labels while walking over them.
@@ -305,6 +324,12 @@ impl Labels {
         self.for_each(|name, _, _| names.push(name.to_owned()));
         names
     }
+}
+
+fn set_of(encode: impl FnOnce(&mut Vec<u8>)) -> LabelSet {
+    let mut bytes = Vec::new();
+    encode(&mut bytes);
+    LabelSet::from_encoded_with_empty(&bytes).expect("names ascend, are unique and not empty; all is UTF-8")
 }
 
 /// Turns a key into a label name: blanks trimmed, `_` before a leading digit (where `out` is empty) and for each foreign rune.

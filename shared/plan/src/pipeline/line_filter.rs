@@ -1,6 +1,9 @@
 //! Line filters, compiled: substring search on bytes, regular expressions, patterns, addresses.
 
+use std::ops::Range;
+
 use memchr::memmem;
+use model::batch::Arena;
 use model::re2;
 
 use super::ip::IpRange;
@@ -18,7 +21,8 @@ pub(super) struct CompiledLineFilter {
 enum LineTest {
     Everything,
     Contains(Box<memmem::Finder<'static>>),
-    Matches(regex::bytes::Regex),
+    /// With literals of which every match has one.
+    Matches(regex::bytes::Regex, Option<Vec<Vec<u8>>>),
     Shape(Pattern),
     Ip(IpRange),
 }
@@ -35,12 +39,54 @@ impl CompiledLineFilter {
         self.any.iter().any(|test| test.holds(line)) != self.negative
     }
 
+    /// Returns the substring the filter asks for, where that is all it asks.
+    fn substring(&self) -> Option<&memmem::Finder<'static>> {
+        match self.any.as_slice() {
+            [LineTest::Contains(finder)] if !self.negative => Some(finder),
+            _ => None,
+        }
+    }
+
     /// Returns literals of which at least one stands in every line that stays; `None` where there is no such list.
-    pub(super) fn required(&self) -> Option<Vec<&[u8]>> {
+    pub(super) fn required(&self) -> Option<Vec<Vec<u8>>> {
         if self.negative {
             return None;
         }
-        self.any.iter().map(LineTest::literal).collect()
+        let all: Option<Vec<Vec<Vec<u8>>>> = self.any.iter().map(LineTest::literals).collect();
+        all.map(|all| all.concat())
+    }
+}
+
+/// Appends to `out` those of `rows` whose lines all `filters` accept.
+pub(super) fn filter_lines(filters: &[CompiledLineFilter], lines: &Arena, rows: Range<usize>, out: &mut Vec<u32>) {
+    // One substring that every line must have is looked for first, in all lines at once; the others are asked where it is found.
+    let driver = filters.iter().enumerate().find_map(|(index, filter)| Some((index, filter.substring()?)));
+    let Some((index, finder)) = driver else {
+        let accepted = rows.filter(|row| filters.iter().all(|filter| filter.accepts(lines.get(*row))));
+        out.extend(accepted.map(|row| row as u32));
+        return;
+    };
+    let others = |line: &[u8]| filters.iter().enumerate().all(|(other, filter)| other == index || filter.accepts(line));
+    let ends = &lines.ends()[..rows.end];
+    let end = ends.last().map_or(0, |end| *end as usize);
+    let mut row = rows.start;
+    let mut at = if row == 0 { 0 } else { ends[row - 1] as usize };
+    while row < rows.end {
+        let Some(found) = finder.find(&lines.bytes()[at..end]) else { break };
+        at += found;
+        // Lines before the hit have none; an empty line ends where the next one begins.
+        row += ends[row..].partition_point(|end| *end as usize <= at);
+        let line_end = ends[row] as usize;
+        if at + finder.needle().len() > line_end {
+            // It reaches into the next line.
+            at += 1;
+            continue;
+        }
+        if others(lines.get(row)) {
+            out.push(row as u32);
+        }
+        at = line_end;
+        row += 1;
     }
 }
 
@@ -54,7 +100,9 @@ impl LineTest {
                 LineTest::Contains(Box::new(memmem::Finder::new(text.as_bytes()).into_owned()))
             }
             (LineOp::Matches | LineOp::NotMatches, LineTerm::Text(text)) if text.is_empty() => LineTest::Everything,
-            (LineOp::Matches | LineOp::NotMatches, LineTerm::Text(text)) => LineTest::Matches(regex(text)?),
+            (LineOp::Matches | LineOp::NotMatches, LineTerm::Text(text)) => {
+                LineTest::Matches(regex(text)?, re2::required_literals(&without_empty_branch(text)))
+            }
             (LineOp::Pattern | LineOp::NotPattern, LineTerm::Text(text)) => LineTest::Shape(Pattern::filter(text)?),
         })
     }
@@ -63,17 +111,20 @@ impl LineTest {
         match self {
             LineTest::Everything => true,
             LineTest::Contains(finder) => finder.find(line).is_some(),
-            LineTest::Matches(regex) => matches(regex, line),
+            LineTest::Matches(regex, _) => matches(regex, line),
             LineTest::Shape(pattern) => pattern.matches(line),
             LineTest::Ip(range) => range.found_in(line),
         }
     }
 
-    fn literal(&self) -> Option<&[u8]> {
+    fn literals(&self) -> Option<Vec<Vec<u8>>> {
         match self {
-            LineTest::Contains(finder) => Some(finder.needle()),
-            LineTest::Shape(pattern) => pattern.literals().max_by_key(|literal| literal.len()),
-            LineTest::Everything | LineTest::Matches(_) | LineTest::Ip(_) => None,
+            LineTest::Contains(finder) => Some(vec![finder.needle().to_vec()]),
+            LineTest::Shape(pattern) => {
+                pattern.literals().max_by_key(|literal| literal.len()).map(|literal| vec![literal.to_vec()])
+            }
+            LineTest::Matches(_, required) => required.clone(),
+            LineTest::Everything | LineTest::Ip(_) => None,
         }
     }
 }
@@ -112,4 +163,40 @@ fn without_empty_branch(pattern: &str) -> std::borrow::Cow<'_, str> {
         return branches.join("|").into();
     }
     pattern.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn compile(op: LineOp, texts: &[&str]) -> CompiledLineFilter {
+        let terms = texts.iter().map(|text| LineTerm::Text((*text).to_owned())).collect();
+        CompiledLineFilter::new(&LineFilter { op, terms }).unwrap()
+    }
+
+    #[test]
+    fn many_lines_pass_as_each_alone() {
+        let mut lines = Arena::default();
+        for line in ["ab", "", "xab", "a", "b", "abab", "", "bax", "aba", ""] {
+            lines.push(line.as_bytes());
+        }
+        let sets = [
+            vec![],
+            vec![compile(LineOp::Contains, &["ab"])],
+            vec![compile(LineOp::Contains, &["a"]), compile(LineOp::NotContains, &["x"])],
+            vec![compile(LineOp::Matches, &["^b"]), compile(LineOp::Contains, &["ba"])],
+            vec![compile(LineOp::Contains, &["x", "aba"])],
+            vec![compile(LineOp::Contains, &["zz"])],
+        ];
+        for filters in &sets {
+            for start in 0..lines.len() {
+                for end in start..=lines.len() {
+                    let mut found = Vec::new();
+                    filter_lines(filters, &lines, start..end, &mut found);
+                    let each = (start..end).filter(|row| filters.iter().all(|filter| filter.accepts(lines.get(*row))));
+                    assert_eq!(found, each.map(|row| row as u32).collect::<Vec<_>>(), "{filters:?} {start}..{end}");
+                }
+            }
+        }
+    }
 }

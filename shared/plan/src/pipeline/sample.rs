@@ -17,6 +17,7 @@ const SAMPLE_ERROR: &str = "SampleExtractionErr";
 pub struct Extractor {
     pipeline: Pipeline,
     value: Source,
+    /// Ascending.
     groups: Vec<String>,
     without: bool,
     no_labels: bool,
@@ -65,6 +66,19 @@ impl PipelineError {
     pub fn kind(&self) -> ErrorKind {
         ErrorKind::Invalid
     }
+}
+
+/// An entry as it is stored.
+#[derive(Clone, Copy, Debug)]
+pub struct Input<'l, 'e> {
+    /// When, nanoseconds.
+    pub timestamp_ns: i64,
+    /// Its line.
+    pub line: &'l [u8],
+    /// Labels of its stream.
+    pub stream: &'e LabelSet,
+    /// Its structured metadata.
+    pub metadata: &'e LabelSet,
 }
 
 /// What an extraction needs of a line: lets the scan leave out what is not looked at.
@@ -120,6 +134,8 @@ impl Extractor {
         }
         let mut pipeline = Pipeline::compile(stages)?;
         pipeline.hints = value.hints(&pipeline, unwrap, &groups, without, no_labels);
+        groups.sort_unstable();
+        groups.dedup();
         Ok(Extractor { pipeline, value, groups, without, no_labels })
     }
 
@@ -132,10 +148,9 @@ impl Extractor {
         stream: &LabelSet,
         metadata: &LabelSet,
     ) -> Option<Sample> {
-        let moment = scratch.moment(timestamp_ns);
-        let labels = &mut scratch.labels;
-        let line = self.pipeline.run(labels, moment, line, stream, metadata)?;
-        self.sample(labels, line.len())
+        let mut series = Vec::new();
+        let value = self.extract_into(scratch, Input { timestamp_ns, line, stream, metadata }, false, &mut series)?;
+        Some(self.sample(value, &series))
     }
 
     /// Extracts the sample of an entry whose line is not read: for [`LineUse::None`] and [`LineUse::Length`].
@@ -147,11 +162,34 @@ impl Extractor {
         stream: &LabelSet,
         metadata: &LabelSet,
     ) -> Option<Sample> {
+        let mut series = Vec::new();
+        let value = self.extract_unread_into(scratch, timestamp_ns, line_bytes, (stream, metadata), &mut series)?;
+        Some(self.sample(value, &series))
+    }
+
+    /// Extracts the value of an entry, and puts the canonical encoding of its series into `series`; `filtered` says that
+    /// [`Pipeline::filter_lines`] let the line pass.
+    pub fn extract_into(&self, scratch: &mut Scratch, entry: Input<'_, '_>, filtered: bool, series: &mut Vec<u8>) -> Option<f64> {
+        let moment = scratch.moment(entry.timestamp_ns);
+        let labels = &mut scratch.labels;
+        let line = self.pipeline.run(labels, moment, entry.line, filtered, entry.stream, entry.metadata)?;
+        self.value(labels, line.len(), series)
+    }
+
+    /// As [`Extractor::extract_into`], for entries whose line is not read.
+    pub fn extract_unread_into(
+        &self,
+        scratch: &mut Scratch,
+        timestamp_ns: i64,
+        line_bytes: usize,
+        (stream, metadata): (&LabelSet, &LabelSet),
+        series: &mut Vec<u8>,
+    ) -> Option<f64> {
         debug_assert!(self.line_use() != LineUse::Text, "the line is read");
         let moment = scratch.moment(timestamp_ns);
         let labels = &mut scratch.labels;
-        self.pipeline.run(labels, moment, &[], stream, metadata)?;
-        self.sample(labels, line_bytes)
+        self.pipeline.run(labels, moment, &[], true, stream, metadata)?;
+        self.value(labels, line_bytes, series)
     }
 
     /// Returns what an extraction needs of a line.
@@ -163,7 +201,35 @@ impl Extractor {
         }
     }
 
-    fn sample(&self, labels: &mut Labels, line_bytes: usize) -> Option<Sample> {
+    /// Reports whether a value is the length of the line in bytes.
+    pub fn counts_bytes(&self) -> bool {
+        matches!(self.value, Source::LineBytes)
+    }
+
+    /// Reports whether a value is that of a label, which may be any number; else it is 1 or a length in bytes.
+    pub fn unwraps(&self) -> bool {
+        matches!(self.value, Source::Unwrapped { .. })
+    }
+
+    /// Returns the canonical encoding of the one series that all entries of a stream are of, where the stream alone decides: no stage
+    /// that may drop an entry or change labels runs, and metadata cannot be seen. `line_filters`: those in front have been applied.
+    pub fn series_of_stream(&self, stream: &LabelSet) -> Option<Vec<u8>> {
+        if self.unwraps() || !self.pipeline.stages.iter().all(|stage| matches!(stage, Compiled::LineFilters(_))) {
+            return None;
+        }
+        // A label of the stream keeps its name: metadata of the same name is shown under another.
+        let settled =
+            self.no_labels || (!self.without && !self.groups.is_empty() && self.groups.iter().all(|g| stream.get(g).is_some()));
+        settled.then(|| {
+            let mut labels = Labels::default();
+            labels.start(stream, &LabelSet::empty());
+            let mut series = Vec::new();
+            self.encode_series(&labels, &mut series);
+            series
+        })
+    }
+
+    fn value(&self, labels: &mut Labels, line_bytes: usize, series: &mut Vec<u8>) -> Option<f64> {
         let value = match &self.value {
             Source::One => 1.0,
             Source::LineBytes => line_bytes as f64,
@@ -175,9 +241,15 @@ impl Extractor {
                 value
             }
         };
-        let series = self.series(labels);
-        let error = PipelineError::of(&series);
-        Some(Sample { value, labels: series, error })
+        series.clear();
+        self.encode_series(labels, series);
+        Some(value)
+    }
+
+    fn sample(&self, value: f64, series: &[u8]) -> Sample {
+        let labels = LabelSet::from_encoded_with_empty(series).expect("the pipeline writes canonical encodings");
+        let error = PipelineError::of(&labels);
+        Sample { value, labels, error }
     }
 
     /// Returns the pipeline, for pushing filters into the scan.
@@ -185,15 +257,16 @@ impl Extractor {
         &self.pipeline
     }
 
-    fn series(&self, labels: &Labels) -> LabelSet {
+    fn encode_series(&self, labels: &Labels, out: &mut Vec<u8>) {
         if labels.has_error() {
-            labels.merged()
+            labels.encode_merged(out);
         } else if self.no_labels {
-            LabelSet::empty()
         } else if self.groups.is_empty() {
-            labels.merged()
+            labels.encode_merged(out);
+        } else if self.without {
+            labels.encode_without(&self.groups, out);
         } else {
-            labels.grouped(&self.groups, self.without)
+            labels.encode_only(&self.groups, out);
         }
     }
 }

@@ -60,7 +60,6 @@ fn check_pipeline(case: &Value) -> Verdict {
     let Outcome::Keep { line, labels } = outcome else { return Ok(()) };
     let mut got = Labelled::default();
     labels.for_each(|name, value, category| got.add(name, value, category));
-    got.add_empty(&pairs(&case["stream_labels"]));
     check_line(&case["expect"], &line)?;
     equal("labels", &pairs(&case["expect"]["labels"]), &got.union)?;
     let want = CATEGORIES.map(|name| pairs(&case["expect"]["categories"][name]));
@@ -97,14 +96,6 @@ impl Labelled {
         };
         self.union.insert(name.to_owned(), value.to_owned());
         self.categories[index].insert(name.to_owned(), value.to_owned());
-    }
-
-    /// A label set has no empty values, streams of the data do: they pass beside the pipeline.
-    fn add_empty(&mut self, stream: &Pairs) {
-        for (name, value) in stream.iter().filter(|(name, value)| value.is_empty() && !self.union.contains_key(*name)) {
-            self.categories[0].insert(name.clone(), value.clone());
-        }
-        self.union.extend(self.categories[0].clone());
     }
 }
 

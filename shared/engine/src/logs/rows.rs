@@ -1,0 +1,91 @@
+//! The rows of a decoded piece that are inside the query's range and not deleted, run by run.
+
+use std::ops::Range;
+
+use hashbrown::HashMap;
+use model::LabelSet;
+use plan::pipeline::Pipeline;
+use segment::logs::EntryColumns;
+
+use super::{Decoded, LogScan, Piece};
+use crate::EngineError;
+
+/// Consecutive rows of one stream, time ascending.
+#[derive(Clone, Debug)]
+pub(crate) struct Run {
+    pub(crate) stream: u32,
+    pub(crate) rows: Range<usize>,
+}
+
+impl LogScan {
+    pub(crate) fn piece_of(&self, decoded: &Decoded) -> &Piece {
+        &self.pieces[decoded.piece]
+    }
+
+    /// Returns the runs of a piece inside the range, without what deletions leave out.
+    pub(crate) fn runs(&self, decoded: &Decoded) -> Vec<Run> {
+        let part = &self.parts[self.piece_of(decoded).part as usize];
+        let mut runs = Vec::new();
+        for (of, rows) in &decoded.columns.runs {
+            let (stream, erased) = &part.streams[*of as usize];
+            let first = rows.start as usize;
+            let times = &decoded.columns.timestamps[first..rows.end as usize];
+            let at = |time: i64| first + times.partition_point(|timestamp| *timestamp < time);
+            let mut kept = vec![at(self.range.start.0)..at(self.range.end.0)];
+            for gone in erased {
+                let gone = at(gone.start.0.saturating_mul(1_000_000))..at(gone.end.0.saturating_mul(1_000_000));
+                kept = kept
+                    .into_iter()
+                    .flat_map(|rows| [rows.start..gone.start.min(rows.end), gone.end.max(rows.start)..rows.end])
+                    .collect();
+                kept.retain(|rows| rows.start < rows.end);
+            }
+            runs.extend(kept.into_iter().filter(|rows| rows.start < rows.end).map(|rows| Run { stream: *stream, rows }));
+        }
+        runs
+    }
+
+    /// Returns what tells the content of an entry from others of its stream and time, where another part may have it too.
+    pub(crate) fn content(&self, decoded: &Decoded, run: &Run, row: usize) -> Option<(u64, u64)> {
+        use std::hash::BuildHasher;
+        let columns = &decoded.columns;
+        self.is_shared(self.piece_of(decoded), run.stream, columns.timestamps[row]).then(|| {
+            let (line, metadata) = (columns.lines.get(row), columns.metadata.get(row));
+            (self.hashers.0.hash_one((line, metadata)), self.hashers.1.hash_one((metadata, line)))
+        })
+    }
+}
+
+/// Appends the rows of a run that pass the line filters in front, ascending.
+pub(crate) fn filtered(pipeline: &Pipeline, columns: &EntryColumns, rows: Range<usize>, out: &mut Vec<u32>) {
+    match pipeline.reads_line() {
+        true => pipeline.filter_lines(&columns.lines, rows, out),
+        false => out.extend(rows.map(|row| row as u32)),
+    }
+}
+
+/// Structured metadata of rows, decoded once per distinct set.
+#[derive(Default)]
+pub(crate) struct MetadataSets {
+    known: HashMap<Vec<u8>, LabelSet>,
+}
+
+/// Distinct sets kept by one worker; more are decoded again.
+const METADATA_SETS_MAX: usize = 1024;
+
+impl MetadataSets {
+    pub(crate) fn get(&mut self, columns: &EntryColumns, row: usize) -> Result<LabelSet, EngineError> {
+        if columns.metadata.is_empty() {
+            return Ok(LabelSet::empty());
+        }
+        let encoded = columns.metadata.get(row);
+        if let Some(known) = self.known.get(encoded) {
+            return Ok(known.clone());
+        }
+        let set = crate::batch::label_set(encoded)?;
+        if self.known.len() < METADATA_SETS_MAX {
+            self.known.insert(encoded.to_vec(), set.clone());
+        }
+        Ok(set)
+    }
+}

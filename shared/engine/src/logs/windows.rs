@@ -1,0 +1,362 @@
+//! From entries to what the windows of a range aggregation are made of.
+//!
+//! Owns: series found so far, and per series either sums by step, where samples are whole numbers that only add up, or the samples.
+//! Does not own: extraction (`plan::pipeline`), kernels (`plan::functions::log_range`).
+
+use std::sync::Arc;
+
+use futures::TryStreamExt;
+use hashbrown::{HashMap, HashSet};
+use model::LabelSet;
+use plan::functions::log_range::{LogSamples, adds_up, log_range, of_sum};
+use plan::logical::LogWindow;
+use plan::pipeline::{Extractor, Input, LineUse, PipelineError, Scratch};
+use segment::logs::Projection;
+
+use super::rows::{MetadataSets, Run, filtered};
+use super::spans::{Span, Spans};
+use super::{Decoded, LogScan, Piece};
+use crate::EngineError;
+use crate::context::QueryContext;
+
+/// Which entries become which samples, and over which windows.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) window: LogWindow,
+    pub(crate) extractor: Extractor,
+    pub(crate) spans: Spans,
+}
+
+/// One value in the windows of some steps.
+#[derive(Clone, Copy, Debug)]
+struct Sum {
+    first: u32,
+    end: u32,
+    sum: f64,
+}
+
+/// One sample; those of one time are ordered by stream, then as they arrived.
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    timestamp: i64,
+    stream: u32,
+    value: f64,
+}
+
+/// What one series has.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    sums: Vec<Sum>,
+    samples: Vec<Sample>,
+}
+
+/// An entry that another part may have as well.
+#[derive(Debug)]
+struct Doubtful {
+    key: (u32, i64, (u64, u64)),
+    series: u32,
+    value: f64,
+}
+
+/// What a piece, or all of them, came to. Series by the canonical encoding of their labels.
+#[derive(Debug, Default)]
+struct Series {
+    known: HashMap<Vec<u8>, u32>,
+    found: Vec<Found>,
+}
+
+#[derive(Debug, Default)]
+struct Extracted {
+    series: Series,
+    doubtful: Vec<Doubtful>,
+}
+
+impl Ask {
+    /// Reports whether windows are sums of what is read of each entry.
+    fn adds_up(&self) -> bool {
+        adds_up(self.window.function, self.extractor.unwraps())
+    }
+
+    /// Says what is read of entries, for a plan's text.
+    pub(crate) fn reads(&self) -> &'static str {
+        match self.extractor.line_use() {
+            LineUse::None => "times",
+            LineUse::Length => "lengths",
+            LineUse::Text => "lines",
+        }
+    }
+
+    /// Returns the columns a piece is read by.
+    fn projection(&self, scan: &LogScan, piece: &Piece) -> Projection {
+        if piece.shared {
+            return Projection::ALL;
+        }
+        let line_use = self.extractor.line_use();
+        let settled = scan.streams_of(piece).all(|stream| self.extractor.series_of_stream(scan.labels(stream)).is_some());
+        Projection { lines: line_use == LineUse::Text, line_lens: line_use == LineUse::Length, metadata: !settled }
+    }
+
+    fn extract(&self, scan: &LogScan, decoded: &Decoded) -> Result<Extracted, EngineError> {
+        let mut worker = Worker {
+            ask: self,
+            scan,
+            decoded,
+            out: Extracted::default(),
+            scratch: Scratch::default(),
+            rows: Vec::new(),
+            sets: MetadataSets::default(),
+        };
+        for run in scan.runs(decoded) {
+            worker.run(&run)?;
+        }
+        Ok(worker.out)
+    }
+}
+
+/// Works on one piece.
+struct Worker<'a> {
+    ask: &'a Ask,
+    scan: &'a LogScan,
+    decoded: &'a Decoded,
+    out: Extracted,
+    scratch: Scratch,
+    rows: Vec<u32>,
+    sets: MetadataSets,
+}
+
+impl Worker<'_> {
+    fn run(&mut self, run: &Run) -> Result<(), EngineError> {
+        let shared = self.scan.piece_of(self.decoded).shared;
+        match self.ask.extractor.series_of_stream(self.scan.labels(run.stream)) {
+            Some(series) if self.ask.adds_up() && !shared => {
+                let series = self.out.series.of(&series);
+                self.counted(run, series);
+                Ok(())
+            }
+            _ => self.extracted(run),
+        }
+    }
+
+    /// Adds up a run whose entries are all of one series.
+    fn counted(&mut self, run: &Run, series: u32) {
+        let columns = &self.decoded.columns;
+        let timestamps = &columns.timestamps;
+        let found = &mut self.out.series.found[series as usize];
+        let line_use = self.ask.extractor.line_use();
+        let mut rows = run.rows.clone();
+        self.rows.clear();
+        if line_use == LineUse::Text {
+            filtered(self.ask.extractor.pipeline(), columns, run.rows.clone(), &mut self.rows);
+            rows = 0..self.rows.len();
+        }
+        let picked = &self.rows;
+        let row_of = |at: usize| if line_use == LineUse::Text { picked[at] as usize } else { at };
+        while rows.start < rows.end {
+            let span = self.ask.spans.of(timestamps[row_of(rows.start)]);
+            let end = match line_use {
+                LineUse::Text => rows.start + picked[rows.clone()].partition_point(|row| timestamps[*row as usize] <= span.until),
+                _ => rows.start + timestamps[rows.clone()].partition_point(|time| *time <= span.until),
+            };
+            if span.first < span.end {
+                let all = rows.start..end;
+                let sum = match line_use {
+                    LineUse::None => all.len() as f64,
+                    LineUse::Length => columns.line_lens[all].iter().map(|len| u64::from(*len)).sum::<u64>() as f64,
+                    LineUse::Text if self.ask.extractor.counts_bytes() => {
+                        all.map(|at| columns.lines.get(row_of(at)).len() as u64).sum::<u64>() as f64
+                    }
+                    LineUse::Text => all.len() as f64,
+                };
+                found.add(span, sum);
+            }
+            rows.start = end;
+        }
+    }
+
+    /// Extracts a run entry by entry.
+    fn extracted(&mut self, run: &Run) -> Result<(), EngineError> {
+        let columns = &self.decoded.columns;
+        let labels = self.scan.labels(run.stream);
+        let line_use = self.ask.extractor.line_use();
+        let shared = self.scan.piece_of(self.decoded).shared;
+        self.rows.clear();
+        filtered(self.ask.extractor.pipeline(), columns, run.rows.clone(), &mut self.rows);
+        let mut span = Span { first: 0, end: 0, until: i64::MIN };
+        let mut encoded = Vec::new();
+        let rows = std::mem::take(&mut self.rows);
+        for row in rows.iter().map(|row| *row as usize) {
+            let timestamp = columns.timestamps[row];
+            if timestamp > span.until || span.until == i64::MIN {
+                span = self.ask.spans.of(timestamp);
+            }
+            if span.first == span.end {
+                continue;
+            }
+            let metadata = self.sets.get(columns, row)?;
+            let value = match line_use {
+                LineUse::Text => {
+                    let entry =
+                        Input { timestamp_ns: timestamp, line: columns.lines.get(row), stream: labels, metadata: &metadata };
+                    self.ask.extractor.extract_into(&mut self.scratch, entry, true, &mut encoded)
+                }
+                LineUse::Length | LineUse::None => {
+                    let line_bytes = match (line_use, shared) {
+                        (LineUse::None, _) => 0,
+                        (_, true) => columns.lines.get(row).len(),
+                        (_, false) => columns.line_lens[row] as usize,
+                    };
+                    self.ask.extractor.extract_unread_into(
+                        &mut self.scratch,
+                        timestamp,
+                        line_bytes,
+                        (labels, &metadata),
+                        &mut encoded,
+                    )
+                }
+            };
+            let Some(value) = value else { continue };
+            let series = self.out.series.of(&encoded);
+            match self.scan.content(self.decoded, run, row) {
+                Some(content) => self.out.doubtful.push(Doubtful { key: (run.stream, timestamp, content), series, value }),
+                None => {
+                    self.out.series.found[series as usize].take(self.ask, span, Sample { timestamp, stream: run.stream, value })
+                }
+            }
+        }
+        self.rows = rows;
+        Ok(())
+    }
+}
+
+impl Series {
+    fn of(&mut self, encoded: &[u8]) -> u32 {
+        if let Some(known) = self.known.get(encoded) {
+            return *known;
+        }
+        let number = self.found.len() as u32;
+        self.known.insert(encoded.to_vec(), number);
+        self.found.push(Found::default());
+        number
+    }
+}
+
+impl Found {
+    fn take(&mut self, ask: &Ask, span: Span, sample: Sample) {
+        match ask.adds_up() {
+            true => self.add(span, sample.value),
+            false => self.samples.push(sample),
+        }
+    }
+
+    fn add(&mut self, span: Span, value: f64) {
+        match self.sums.last_mut() {
+            Some(last) if last.first == span.first && last.end == span.end => last.sum += value,
+            _ => self.sums.push(Sum { first: span.first, end: span.end, sum: value }),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sums.is_empty() && self.samples.is_empty()
+    }
+
+    /// Writes the value of every window that is not empty.
+    pub(crate) fn slide(mut self, ask: &Ask, out: &mut [f64]) {
+        let LogWindow { function, param, range_ns, .. } = ask.window;
+        if ask.adds_up() {
+            // Whole numbers: no rounding, whatever the order. How many values a step has says whether its window is empty.
+            let mut changes = vec![(0.0, 0i64); out.len() + 1];
+            for sum in &self.sums {
+                let (first, end) = (sum.first as usize, sum.end as usize);
+                (changes[first].0, changes[first].1) = (changes[first].0 + sum.sum, changes[first].1 + 1);
+                (changes[end].0, changes[end].1) = (changes[end].0 - sum.sum, changes[end].1 - 1);
+            }
+            let mut held = (0.0, 0i64);
+            for (result, change) in out.iter_mut().zip(changes) {
+                held = (held.0 + change.0, held.1 + change.1);
+                if held.1 > 0 {
+                    *result = of_sum(function, held.0, range_ns);
+                }
+            }
+            return;
+        }
+        self.samples.sort_by_key(|sample| (sample.timestamp, sample.stream));
+        let (timestamps, values): (Vec<i64>, Vec<f64>) =
+            self.samples.iter().map(|sample| (sample.timestamp, sample.value)).unzip();
+        let (mut from, mut to) = (0, 0);
+        for (step, result) in out.iter_mut().enumerate() {
+            let end_ns = ask.spans.window_end(step);
+            let after = end_ns.saturating_sub(range_ns);
+            from += timestamps[from..].partition_point(|time| *time <= after);
+            to = to.max(from);
+            to += timestamps[to..].partition_point(|time| *time <= end_ns);
+            if from < to {
+                let (timestamps_ns, values) = (&timestamps[from..to], &values[from..to]);
+                *result = log_range(function, param, LogSamples { timestamps_ns, values, end_ns, range_ns });
+            }
+        }
+    }
+}
+
+impl Ask {
+    /// Reads all pieces of a scan; returns series ordered by labels. A series that carries an error fails the query, if it has an entry in some window.
+    pub(crate) async fn read(
+        self: &Arc<Ask>,
+        context: &Arc<QueryContext>,
+        scan: &Arc<LogScan>,
+        workers: usize,
+    ) -> Result<Vec<(LabelSet, Found)>, EngineError> {
+        let ask = self;
+        let mut all = Series::default();
+        let mut seen = HashSet::new();
+        let mut held = 0;
+        let work = {
+            let ask = Arc::clone(ask);
+            Arc::new(move |scan: &LogScan, decoded: Decoded| ask.extract(scan, &decoded))
+        };
+        let pieces = scan.run(context, 0..scan.pieces.len(), |piece| ask.projection(scan, piece), work, workers);
+        let mut pieces = std::pin::pin!(pieces);
+        while let Some(extracted) = pieces.try_next().await? {
+            let Some(extracted) = extracted else { continue };
+            held += all.join(ask, extracted, &mut seen);
+            let limit = context.limits.query_samples_max;
+            if held > limit {
+                return Err(EngineError::TooManySamples { limit });
+            }
+        }
+        let series = all.known.into_iter().map(|(labels, number)| (labels, std::mem::take(&mut all.found[number as usize])));
+        let series = series.filter(|(_, found)| !found.is_empty());
+        let mut series: Vec<(LabelSet, Found)> =
+            series.map(|(labels, found)| Ok((crate::batch::label_set(&labels)?, found))).collect::<Result<_, EngineError>>()?;
+        series.sort_by(|a, b| a.0.cmp(&b.0));
+        if let Some(error) = series.iter().find_map(|(labels, _)| PipelineError::of(labels)) {
+            return Err(EngineError::Evaluation(error.to_string()));
+        }
+        Ok(series)
+    }
+}
+
+impl Series {
+    /// Takes in what a piece came to, without the entries that were seen before; returns how many values are held more.
+    fn join(&mut self, ask: &Ask, extracted: Extracted, seen: &mut HashSet<(u32, i64, (u64, u64))>) -> usize {
+        let mut numbers = vec![0; extracted.series.found.len()];
+        for (labels, number) in &extracted.series.known {
+            numbers[*number as usize] = self.of(labels);
+        }
+        let mut held = 0;
+        for (local, found) in extracted.series.found.into_iter().enumerate() {
+            let all = &mut self.found[numbers[local] as usize];
+            held += found.sums.len() + found.samples.len();
+            all.sums.extend(found.sums);
+            all.samples.extend(found.samples);
+        }
+        for doubtful in extracted.doubtful {
+            if seen.insert(doubtful.key) {
+                held += 1;
+                let (stream, timestamp, _) = doubtful.key;
+                let sample = Sample { timestamp, stream, value: doubtful.value };
+                self.found[numbers[doubtful.series as usize] as usize].take(ask, ask.spans.of(timestamp), sample);
+            }
+        }
+        held
+    }
+}

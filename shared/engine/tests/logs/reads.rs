@@ -1,0 +1,123 @@
+//! What a query reads, and what it leaves alone: figures of its stats.
+
+use manifest::DeletionRequest;
+use model::{Limits, Matcher, Signal, TenantId, TimeRangeMs, TimestampMs};
+use plan::StreamEntries;
+
+use crate::data::{SPAN_NS, T0_NS, generate};
+use crate::random::Random;
+use crate::world::{Layout, Memory, World};
+use crate::{params, plan_of, said};
+
+async fn stats_of(world: &World, text: &str, limit: usize) -> engine::QueryStats {
+    let plan = plan_of(text, logql::Params { limit, ..params(text) }).unwrap();
+    let (_, stats) = world.engines[0].query(&TenantId::anonymous(), plan, &Limits::default()).await.unwrap();
+    stats
+}
+
+fn entries_of(streams: &[StreamEntries]) -> u64 {
+    streams.iter().map(|stream| stream.entries.len() as u64).sum()
+}
+
+#[tokio::test]
+async fn counts_read_no_lines() {
+    let streams = generate(&mut Random::new(5));
+    for layout in [Layout::Fresh, Layout::Merged] {
+        let world = World::filled(layout, &streams).await;
+        for text in [
+            r#"sum(count_over_time({app=~".+"}[5m]))"#,
+            r#"sum by (app) (rate({app=~".+"}[10m]))"#,
+            r#"sum by (app) (bytes_over_time({app=~".+"}[10m]))"#,
+            r#"sum by (detected_level) (count_over_time({app=~".+"}[10m]))"#,
+            r#"count_over_time({app=~".+"} | detected_level="error" [10m])"#,
+        ] {
+            let stats = stats_of(&world, text, 100).await;
+            assert!(stats.entries > 0 && stats.lines == 0 && stats.line_bytes == 0, "{layout:?} {text}: {stats:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_limit_stops_the_walk() {
+    let streams = generate(&mut Random::new(5));
+    let world = World::filled(Layout::Fresh, &streams).await;
+    let (few, all) = (stats_of(&world, r#"{app=~".+"}"#, 3).await, stats_of(&world, r#"{app=~".+"}"#, 5000).await);
+    assert_eq!(all.entries, entries_of(&streams).min(all.entries));
+    assert!(few.entries * 4 < all.entries, "{} of {} entries are looked at for three", few.entries, all.entries);
+}
+
+#[tokio::test]
+async fn a_needle_that_is_nowhere_reads_no_row_group() {
+    let streams = generate(&mut Random::new(5));
+    let world = World::filled(Layout::Merged, &streams).await;
+    for text in [
+        r#"{app=~".+"} |= " nothinghere ""#,
+        r#"{app=~".+"} |= " nothinghere " or " norhere ""#,
+        r#"{app=~".+"} |~ "a .* nothinghere b""#,
+        r#"sum(count_over_time({app=~".+"} |~ " (nothinghere|norhere) " [5m]))"#,
+    ] {
+        let stats = stats_of(&world, text, 100).await;
+        assert!(stats.row_groups > 0 && stats.row_groups_pruned == stats.row_groups, "{text}: {stats:?}");
+        assert_eq!((stats.entries, stats.lines), (0, 0), "{text}");
+    }
+    let stats = stats_of(&world, r#"{app=~".+"} |= " took=" or " nothinghere ""#, 100).await;
+    assert!(stats.row_groups_pruned < stats.row_groups && stats.lines > 0, "{stats:?}");
+}
+
+#[tokio::test]
+async fn explain_says_what_will_be_read() {
+    let streams = generate(&mut Random::new(5));
+    let world = World::filled(Layout::Merged, &streams).await;
+    for (text, parts) in [
+        (r#"{app="web"} |= " nothinghere ""#, ["LogScan: newest first, limit=5000, ", "rows=0"]),
+        (r#"sum by (app) (rate({app="web"}[5m]))"#, ["LogWindowExec: rate, reads=times, ", "segments=2 pruned=0 opened=2"]),
+        (r#"bytes_rate({app="web"}[5m])"#, ["reads=lengths", "pruned_groups=0"]),
+        (r#"count_over_time({app="web"} | json [5m])"#, ["reads=lines", "row_groups=2"]),
+    ] {
+        let plan = plan_of(text, params(text)).unwrap();
+        let explained = world.engines[0].explain(&TenantId::anonymous(), &plan, &Limits::default()).await.unwrap();
+        assert!(parts.iter().all(|part| explained.contains(part)), "{text}: {explained}");
+    }
+}
+
+#[tokio::test]
+async fn deleted_entries_are_left_out_whatever_the_layout() {
+    let (tenant, limits) = (TenantId::anonymous(), Limits::default());
+    let streams = generate(&mut Random::new(9));
+    let at = |ns: i64| TimestampMs((T0_NS + ns) / 1_000_000);
+    let deleted = [
+        (vec![Matcher::equal("app", "web")], TimeRangeMs::new(at(SPAN_NS / 4), at(SPAN_NS / 2))),
+        (vec![Matcher::equal("app", "web")], TimeRangeMs::new(at(SPAN_NS / 3), at(SPAN_NS / 3 * 2))),
+        (vec![Matcher::equal("app", "db")], TimeRangeMs::new(at(0), at(SPAN_NS + 1_000_000_000_000))),
+    ];
+    let mut left = streams.clone();
+    for stream in &mut left {
+        stream.entries.retain(|entry| {
+            let at = TimestampMs(entry.timestamp.div_euclid(1_000_000));
+            let gone = |matchers: &[Matcher], range: &TimeRangeMs| {
+                range.start <= at && at < range.end && matchers.iter().all(|matcher| matcher.matches_labels(&stream.labels))
+            };
+            !deleted.iter().any(|(matchers, range)| gone(matchers, range))
+        });
+    }
+    let memory = Memory(left);
+    for layout in Layout::ALL {
+        let world = World::filled(layout, &streams).await;
+        for (matchers, range) in &deleted {
+            let request = DeletionRequest { range: *range, matchers: matchers.clone(), filter: None };
+            world.manifest.request_deletion(&tenant, Signal::Logs, request).await.unwrap();
+        }
+        for text in [
+            r#"{app=~".+"}"#,
+            r#"sum by (app) (count_over_time({app=~".+"}[10m]))"#,
+            r#"bytes_over_time({app="web"} |= "e" [1h])"#,
+        ] {
+            let plan = plan_of(text, params(text)).unwrap();
+            let expected = said(plan::reference::evaluate(&plan, &memory).map_err(|error| error.to_string()));
+            for engine in &world.engines {
+                let found = engine.query(&tenant, plan.clone(), &limits).await.map(|(answer, _)| answer);
+                assert_eq!(said(found.map_err(|error| error.to_string())), expected, "{layout:?}: {text}");
+            }
+        }
+    }
+}
