@@ -165,7 +165,7 @@ fn read_edited(files: &[File], data: &[u8]) {
     let mut file = files[which].clone();
     file.edit(edits);
     let bytes = file.close();
-    let outcome = if which % 2 == 0 { read_metrics(&bytes) } else { read_logs(&bytes) };
+    let outcome = if which.is_multiple_of(2) { read_metrics(&bytes) } else { read_logs(&bytes) };
     assert!(!edits.is_empty() || outcome.is_ok(), "an unedited file is read: {outcome:?}");
     let _ = inspect::inspect(&bytes, 0);
     verify::verify(&bytes, None, None);

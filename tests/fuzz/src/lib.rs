@@ -77,7 +77,7 @@ fn edit(bytes: &mut Vec<u8>, place: [u8; 2], how: u8, with: u8) {
 fn change(bytes: &mut [u8], at: usize, how: u8, with: u8) {
     if !bytes.is_empty() {
         let at = at % bytes.len();
-        bytes[at] = if how % 2 == 0 { bytes[at].wrapping_add(with) } else { with };
+        bytes[at] = if how.is_multiple_of(2) { bytes[at].wrapping_add(with) } else { with };
     }
 }
 
