@@ -1,4 +1,4 @@
-//! fn-ingest: remote write, OTLP metrics and Loki push over HTTP.
+//! fn-ingest: remote write, Loki push, OTLP metrics and logs over HTTP.
 //!
 //! Owns: routes, bounded body reading, headers and status. Decides nothing: protocols are `wire`'s, durability `appender`'s.
 //! Knows nothing of queries, so that the function stays small and starts fast.
@@ -9,6 +9,7 @@ mod body;
 mod loki;
 pub mod metrics;
 mod otlp;
+mod otlp_logs;
 mod prometheus;
 mod refusal;
 
@@ -21,7 +22,8 @@ use axum::routing::post;
 use boot::Host;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::otlp::OtlpOptions;
-use model::{Clock, Limits, TenantId};
+use model::{Clock, TenantId, TenantLimits};
+use wire::loki_push::Admission;
 use wire::tenant::{TENANT_HEADER, tenant_of};
 
 use metrics::Metrics;
@@ -31,9 +33,10 @@ use metrics::Metrics;
 pub struct State {
     buffer: Arc<dyn WriteBuffer>,
     clock: Arc<dyn Clock>,
-    limits: Limits,
+    limits: TenantLimits,
     otlp: Arc<OtlpOptions>,
     require_tenant: bool,
+    admission: Arc<Admission>,
     /// What was received, stored and refused.
     pub metrics: Arc<Metrics>,
 }
@@ -43,7 +46,7 @@ impl State {
     pub fn new(host: &Host, buffer: Arc<dyn WriteBuffer>) -> State {
         let (clock, limits, require_tenant) = (host.clock.clone(), host.limits.clone(), host.config.require_tenant);
         let otlp = Arc::new(host.config.otlp.clone());
-        State { buffer, clock, limits, otlp, require_tenant, metrics: Arc::default() }
+        State { buffer, clock, limits, otlp, require_tenant, admission: Arc::default(), metrics: Arc::default() }
     }
 
     /// Makes the state of a function whose environment freezes after the answer: every request is written at once.
@@ -92,7 +95,11 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/otlp/v1/metrics", post(otlp::metrics))
         .route("/otlp/v1/metrics", post(otlp::metrics))
         .method_not_allowed_fallback(refusal::method_not_allowed);
-    prometheus.route("/loki/api/v1/push", post(loki::push)).route("/api/prom/push", post(loki::push)).with_state(state)
+    prometheus
+        .route("/loki/api/v1/push", post(loki::push))
+        .route("/api/prom/push", post(loki::legacy_push))
+        .route("/otlp/v1/logs", post(otlp_logs::logs))
+        .with_state(state)
 }
 
 /// Returns a header as text; one that is not text is as good as unknown.

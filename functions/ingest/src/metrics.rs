@@ -16,12 +16,17 @@ pub enum Protocol {
     LokiPush,
     /// OTLP metrics.
     Otlp,
+    /// OTLP logs.
+    OtlpLogs,
 }
+
+/// Names of the protocols, in their order.
+const PROTOCOLS: [&str; 4] = ["remote_write", "loki_push", "otlp", "otlp_logs"];
 
 /// Counters since start.
 #[derive(Debug, Default)]
 pub struct Metrics {
-    requests: [Requests; 3],
+    requests: [Requests; PROTOCOLS.len()],
     body_bytes: AtomicU64,
     samples: AtomicU64,
     histograms: AtomicU64,
@@ -78,7 +83,7 @@ impl Metrics {
     /// Appends the counters as text.
     pub fn render(&self, out: &mut String) {
         out.push_str("# TYPE lamella_ingest_requests_total counter\n");
-        for (protocol, requests) in ["remote_write", "loki_push", "otlp"].iter().zip(&self.requests) {
+        for (protocol, requests) in PROTOCOLS.iter().zip(&self.requests) {
             for (outcome, counter) in [("stored", &requests.stored), ("refused", &requests.refused), ("failed", &requests.failed)]
             {
                 let labels = format_args!("protocol=\"{protocol}\",outcome=\"{outcome}\"");
@@ -86,7 +91,7 @@ impl Metrics {
             }
         }
         out.push_str("# TYPE lamella_ingest_request_seconds_total counter\n");
-        for (protocol, requests) in ["remote_write", "loki_push", "otlp"].iter().zip(&self.requests) {
+        for (protocol, requests) in PROTOCOLS.iter().zip(&self.requests) {
             let seconds = requests.micros.load(Relaxed) as f64 / 1e6;
             line(out, "lamella_ingest_request_seconds_total", format_args!("protocol=\"{protocol}\""), seconds);
         }

@@ -36,8 +36,9 @@ async fn store(state: &State, request: Request, encoding: Encoding) -> Result<(A
     let (parts, body) = request.into_parts();
     let tenant = state.tenant(&parts.headers)?;
     let compression = text(&parts.headers, header::CONTENT_ENCODING.as_str()).unwrap_or_default();
-    let body = body::read(body, state.limits.body_bytes_max).await?;
-    let mut decoded = otlp::decode(&body, encoding, compression, &state.otlp, &state.limits, state.clock.now())?;
+    let limits = state.limits.of(&tenant);
+    let body = body::read(body, limits.body_bytes_max).await?;
+    let mut decoded = otlp::decode(&body, encoding, compression, &state.otlp, limits, state.clock.now())?;
     if !decoded.warnings.is_empty() {
         tracing::debug!(%tenant, warnings = ?decoded.warnings, "otlp attributes were joined");
     }

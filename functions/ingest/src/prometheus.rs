@@ -26,8 +26,9 @@ async fn store(state: &State, request: Request) -> Result<(Answer, Receipt), Ref
     let tenant = state.tenant(&parts.headers)?;
     let encoding = text(&parts.headers, header::CONTENT_ENCODING.as_str());
     let version = remote_write::negotiate(text(&parts.headers, header::CONTENT_TYPE.as_str()), encoding)?;
-    let body = body::read(body, state.limits.body_bytes_max).await?;
-    let mut decoded = remote_write::decode(&body, version, &state.limits, state.clock.now())?;
+    let limits = state.limits.of(&tenant);
+    let body = body::read(body, limits.body_bytes_max).await?;
+    let mut decoded = remote_write::decode(&body, version, limits, state.clock.now())?;
     let (answer, written) = (decoded.answer(), decoded.written());
     let receipt = state.append(&tenant, Batch::Metrics(std::mem::take(&mut decoded.batch))).await?;
     state.metrics.received_samples(body.len(), written, decoded.refused);

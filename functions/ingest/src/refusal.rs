@@ -37,6 +37,8 @@ impl Refusal {
     /// Returns when the client may try again, where that can help.
     pub fn retry_after_seconds(&self) -> Option<u64> {
         match self {
+            // A bucket of tokens fills by the second.
+            Refusal::Request(wire::error::Error::RateLimited(_)) => Some(1),
             Refusal::Request(_) => None,
             Refusal::Append(error) => error.retry_after().map(|after| after.as_secs()),
         }
@@ -76,7 +78,7 @@ pub async fn method_not_allowed() -> Response {
 
 /// Answers with a text, as Go's `http.Error` does; without one the body is empty.
 pub fn plain(status: u16, text: &str) -> Response {
-    let code = StatusCode::from_u16(status).expect("statuses are listed in wire::status");
+    let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     if text.is_empty() {
         return code.into_response();
     }

@@ -39,13 +39,14 @@ impl Clock for Noon {
 }
 
 fn state(buffer: &Arc<Buffer>) -> State {
-    let limits = Limits { body_bytes_max: 1000, ..Limits::default() };
+    let limits = model::Limits { body_bytes_max: 1000, ..Default::default() }.into();
     State {
         buffer: buffer.clone(),
         clock: Arc::new(Noon),
         limits,
         otlp: Arc::default(),
         require_tenant: false,
+        admission: Arc::default(),
         metrics: Arc::default(),
     }
 }
@@ -159,4 +160,40 @@ async fn otlp_metrics() {
     let closed = Arc::new(Buffer { fails: Some(appender::Error::Closed), ..Buffer::default() });
     let (status, headers, text) = send(&self::state(&closed), post("application/json", good)).await;
     assert!(status == 503 && headers.contains_key("retry-after") && text.starts_with(r#"{"code":14,"#), "{status} {text}");
+}
+
+#[tokio::test]
+async fn otlp_logs() {
+    let post = |content_type: &str, body: &'static str| {
+        Request::post("/otlp/v1/logs").header("content-type", content_type).body(Body::from(body)).unwrap()
+    };
+    const RECORDS: &str = r#"{"resourceLogs":[{"scopeLogs":[{"logRecords":[{"body":{"stringValue":"x"}},{"body":{}}]}]}]}"#;
+    let buffer = Arc::default();
+    let state = state(&buffer);
+    let (status, headers, text) = send(&state, post("application/json", RECORDS)).await;
+    assert_eq!((status, text.as_str(), headers.get("content-type")), (204, "", None));
+    assert_eq!(*buffer.rows.lock().unwrap(), 2);
+    let (status, headers, text) = send(&state, post("text/plain", RECORDS)).await;
+    assert_eq!((status, headers["content-type"].to_str().unwrap()), (400, "application/octet-stream"));
+    assert_eq!(text, "\u{12})content type: text/plain is not supported");
+    assert_eq!(send(&state, post("application/json", "{}")).await.0, 422);
+    let required = State { require_tenant: true, ..state };
+    assert_eq!(send(&required, post("application/json", RECORDS)).await.2, "no org id\n");
+}
+
+#[tokio::test]
+async fn tenants_have_limits_of_their_own() {
+    let buffer = Arc::default();
+    let text = r#"{"overrides": {"slow": {"ingestion_rate_mb": 0.00001, "ingestion_burst_size_mb": 0.000001},
+        "blocked": {"block_ingestion_until": "2030-01-01T00:00:00Z", "block_ingestion_status_code": 456}}}"#;
+    let limits = boot::overrides::parse(text, model::Limits::default()).unwrap();
+    let state = State { limits, ..state(&buffer) };
+    for (tenant, status, retry_after) in [("slow", 429, Some("1")), ("blocked", 456, None), ("other", 204, None)] {
+        let mut request = push(r#"{"streams":[{"stream":{"app":"a"},"values":[["1767225601000000000","xx"]]}]}"#);
+        request.headers_mut().insert("x-scope-orgid", tenant.parse().unwrap());
+        let (found, headers, _) = send(&state, request).await;
+        let after = headers.get("retry-after").map(|value| value.to_str().unwrap());
+        assert_eq!((found, after), (status, retry_after), "{tenant}");
+    }
+    assert_eq!(*buffer.rows.lock().unwrap(), 1);
 }

@@ -6,7 +6,7 @@ use std::error::Error;
 use async_trait::async_trait;
 use engine::{Engine, EngineError, QueryStats};
 use manifest::{DeletionRequest, Manifest};
-use model::{Exemplar, LabelSet, Limits, Matcher, MetricMetadata, Signal, TenantId, TimeRangeMs};
+use model::{Exemplar, LabelSet, Matcher, MetricMetadata, Signal, TenantId, TenantLimits, TimeRangeMs};
 use plan::value::{Entry, StreamEntries};
 use plan::{LogicalPlan, Node, Series, Value};
 
@@ -16,12 +16,12 @@ use crate::source::{Cardinality, Cost, Evaluated, Found, Labels, Lookup, Source,
 pub struct EngineSource {
     engine: Engine,
     manifest: Manifest,
-    limits: Limits,
+    limits: TenantLimits,
 }
 
 impl EngineSource {
-    /// Makes the source over an engine; `limits` bound every query.
-    pub fn new(engine: Engine, manifest: Manifest, limits: Limits) -> EngineSource {
+    /// Makes the source over an engine; a tenant's limits bound its queries.
+    pub fn new(engine: Engine, manifest: Manifest, limits: TenantLimits) -> EngineSource {
         EngineSource { engine, manifest, limits }
     }
 }
@@ -30,7 +30,7 @@ impl EngineSource {
 impl Source for EngineSource {
     async fn evaluate(&self, tenant: &TenantId, plan: LogicalPlan, labels: Labels) -> Result<Evaluated, SourceError> {
         let newest_first = matches!(&plan.root, Node::Logs(query) if query.newest_first);
-        let evaluated = self.engine.query(tenant, plan, &self.limits).await;
+        let evaluated = self.engine.query(tenant, plan, self.limits.of(tenant)).await;
         let (mut answer, stats) = evaluated.map_err(|error| failed(tenant, &error))?;
         if let (Labels::Categorized, Value::Streams(streams)) = (labels, &mut answer.value) {
             *streams = categorized(std::mem::take(streams), newest_first);
@@ -40,19 +40,20 @@ impl Source for EngineSource {
 
     async fn series(&self, lookup: Lookup) -> Result<Found<LabelSet>, SourceError> {
         let Lookup { tenant, signal, matcher_sets, range, limit } = lookup;
-        let found = self.engine.series(&tenant, signal, &matcher_sets, range, Some(limit), &self.limits).await;
+        let found = self.engine.series(&tenant, signal, &matcher_sets, range, Some(limit), self.limits.of(&tenant)).await;
         found.map(Found::from).map_err(|error| failed(&tenant, &error))
     }
 
     async fn label_names(&self, lookup: Lookup) -> Result<Found<String>, SourceError> {
         let Lookup { tenant, signal, matcher_sets, range, limit } = lookup;
-        let found = self.engine.label_names(&tenant, signal, &matcher_sets, range, Some(limit), &self.limits).await;
+        let found = self.engine.label_names(&tenant, signal, &matcher_sets, range, Some(limit), self.limits.of(&tenant)).await;
         found.map(Found::from).map_err(|error| failed(&tenant, &error))
     }
 
     async fn label_values(&self, lookup: Lookup, name: String) -> Result<Found<String>, SourceError> {
         let Lookup { tenant, signal, matcher_sets, range, limit } = lookup;
-        let found = self.engine.label_values(&tenant, signal, &name, &matcher_sets, range, Some(limit), &self.limits).await;
+        let found =
+            self.engine.label_values(&tenant, signal, &name, &matcher_sets, range, Some(limit), self.limits.of(&tenant)).await;
         found.map(Found::from).map_err(|error| failed(&tenant, &error))
     }
 
@@ -62,17 +63,17 @@ impl Source for EngineSource {
         metric: Option<String>,
         range: TimeRangeMs,
     ) -> Result<Found<MetricMetadata>, SourceError> {
-        let found = self.engine.metadata(tenant, metric.as_deref(), range, None, &self.limits).await;
+        let found = self.engine.metadata(tenant, metric.as_deref(), range, None, self.limits.of(tenant)).await;
         found.map(Found::from).map_err(|error| failed(tenant, &error))
     }
 
     async fn samples(&self, tenant: &TenantId, matchers: Vec<Matcher>, range: TimeRangeMs) -> Result<Found<Series>, SourceError> {
-        let found = self.engine.samples(tenant, &matchers, range, &self.limits).await;
+        let found = self.engine.samples(tenant, &matchers, range, self.limits.of(tenant)).await;
         found.map(Found::from).map_err(|error| failed(tenant, &error))
     }
 
     async fn cardinality(&self, tenant: &TenantId, range: TimeRangeMs, limit: usize) -> Result<Cardinality, SourceError> {
-        let found = self.engine.cardinality(tenant, range, limit, &self.limits).await;
+        let found = self.engine.cardinality(tenant, range, limit, self.limits.of(tenant)).await;
         found.map_err(|error| failed(tenant, &error))
     }
 
@@ -85,7 +86,8 @@ impl Source for EngineSource {
     }
 
     async fn exemplars(&self, lookup: Lookup) -> Result<Found<(LabelSet, Vec<Exemplar>)>, SourceError> {
-        let found = self.engine.exemplars(&lookup.tenant, &lookup.matcher_sets, lookup.range, &self.limits).await;
+        let found =
+            self.engine.exemplars(&lookup.tenant, &lookup.matcher_sets, lookup.range, self.limits.of(&lookup.tenant)).await;
         let found = found.map_err(|error| failed(&lookup.tenant, &error))?;
         let by_series = found.items.chunk_by(|a, b| a.0 == b.0);
         let items = by_series.map(|one| (one[0].0.clone(), one.iter().map(|(_, exemplar)| exemplar.clone()).collect()));

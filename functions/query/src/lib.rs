@@ -23,7 +23,7 @@ use std::time::Duration;
 use axum::Router;
 use boot::Host;
 use engine::{Engine, EngineConfig};
-use model::{Clock, Limits, TimeRangeMs, TimestampMs, TimestampNs};
+use model::{Clock, Limits, TenantId, TenantLimits, TimeRangeMs, TimestampMs, TimestampNs};
 use plan::EvalOptions;
 
 use engine_source::EngineSource;
@@ -69,7 +69,7 @@ pub struct Shared {
     /// Evaluates and looks up.
     pub source: Arc<dyn Source>,
     /// Bounds on queries.
-    pub limits: Limits,
+    pub limits: TenantLimits,
     /// Settings.
     pub options: Options,
     /// Where "now" comes from.
@@ -90,7 +90,7 @@ impl Deref for State {
 
 impl State {
     /// Makes the state.
-    pub fn new(source: Arc<dyn Source>, limits: Limits, options: Options, clock: Arc<dyn Clock>) -> State {
+    pub fn new(source: Arc<dyn Source>, limits: TenantLimits, options: Options, clock: Arc<dyn Clock>) -> State {
         let (gate, started) = (Gate::new(options.places), clock.now());
         State(Arc::new(Shared { source, limits, options, clock, gate, started }))
     }
@@ -100,6 +100,11 @@ impl State {
         let engine = Engine::new(EngineConfig::default(), host.objects.clone(), host.manifest.clone(), host.clock.clone());
         let source = Arc::new(EngineSource::new(engine, host.manifest.clone(), host.limits.clone()));
         State::new(source, host.limits.clone(), options, host.clock.clone())
+    }
+
+    /// Returns a tenant's limits.
+    fn limits(&self, tenant: &TenantId) -> &Limits {
+        self.limits.of(tenant)
     }
 
     fn now_ns(&self) -> TimestampNs {
@@ -116,9 +121,10 @@ impl State {
     /// Runs a look-up in a place of its own, within the query's time.
     async fn looked_up<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
         &self,
+        tenant: &TenantId,
         run: impl FnOnce(Arc<dyn Source>) -> F,
     ) -> Result<T, Refusal> {
-        let timed = self.gate.run(self.limits.query_timeout, run(Arc::clone(&self.source))).await?;
+        let timed = self.gate.run(self.limits(tenant).query_timeout, run(Arc::clone(&self.source))).await?;
         Ok(timed.value)
     }
 }

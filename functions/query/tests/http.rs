@@ -132,7 +132,7 @@ impl Source for Canned {
 }
 
 fn app(options: Options, limits: Limits) -> Router {
-    router(State::new(Arc::new(Canned), limits, options, Arc::new(Fixed)))
+    router(State::new(Arc::new(Canned), limits.into(), options, Arc::new(Fixed)))
 }
 
 fn stock() -> Router {

@@ -14,12 +14,13 @@
 //! | `LAMELLA_LOG`, `LAMELLA_LOG_FORMAT` | filter such as `info,store=debug`; `text` or `json` |
 //! | `AWS_LAMBDA_MAX_CONCURRENCY` | set by Lambda Managed Instances: requests a process serves at once; 1 |
 //! | `LAMELLA_LIMIT_*` | [`crate::limits`] |
+//! | `LAMELLA_LIMITS`, `LAMELLA_LIMITS_FILE` | [`crate::overrides`]: limits of single tenants, in Loki's spelling |
 //! | `LAMELLA_RETENTION`, `LAMELLA_RETENTION_FILE` | [`crate::retention`]; metrics 7 days, logs 90 days |
 //! | `LAMELLA_OTLP_*` | [`crate::otlp`] |
 
-use crate::{Error, Result, limits, otlp, retention};
+use crate::{Error, Result, limits, otlp, overrides, retention};
 use model::otlp::OtlpOptions;
-use model::{Limits, RetentionPolicy};
+use model::{RetentionPolicy, TenantLimits};
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -41,8 +42,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Requests that a function's process serves at once. Above 1 it lives on between them.
     pub concurrency: u32,
-    /// Bounds on what a tenant may send and ask.
-    pub limits: Limits,
+    /// Bounds on what tenants may send and ask.
+    pub limits: TenantLimits,
     /// How long data is kept.
     pub retention: RetentionPolicy,
     /// How OTLP metrics become series.
@@ -113,7 +114,7 @@ impl Config {
             log_filter: lookup("LAMELLA_LOG").unwrap_or_else(|| "info".to_owned()),
             log_format: log_format(lookup)?,
             concurrency: parsed(lookup, "AWS_LAMBDA_MAX_CONCURRENCY", "a count")?.unwrap_or(1),
-            limits: limits::from_lookup(lookup)?,
+            limits: overrides::from_lookup(lookup, limits::from_lookup(lookup)?)?,
             retention: retention::from_lookup(lookup)?,
             otlp: otlp::from_lookup(lookup)?,
         })
@@ -238,7 +239,7 @@ mod tests {
             ("LAMELLA_LIMIT_QUERY_TIMEOUT_SECONDS", "7"),
         ])
         .unwrap();
-        assert_eq!(config.limits.query_timeout, std::time::Duration::from_secs(7));
+        assert_eq!(config.limits.default_limits().query_timeout, std::time::Duration::from_secs(7));
         assert!(matches!(config.storage, Storage::Aws(aws) if aws.s3.path_style && !aws.create));
     }
 }

@@ -37,6 +37,15 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A text of limits cannot be used.
+    #[error("read the limits of {name}")]
+    Limits {
+        /// The variable that holds it or names its file.
+        name: &'static str,
+        /// Why, and where.
+        #[source]
+        source: serde_yaml_ng::Error,
+    },
     /// The data directory cannot be made.
     #[error("make data directory {path}")]
     DataDirectory {
@@ -55,7 +64,7 @@ impl Error {
     /// Answers what the caller should do.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::Variable { .. } | Error::Missing { .. } | Error::File { .. } => ErrorKind::Invalid,
+            Error::Variable { .. } | Error::Missing { .. } | Error::File { .. } | Error::Limits { .. } => ErrorKind::Invalid,
             Error::DataDirectory { .. } => ErrorKind::Internal,
             Error::Store(source) => source.kind(),
         }

@@ -3,7 +3,7 @@
 use crate::config::{AwsStorage, Config, Storage};
 use crate::{Error, Result, SystemClock, clock};
 use manifest::Manifest;
-use model::{Clock, Limits, Nonces};
+use model::{Clock, Nonces, TenantLimits};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,8 +30,8 @@ pub struct Host {
     pub clock: Arc<dyn Clock>,
     /// Fresh ids, seeded from the system.
     pub nonces: Arc<Nonces>,
-    /// Bounds on what a tenant may send and ask.
-    pub limits: Limits,
+    /// Bounds on what tenants may send and ask.
+    pub limits: TenantLimits,
 }
 
 impl Host {

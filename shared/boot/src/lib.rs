@@ -16,6 +16,7 @@ mod host;
 pub mod limits;
 mod logging;
 pub mod otlp;
+pub mod overrides;
 pub mod retention;
 
 pub use clock::SystemClock;

@@ -16,20 +16,22 @@ pub fn from_lookup(lookup: Lookup<'_>) -> Result<Limits> {
         ("LAMELLA_LIMIT_BODY_BYTES", &mut limits.body_bytes_max),
         ("LAMELLA_LIMIT_DECODED_BYTES", &mut limits.decoded_bytes_max),
         ("LAMELLA_LIMIT_LABELS_PER_SERIES", &mut limits.labels_per_series_max),
-        ("LAMELLA_LIMIT_LINE_BYTES", &mut limits.line_bytes_max),
+        ("LAMELLA_LIMIT_LINE_BYTES", &mut limits.logs.line_bytes_max),
         ("LAMELLA_LIMIT_QUERY_SAMPLES", &mut limits.query_samples_max),
         ("LAMELLA_LIMIT_QUERY_SERIES", &mut limits.query_series_max),
         ("LAMELLA_LIMIT_QUERY_MEMORY_BYTES", &mut limits.query_memory_bytes_max),
         ("LAMELLA_LIMIT_QUERY_REQUESTS", &mut limits.query_requests_max),
-        ("LAMELLA_LIMIT_QUERY_LINES", &mut limits.query_lines_max),
-        ("LAMELLA_LIMIT_LOG_QUERY_SERIES", &mut limits.log_query_series_max),
+        ("LAMELLA_LIMIT_QUERY_LINES", &mut limits.log_queries.lines_max),
+        ("LAMELLA_LIMIT_LOG_QUERY_SERIES", &mut limits.log_queries.series_max),
     ];
     for (name, limit) in counts {
         *limit = parsed(lookup, name, "a count")?.unwrap_or(*limit);
     }
-    let spans: [(&'static str, &mut Duration); 3] = [
+    if let Some(seconds) = parsed(lookup, "LAMELLA_LIMIT_LOGS_AGE_SECONDS", "seconds")? {
+        limits.logs.age_max = Some(Duration::from_secs(seconds));
+    }
+    let spans: [(&'static str, &mut Duration); 2] = [
         ("LAMELLA_LIMIT_METRICS_AGE_SECONDS", &mut limits.metrics_age_max),
-        ("LAMELLA_LIMIT_LOGS_AGE_SECONDS", &mut limits.logs_age_max),
         ("LAMELLA_LIMIT_QUERY_TIMEOUT_SECONDS", &mut limits.query_timeout),
     ];
     for (name, limit) in spans {

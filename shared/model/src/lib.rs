@@ -29,7 +29,7 @@ pub use error::ErrorKind;
 pub use exemplar::Exemplar;
 pub use histogram::{CounterResetHint, Histogram, Span};
 pub use labels::{LabelSet, LabelSetBuilder};
-pub use limits::Limits;
+pub use limits::{Limits, TenantLimits};
 pub use matcher::{MatchOp, Matcher};
 pub use metadata::{MetricKind, MetricMetadata};
 pub use retention::{Keep, Retention, RetentionPolicy};

@@ -1,6 +1,16 @@
 //! Bounds on what a tenant may send and ask. The values are set in `boot`; these are the defaults with their reasons.
 
+mod log_queries;
+mod logs;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::TenantId;
+
+pub use log_queries::{BlockedQuery, DeletionMode, LogQueryLimits};
+pub use logs::{BlockedIngestion, LogLimits};
 
 /// Limits of one tenant.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,20 +25,10 @@ pub struct Limits {
     pub label_name_bytes_max: usize,
     /// Bytes of a label value (Mimir, Loki: 2,048).
     pub label_value_bytes_max: usize,
-    /// How far in the future a sample may lie (Prometheus: 10 min).
+    /// How far in the future a sample or an entry may lie (Prometheus, Loki `creation_grace_period`: 10 min).
     pub future_grace: Duration,
     /// How old a sample may be when it arrives: the retention.
     pub metrics_age_max: Duration,
-    /// How old an entry may be when it arrives (Loki `reject_old_samples_max_age` is 168 h; ours is the retention).
-    pub logs_age_max: Duration,
-    /// Bytes of a log line (Loki: 256 KiB).
-    pub line_bytes_max: usize,
-    /// Labels of a stream, `service_name` not counted (Loki: 15).
-    pub labels_per_stream_max: usize,
-    /// Structured metadata labels per entry (Loki: 128).
-    pub metadata_per_entry_max: usize,
-    /// Structured metadata bytes per entry (Loki: 64 KiB).
-    pub metadata_bytes_max: usize,
     /// Samples a query may load (Prometheus: 50 million).
     pub query_samples_max: usize,
     /// Series a query may select.
@@ -37,16 +37,14 @@ pub struct Limits {
     pub query_memory_bytes_max: usize,
     /// Object requests one query may make.
     pub query_requests_max: usize,
-    /// Time one query may take (Prometheus: 2 min).
+    /// Time one query may take (Prometheus: 2 min; Loki `query_timeout`).
     pub query_timeout: Duration,
-    /// Lines a log query may ask for (Loki: 5,000).
-    pub query_lines_max: usize,
-    /// Series a LogQL metric query may return (Loki: 500).
-    pub log_query_series_max: usize,
     /// Bytes of a query text (Loki: 131,072).
     pub query_text_bytes_max: usize,
-    /// Longest time range of a LogQL query (Loki: 30d1h).
-    pub log_query_range_max: Duration,
+    /// What is accepted of logs, and how.
+    pub logs: LogLimits,
+    /// What may be asked of logs.
+    pub log_queries: LogQueryLimits,
 }
 
 const HOUR: u64 = 3600;
@@ -63,20 +61,59 @@ impl Default for Limits {
             label_value_bytes_max: 2048,
             future_grace: Duration::from_secs(600),
             metrics_age_max: Duration::from_secs(395 * DAY),
-            logs_age_max: Duration::from_secs(395 * DAY),
-            line_bytes_max: 256 * 1024,
-            labels_per_stream_max: 15,
-            metadata_per_entry_max: 128,
-            metadata_bytes_max: 64 * 1024,
             query_samples_max: 50_000_000,
             query_series_max: 1_000_000,
             query_memory_bytes_max: 2048 * MIB,
             query_requests_max: 5_000,
             query_timeout: Duration::from_secs(120),
-            query_lines_max: 5_000,
-            log_query_series_max: 500,
             query_text_bytes_max: 131_072,
-            log_query_range_max: Duration::from_secs(30 * DAY + HOUR),
+            logs: LogLimits::default(),
+            log_queries: LogQueryLimits::default(),
         }
+    }
+}
+
+/// Limits of every tenant: those of all, and those of tenants with limits of their own. Cloning is cheap.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct TenantLimits {
+    default: Arc<Limits>,
+    tenants: Arc<BTreeMap<TenantId, Arc<Limits>>>,
+}
+
+impl TenantLimits {
+    /// Makes the limits; tenants that are not listed get the default.
+    pub fn new(default: Limits, tenants: BTreeMap<TenantId, Limits>) -> TenantLimits {
+        let tenants = tenants.into_iter().map(|(tenant, limits)| (tenant, Arc::new(limits))).collect();
+        TenantLimits { default: Arc::new(default), tenants: Arc::new(tenants) }
+    }
+
+    /// Returns a tenant's limits.
+    pub fn of(&self, tenant: &TenantId) -> &Arc<Limits> {
+        self.tenants.get(tenant).unwrap_or(&self.default)
+    }
+
+    /// Returns the limits of tenants that have none of their own.
+    pub fn default_limits(&self) -> &Limits {
+        &self.default
+    }
+}
+
+impl From<Limits> for TenantLimits {
+    fn from(default: Limits) -> TenantLimits {
+        TenantLimits::new(default, BTreeMap::new())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_tenant_has_its_own_limits_or_the_default() {
+        let tenant = |name| TenantId::parse(name).unwrap();
+        let own = Limits { query_series_max: 7, ..Limits::default() };
+        let limits = TenantLimits::new(Limits::default(), BTreeMap::from([(tenant("a"), own)]));
+        assert_eq!(limits.of(&tenant("a")).query_series_max, 7);
+        assert_eq!(**limits.of(&tenant("b")), *limits.default_limits());
     }
 }

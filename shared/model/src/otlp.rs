@@ -1,4 +1,7 @@
 //! How OTLP metrics become series: settings of a process, with the names and defaults of Prometheus's `otlp` section.
+//! Those of logs are a tenant's, in [`logs`].
+
+pub mod logs;
 
 use std::time::Duration;
 

@@ -17,6 +17,42 @@ pub struct Re2Error {
     pub message: String,
 }
 
+/// A compiled pattern that knows its text.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    text: String,
+    regex: regex::Regex,
+}
+
+impl Pattern {
+    /// Compiles a pattern that is looked for anywhere.
+    pub fn new(text: &str) -> Result<Pattern, Re2Error> {
+        Ok(Pattern { text: text.to_owned(), regex: compile(text)? })
+    }
+
+    /// Compiles a pattern the whole text must match.
+    pub fn anchored(text: &str) -> Result<Pattern, Re2Error> {
+        Ok(Pattern { text: text.to_owned(), regex: compile_anchored(text)? })
+    }
+
+    /// Returns the pattern as written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Reports whether a text matches.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.regex.is_match(text)
+    }
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        // Anchored or not shows in the compiled text only.
+        self.regex.as_str() == other.regex.as_str()
+    }
+}
+
 /// Compiles a pattern as `^(?s:pattern)$`: Prometheus's and Loki's label matchers.
 pub fn compile_anchored(pattern: &str) -> Result<regex::Regex, Re2Error> {
     let translated = translate(pattern)?;

@@ -5,6 +5,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use model::{LabelSet, Limits, SeriesId, Signal, Slot, TenantId, TimestampMs};
 use prost::Message;
+use wire::loki_push::{Intake, Shape};
 use wire::remote_write::{Version, decode_message};
 
 /// Samples of a request, as Prometheus sends.
@@ -161,12 +162,14 @@ fn decode(criterion: &mut Criterion) {
     });
     group.finish();
 
+    let tenant = TenantId::anonymous();
+    let intake = Intake { tenant: &tenant, limits: &limits, now: NOW.to_ns() };
     let body = snap::raw::Encoder::new().compress_vec(&loki()).expect("a request compresses");
     let mut group = criterion.benchmark_group("loki push, 5,120 entries");
     group.throughput(Throughput::Elements(5_120));
     group.bench_function("protobuf", |bencher| {
         bencher.iter(|| {
-            wire::loki_push::decode(black_box(&body), Some("application/x-protobuf"), None, &limits, NOW.to_ns())
+            wire::loki_push::decode(black_box(&body), Some("application/x-protobuf"), None, Shape::V1, &intake)
                 .expect("a push request")
         });
     });

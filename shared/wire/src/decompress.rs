@@ -30,6 +30,19 @@ pub fn deflate(body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Error> {
     bounded(flate2::read::DeflateDecoder::new(body), bytes_max, "EOF")
 }
 
+/// Decompresses zstd, all frames.
+pub fn zstd(body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Error> {
+    let decoder =
+        zstd::stream::read::Decoder::with_buffer(body).map_err(|_| Error::body("invalid input: magic number mismatch"))?;
+    bounded(decoder, bytes_max, "unexpected EOF")
+}
+
+/// Decompresses a frame of LZ4.
+pub fn lz4(body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Error> {
+    let decoder = lz4::Decoder::new(body).map_err(|_| Error::body("lz4: out of memory"))?;
+    bounded(decoder, bytes_max, "lz4: bad magic number")
+}
+
 fn bounded(reader: impl Read, bytes_max: usize, failed: &str) -> Result<Vec<u8>, Error> {
     let mut out = Vec::new();
     reader.take(bytes_max as u64 + 1).read_to_end(&mut out).map_err(|_| Error::body(failed))?;
@@ -52,6 +65,9 @@ mod tests {
         body.extend(gzip_of_zeros.finish());
         assert_eq!(gzip(&body, 99_999), Err(Error::DecodedTooLarge { limit_bytes: 99_999 }));
         assert_eq!(gzip(&body, 100_000).map(|out| out.len()), Ok(100_000));
+        let zeros = zstd::encode_all(&[0; 100_000][..], 1).unwrap();
+        assert_eq!(zstd(&zeros, 99_999), Err(Error::DecodedTooLarge { limit_bytes: 99_999 }));
+        assert_eq!(lz4(b"not lz4 at all", 9), Err(Error::body("lz4: bad magic number")));
         assert_eq!(snappy_block(b"", 1), Err(Error::body("snappy: corrupt input")));
         assert_eq!(gzip(b"{}", 9), Err(Error::body("gzip: invalid header")));
         assert_eq!(deflate(b"\x78\x9c\xab\x56\x2a", 9), Err(Error::body("EOF")));

@@ -23,6 +23,9 @@ pub enum Error {
     /// The body cannot be decoded, or what it says cannot be stored.
     #[error("{0}")]
     Body(String),
+    /// The tenant sends faster than its limit.
+    #[error("{0}")]
+    RateLimited(String),
     /// A push request without a stream.
     #[error("error at least one valid stream is required for ingestion")]
     NoStreams,
@@ -38,7 +41,7 @@ impl Error {
     /// Answers what the caller should do.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::BodyTooLarge { .. } | Error::DecodedTooLarge { .. } => ErrorKind::Limit,
+            Error::BodyTooLarge { .. } | Error::DecodedTooLarge { .. } | Error::RateLimited(_) => ErrorKind::Limit,
             _ => ErrorKind::Invalid,
         }
     }

@@ -12,7 +12,7 @@ pub(crate) enum Value<'a> {
     Varint(u64),
     Fixed64(u64),
     Bytes(&'a [u8]),
-    Fixed32,
+    Fixed32(u32),
 }
 
 impl<'a> Value<'a> {
@@ -26,6 +26,10 @@ impl<'a> Value<'a> {
 
     pub(crate) fn double(self) -> Result<f64, Malformed> {
         if let Value::Fixed64(bits) = self { Ok(f64::from_bits(bits)) } else { Err(Malformed) }
+    }
+
+    pub(crate) fn fixed32(self) -> Result<u32, Malformed> {
+        if let Value::Fixed32(bits) = self { Ok(bits) } else { Err(Malformed) }
     }
 
     /// Calls `take` for each number of a packed or a single varint field.
@@ -95,10 +99,7 @@ impl<'a> Fields<'a> {
                 self.rest = tail;
                 Value::Bytes(head)
             }
-            5 => {
-                self.chunk::<4>()?;
-                Value::Fixed32
-            }
+            5 => Value::Fixed32(u32::from_le_bytes(*self.chunk::<4>()?)),
             _ => return Err(Malformed),
         };
         Ok(Some((key >> 3, value)))

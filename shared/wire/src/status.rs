@@ -24,6 +24,7 @@ pub fn of_request(error: &Error) -> u16 {
         Error::MediaType(_) => 415,
         Error::BodyTooLarge { .. } => 413,
         Error::NoStreams => 422,
+        Error::RateLimited(_) => 429,
         Error::NoTenant => 401,
         Error::DecodedTooLarge { .. } | Error::Body(_) | Error::Tenant(_) => 400,
     }

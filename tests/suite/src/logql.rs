@@ -39,8 +39,8 @@ const FILES: [(&str, Runner); 5] = [
 /// Runs every data file of `folder`, prints a line per file and a closing line, and returns how many cases passed and failed.
 ///
 /// # Errors
-/// If the folder has none of the files, or one is not what it should be.
-pub fn run(folder: &Path, show_failures: bool) -> anyhow::Result<(usize, usize)> {
+/// If the folder has none of the files, one is not what it should be, or fewer cases of one pass than `floors` want.
+pub fn run(folder: &Path, show_failures: bool, floors: &[Floor]) -> anyhow::Result<(usize, usize)> {
     if !folder.is_dir() {
         bail!("no such folder: {}", folder.display());
     }
@@ -52,6 +52,7 @@ pub fn run(folder: &Path, show_failures: bool) -> anyhow::Result<(usize, usize)>
     for (file, runner) in present {
         let tally = run_file(&folder.join(file), *runner).with_context(|| format!("run {file}"))?;
         println!("{file} {} passed {} failed", tally.passed, tally.failures.len());
+        tally.check(file, floors)?;
         if show_failures {
             tally.failures.iter().for_each(|failure| println!("  {failure}"));
         }
@@ -69,6 +70,28 @@ fn run_file(path: &Path, runner: Runner) -> anyhow::Result<Tally> {
     Ok(tally)
 }
 
+/// How many cases of a file must pass.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Floor {
+    file: String,
+    cases: usize,
+}
+
+impl Floor {
+    /// Parses `http_cases=112`.
+    ///
+    /// # Errors
+    /// If there is no such file, or no number.
+    pub fn parse(text: &str) -> Result<Floor, String> {
+        let (file, cases) = text.split_once('=').ok_or("expected FILE=CASES")?;
+        if !FILES.iter().any(|(known, _)| known.strip_suffix(".json") == Some(file)) {
+            return Err(format!("no such file: {file}"));
+        }
+        let cases = cases.parse().map_err(|_| format!("not a number: {cases}"))?;
+        Ok(Floor { file: file.to_owned(), cases })
+    }
+}
+
 /// Passed and failed cases of one file.
 #[derive(Debug, Default)]
 struct Tally {
@@ -77,6 +100,14 @@ struct Tally {
 }
 
 impl Tally {
+    /// Checks that as many cases passed as once did.
+    fn check(&self, file: &str, floors: &[Floor]) -> anyhow::Result<()> {
+        match floors.iter().find(|floor| file.strip_suffix(".json") == Some(&floor.file)) {
+            Some(floor) if self.passed < floor.cases => bail!("{file}: {} cases passed, {} did before", self.passed, floor.cases),
+            _ => Ok(()),
+        }
+    }
+
     /// Counts one case.
     fn add(&mut self, case: &Value, subject: &str, verdict: Verdict) {
         match verdict {
@@ -166,5 +197,26 @@ fn params(query: &str) -> logql::Params {
         limit: 100,
         interval_ns: 0,
         approx_topk: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn floors_name_a_file_and_a_number() {
+        assert_eq!(Floor::parse("http_cases=112"), Ok(Floor { file: "http_cases".to_owned(), cases: 112 }));
+        for text in ["http_cases", "http=1", "http_cases=x"] {
+            assert!(Floor::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_file_below_its_floor_is_an_error() {
+        let tally = Tally { passed: 3, failures: Vec::new() };
+        let floor = |cases| [Floor { file: "level_cases".to_owned(), cases }];
+        assert!(tally.check("level_cases.json", &floor(3)).is_ok() && tally.check("http_cases.json", &floor(4)).is_ok());
+        assert!(tally.check("level_cases.json", &floor(4)).is_err());
     }
 }

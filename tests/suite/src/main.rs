@@ -41,6 +41,9 @@ enum Command {
         /// Exits with 1 where a case failed.
         #[arg(long)]
         strict: bool,
+        /// Exits with 1 where fewer cases of a file pass, as in `http_cases=112`: what has landed does not get lost.
+        #[arg(long, value_name = "FILE=CASES", value_parser = suite::logql::Floor::parse)]
+        at_least: Vec<suite::logql::Floor>,
     },
     /// Runs the storage under faults by seed, on one thread in simulated time, and checks every invariant after every effect.
     Simulate(suite::simulate::Options),
@@ -54,7 +57,7 @@ fn main() -> ExitCode {
         Command::Promql { path, engine, failures, strict, at_least } => {
             (suite::promqltest::run(&path, engine, failures), strict, at_least)
         }
-        Command::Logql { folder, failures, strict } => (suite::logql::run(&folder, failures), strict, 0),
+        Command::Logql { folder, failures, strict, at_least } => (suite::logql::run(&folder, failures, &at_least), strict, 0),
         Command::Sigkill(options) => (suite::sigkill::run(&options).map(|()| (0, 0)), true, 0),
     };
     match counts {

@@ -11,6 +11,8 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("prost*", &["testkit", "load"]),
     ("snap", &["wire", "load", "fuzz"]),
     ("flate2", &["wire"]),
+    ("lz4", &["wire"]),
+    ("serde_yaml_ng", &["boot"]),
     ("lambda_http", &["fn-ingest", "fn-query"]),
     ("lambda_runtime", &["fn-compact"]),
     ("clap", &["lamella", "suite", "load"]),

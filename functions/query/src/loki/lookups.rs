@@ -35,7 +35,7 @@ fn names(names: &[String]) -> Response {
 /// Lists label names.
 pub async fn label_names(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
     let lookup = lookup(&state, &request, query(&request))?;
-    let found = state.looked_up(|source| async move { source.label_names(lookup).await }).await??;
+    let found = state.looked_up(&request.tenant, |source| async move { source.label_names(lookup).await }).await??;
     Ok(names(&found.items))
 }
 
@@ -46,7 +46,7 @@ pub async fn label_values(
     request: ApiRequest,
 ) -> Result<Response, Failure> {
     let lookup = lookup(&state, &request, query(&request))?;
-    let found = state.looked_up(|source| async move { source.label_values(lookup, name).await }).await??;
+    let found = state.looked_up(&request.tenant, |source| async move { source.label_values(lookup, name).await }).await??;
     Ok(names(&found.items))
 }
 
@@ -54,6 +54,6 @@ pub async fn label_values(
 pub async fn series(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
     let selectors = request.form.all("match[]").chain(request.form.all("match")).collect();
     let lookup = lookup(&state, &request, selectors)?;
-    let found = state.looked_up(|source| async move { source.series(lookup).await }).await??;
+    let found = state.looked_up(&request.tenant, |source| async move { source.series(lookup).await }).await??;
     Ok(whole(StatusCode::OK, JSON, envelope::series(&found.items)))
 }

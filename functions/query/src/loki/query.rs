@@ -25,10 +25,13 @@ const JSON_LOWER: &str = "application/json; charset=utf-8";
 pub async fn range(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
     let params = RangeParams::parse(&request.form, state.now_ns())?;
     let expr = parse(&state, &request)?;
-    check_range(params.end.0.saturating_sub(params.start.0), state.limits.log_query_range_max)?;
+    let limits = &state.limits(&request.tenant).log_queries;
+    if let Some(most) = limits.range_max {
+        check_range(params.end.0.saturating_sub(params.start.0), most)?;
+    }
     let is_log = matches!(expr, logql::Expr::Log(_));
     if is_log {
-        check_lines(params.limit, state.limits.query_lines_max)?;
+        check_lines(params.limit, limits.lines_max)?;
     }
     let categorized =
         header_text(&request.headers, ENCODING_FLAGS_HEADER).split(',').any(|flag| flag.trim() == CATEGORIZE_LABELS);
@@ -44,11 +47,11 @@ pub async fn range(Extract(state): Extract<State>, request: ApiRequest) -> Resul
         interval_ns: params.interval_ns,
         approx_topk: false,
     };
-    let plan = lower(&state, &expr, &lowering)?;
+    let plan = lower(&state, &request, &expr, &lowering)?;
     let grid = plan.grid;
     let labels = if categorized { Labels::Categorized } else { Labels::Merged };
     let (answer, spent) = evaluate(&state, &request, plan, labels).await?;
-    check_series(&state, &answer)?;
+    check_series(&state, &request, &answer)?;
     let returned = render::entries_returned(&answer.value);
     let stats = cost::loki_stats(&spent, returned, if is_log { returned } else { 0 });
     let body = match is_log {
@@ -77,9 +80,9 @@ pub async fn instant(Extract(state): Extract<State>, request: ApiRequest) -> Res
         interval_ns: 0,
         approx_topk: false,
     };
-    let plan = lower(&state, &expr, &lowering)?;
+    let plan = lower(&state, &request, &expr, &lowering)?;
     let (answer, spent) = evaluate(&state, &request, plan, Labels::Merged).await?;
-    check_series(&state, &answer)?;
+    check_series(&state, &request, &answer)?;
     let stats = cost::loki_stats(&spent, render::entries_returned(&answer.value), 0);
     let body = render::instant(answer, time.to_ms().0, stats);
     Ok(cost::stamped(pieces(JSON, body), &spent))
@@ -98,35 +101,36 @@ fn text(request: &ApiRequest) -> Arc<str> {
 }
 
 fn parse(state: &State, request: &ApiRequest) -> Result<logql::Expr, Failure> {
-    let (text, most) = (request.form.get("query"), state.limits.query_text_bytes_max);
+    let (text, most) = (request.form.get("query"), state.limits(&request.tenant).query_text_bytes_max);
     if text.len() > most {
         return Err(Failure::bad(format!("query text is {} bytes, limit is {most}", text.len())));
     }
     logql::parse(text).map_err(Failure::bad)
 }
 
-fn lower(state: &State, expr: &logql::Expr, params: &logql::Params) -> Result<LogicalPlan, Failure> {
+fn lower(state: &State, request: &ApiRequest, expr: &logql::Expr, params: &logql::Params) -> Result<LogicalPlan, Failure> {
     let refused = |error: logql::Error| match error.kind() {
         // Loki answers what its server does not have switched on with 500.
         ErrorKind::Internal => Failure { status: StatusCode::INTERNAL_SERVER_ERROR, message: error.to_string() },
         _ => Failure::bad(error),
     };
     let mut plan = logql::lower(expr, params).map_err(refused)?;
-    plan.options.samples_max = state.limits.query_samples_max;
+    plan.options.samples_max = state.limits(&request.tenant).query_samples_max;
     Ok(plan)
 }
 
 async fn evaluate(state: &State, request: &ApiRequest, plan: LogicalPlan, labels: Labels) -> Result<(Answer, Spent), Failure> {
     let (source, tenant) = (Arc::clone(&state.source), request.tenant.clone());
-    let timed = state.gate.run(state.limits.query_timeout, async move { source.evaluate(&tenant, plan, labels).await }).await?;
+    let timeout = state.limits(&tenant).query_timeout;
+    let timed = state.gate.run(timeout, async move { source.evaluate(&tenant, plan, labels).await }).await?;
     let evaluated = timed.value?;
     let spent = Spent { cost: evaluated.cost, samples: evaluated.answer.samples_loaded, queued: timed.queued, took: timed.took };
     Ok((evaluated.answer, spent))
 }
 
 /// Checks the series of a metric query against the tenant's limit.
-fn check_series(state: &State, answer: &Answer) -> Result<(), Failure> {
-    let most = state.limits.log_query_series_max;
+fn check_series(state: &State, request: &ApiRequest, answer: &Answer) -> Result<(), Failure> {
+    let most = state.limits(&request.tenant).log_queries.series_max;
     match &answer.value {
         Value::Vector(series) if series.len() > most => Err(Failure::bad(format!(
             "maximum number of series ({most}) reached for a single query; consider reducing query cardinality by adding more specific \

@@ -56,7 +56,7 @@ pub async fn series(Extract(state): Extract<State>, request: ApiRequest) -> Resu
         return Err(ApiError::bad_data("no match[] parameter provided").into());
     }
     let (lookup, limit) = lookup(&state, &request, true)?;
-    let found = state.looked_up(|source| async move { source.series(lookup).await }).await??;
+    let found = state.looked_up(&request.tenant, |source| async move { source.series(lookup).await }).await??;
     let Found { items, warnings } = truncate(found, limit);
     Ok(whole(StatusCode::OK, JSON, envelope::noted_answer(|out| envelope::series_list(out, &items), &warnings, &[])))
 }
@@ -64,7 +64,7 @@ pub async fn series(Extract(state): Extract<State>, request: ApiRequest) -> Resu
 /// Lists label names.
 pub async fn label_names(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
     let (lookup, limit) = lookup(&state, &request, false)?;
-    let found = state.looked_up(|source| async move { source.label_names(lookup).await }).await??;
+    let found = state.looked_up(&request.tenant, |source| async move { source.label_names(lookup).await }).await??;
     Ok(names(found, limit))
 }
 
@@ -83,7 +83,7 @@ pub async fn label_values(
         return Err(ApiError::bad_data(format!("invalid label name: {}", go_quote(&name))).into());
     }
     let (lookup, limit) = lookup(&state, &request, false)?;
-    let found = state.looked_up(|source| async move { source.label_values(lookup, name).await }).await??;
+    let found = state.looked_up(&request.tenant, |source| async move { source.label_values(lookup, name).await }).await??;
     Ok(names(found, limit))
 }
 
@@ -99,7 +99,7 @@ pub async fn metadata(Extract(state): Extract<State>, request: ApiRequest) -> Re
     let tenant = request.tenant.clone();
     let range = state.bounded(TimeRangeMs::new(TIME_MIN, TIME_MAX));
     let Found { items, warnings } =
-        state.looked_up(|source| async move { source.metadata(&tenant, metric, range).await }).await??;
+        state.looked_up(&request.tenant, |source| async move { source.metadata(&tenant, metric, range).await }).await??;
     let kept = items.chunk_by(|a, b| a.metric == b.metric).take(metrics).flat_map(|family| family.iter().take(per_metric));
     let kept: Vec<MetricMetadata> = kept.cloned().collect();
     Ok(whole(StatusCode::OK, JSON, envelope::noted_answer(|out| envelope::metadata(out, &kept), &warnings, &[])))
@@ -120,6 +120,6 @@ pub async fn exemplars(Extract(state): Extract<State>, request: ApiRequest) -> R
     }
     let range = lookup_range(&request, &state)?;
     let lookup = Lookup { tenant: request.tenant.clone(), signal: Signal::Metrics, matcher_sets, range, limit: LOOKUP_MAX };
-    let found = state.looked_up(|source| async move { source.exemplars(lookup).await }).await??;
+    let found = state.looked_up(&request.tenant, |source| async move { source.exemplars(lookup).await }).await??;
     Ok(whole(StatusCode::OK, JSON, envelope::noted_answer(|out| envelope::exemplars(out, &found.items), &found.warnings, &[])))
 }

@@ -26,7 +26,7 @@ pub async fn instant(Extract(state): Extract<State>, request: ApiRequest) -> Res
     let form = &request.form;
     let limit = params::limit(form)?;
     let at = params::time_parameter(form, "time", state.clock.now())?;
-    let timeout = params::timeout(form, state.limits.query_timeout)?;
+    let timeout = params::timeout(form, state.limits(&request.tenant).query_timeout)?;
     let plan = plan(&state, &request, Grid::instant_ms(at), true)?;
     let (mut evaluated, spent) = evaluate(&state, &request.tenant, plan, timeout).await?;
     evaluated.warnings.extend(params::stats_warning(form.get("stats")));
@@ -40,7 +40,7 @@ pub async fn range(Extract(state): Extract<State>, request: ApiRequest) -> Resul
     let form = &request.form;
     let limit = params::limit(form)?;
     let RangeParams { start, end, step_ms } = RangeParams::parse(form)?;
-    let timeout = params::timeout(form, state.limits.query_timeout)?;
+    let timeout = params::timeout(form, state.limits(&request.tenant).query_timeout)?;
     let grid = Grid::range_ms(start, end, step_ms);
     let plan = plan(&state, &request, grid, false)?;
     let (mut evaluated, spent) = evaluate(&state, &request.tenant, plan, timeout).await?;
@@ -68,7 +68,7 @@ pub async fn parse(Extract(state): Extract<State>, request: ApiRequest) -> Resul
 /// Returns the query's text, within the tenant's limit.
 pub(super) fn query_text<'a>(state: &State, request: &'a ApiRequest) -> Result<&'a str, ApiError> {
     let text = request.form.get("query");
-    let most = state.limits.query_text_bytes_max;
+    let most = state.limits(&request.tenant).query_text_bytes_max;
     match text.len() > most {
         true => Err(ApiError::parameter("query", format!("query text is {} bytes, limit is {most}", text.len()))),
         false => Ok(text),
@@ -78,7 +78,8 @@ pub(super) fn query_text<'a>(state: &State, request: &'a ApiRequest) -> Result<&
 pub(super) fn plan(state: &State, request: &ApiRequest, grid: Grid, instant: bool) -> Result<LogicalPlan, ApiError> {
     let lookback_ms = params::lookback_delta_ms(&request.form)?;
     let text = query_text(state, request)?;
-    let options = EvalOptions { instant, samples_max: state.limits.query_samples_max, ..state.options.eval.clone() };
+    let samples_max = state.limits(&request.tenant).query_samples_max;
+    let options = EvalOptions { instant, samples_max, ..state.options.eval.clone() };
     let step_ms = if instant { 0 } else { grid.step };
     let lookback_ms = lookback_ms.unwrap_or(state.options.lookback_ms);
     let params = promql::EvalParams { start: TimestampMs(grid.start), end: TimestampMs(grid.end), step_ms, lookback_ms, options };

@@ -39,12 +39,12 @@ pub async fn read(Extract(state): Extract<State>, request: Request) -> Result<Re
 }
 
 async fn found(state: &State, tenant: &TenantId, queries: Vec<ReadQuery>) -> Result<Vec<Vec<Series>>, Response> {
-    let (tenant, mut found) = (tenant.clone(), Vec::with_capacity(queries.len()));
+    let (owned, mut found) = (tenant.clone(), Vec::with_capacity(queries.len()));
     let ranges: Vec<ReadQuery> =
         queries.into_iter().map(|query| ReadQuery { range: state.bounded(query.range), ..query }).collect();
-    let read = state.looked_up(|source| async move {
+    let read = state.looked_up(tenant, |source| async move {
         for query in ranges {
-            let Found { items, .. } = source.samples(&tenant, query.matchers, query.range).await?;
+            let Found { items, .. } = source.samples(&owned, query.matchers, query.range).await?;
             found.push(items);
         }
         Ok::<_, SourceError>(found)

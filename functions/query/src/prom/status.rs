@@ -52,7 +52,7 @@ pub async fn config(Extract(state): Extract<State>) -> Response {
 
 /// Shows the settings that have a flag of Prometheus's.
 pub async fn flags(Extract(state): Extract<State>) -> Response {
-    let (options, limits) = (&state.options, &state.limits);
+    let (options, limits) = (&state.options, state.limits.default_limits());
     let flags: BTreeMap<&str, String> = [
         ("enable-feature", enabled(&state).join(",")),
         ("query.lookback-delta", seconds(options.lookback_ms / 1000)),
@@ -96,7 +96,7 @@ fn enabled(state: &State) -> Vec<&'static str> {
 pub async fn runtime_info(Extract(state): Extract<State>) -> Response {
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let (started, now) = (rfc3339(state.started.0), rfc3339(state.clock.now().0));
-    let retention = seconds(state.limits.metrics_age_max.as_secs() as i64);
+    let retention = seconds(state.limits.default_limits().metrics_age_max.as_secs() as i64);
     answer(|out| {
         write_to(
             out,

@@ -72,8 +72,8 @@ pub(crate) async fn query(
     grid: Grid,
     workers: usize,
 ) -> Result<Vec<StreamEntries>, EngineError> {
-    if query.limit > context.limits.query_lines_max {
-        let (value, limit) = (query.limit as u64, context.limits.query_lines_max as u64);
+    if query.limit > context.limits.log_queries.lines_max {
+        let (value, limit) = (query.limit as u64, context.limits.log_queries.lines_max as u64);
         return Err(EngineError::Limit { what: "log lines", value, limit });
     }
     let (scan, pipeline) = open(context, cache, parts, query, grid).await?;

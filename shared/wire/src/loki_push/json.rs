@@ -1,5 +1,7 @@
 //! The JSON push body, read as a stream of tokens: no value tree, no object per entry.
 
+mod fault;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -9,17 +11,20 @@ use model::labels::encode_label;
 use model::quote::go_quote;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
+use super::Shape;
 use super::builder::{Builder, pairs_of};
 use crate::error::Error;
 
 /// Decodes a body.
-pub(super) fn decode(body: &[u8], builder: &mut Builder<'_>) -> Result<(), Error> {
+///
+/// What comes after the outermost object counts for nothing (Loki).
+pub(super) fn decode(body: &[u8], shape: Shape, builder: &mut Builder<'_>) -> Result<(), Error> {
     let mut failed = None;
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let read = Body { builder, failed: &mut failed }.deserialize(&mut deserializer).and_then(|()| deserializer.end());
+    let read = Body { builder, shape, failed: &mut failed }.deserialize(&mut deserializer);
     match (failed, read) {
         (Some(error), _) => Err(error),
-        (None, Err(error)) => Err(Error::Body(format!("loghttp.PushRequest.Streams: []loghttp.LogProtoStream: {error}"))),
+        (None, Err(error)) => Err(Error::Body(fault::describe(body, shape).unwrap_or_else(|| error.to_string()))),
         (None, Ok(())) => Ok(()),
     }
 }
@@ -52,7 +57,7 @@ impl Stream {
         for (index, timestamp) in self.timestamps.iter().enumerate() {
             pairs.clear();
             pairs_of(self.metadata.get(index), &mut pairs);
-            builder.entry(TimestampNs(*timestamp), self.lines.get(index), &mut pairs);
+            builder.entry(TimestampNs(*timestamp), self.lines.get(index), &pairs);
         }
         Ok(())
     }
@@ -79,6 +84,7 @@ macro_rules! read_as {
 
 struct Body<'s, 'l> {
     builder: &'s mut Builder<'l>,
+    shape: Shape,
     failed: &'s mut Option<Error>,
 }
 
@@ -86,11 +92,14 @@ read_as!(
     Body<'_, '_>,
     deserialize_map,
     "an object with streams",
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let mut key = Key::Other;
-        while map.next_key_seed(Text(|text: &str| key = Key::of(text)))?.is_some() {
+        while map.next_key_seed(Text(|text: &str| key = Key::of(text, Shape::V1)))?.is_some() {
             match key {
-                Key::Streams => map.next_value_seed(Streams { builder: &mut *self.builder, failed: &mut *self.failed })?,
+                Key::Streams => {
+                    let Body { builder, shape, failed } = &mut self;
+                    map.next_value_seed(Streams { builder, shape: *shape, failed })?
+                }
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
@@ -111,13 +120,14 @@ enum Key {
 }
 
 impl Key {
-    fn of(text: &str) -> Key {
+    /// Finds a key; those of the other shape are unknown.
+    fn of(text: &str, shape: Shape) -> Key {
         match text {
-            "streams" => Key::Streams,
-            "stream" => Key::Stream,
-            "values" => Key::Values,
-            "labels" => Key::Labels,
-            "entries" => Key::Entries,
+            text if text.eq_ignore_ascii_case("streams") => Key::Streams,
+            "stream" if shape == Shape::V1 => Key::Stream,
+            "values" if shape == Shape::V1 => Key::Values,
+            "labels" if shape == Shape::Legacy => Key::Labels,
+            "entries" if shape == Shape::Legacy => Key::Entries,
             "ts" => Key::Timestamp,
             "line" => Key::Line,
             _ => Key::Other,
@@ -127,6 +137,7 @@ impl Key {
 
 struct Streams<'s, 'l> {
     builder: &'s mut Builder<'l>,
+    shape: Shape,
     failed: &'s mut Option<Error>,
 }
 
@@ -136,7 +147,7 @@ read_as!(
     "a list of streams",
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
         let mut stream = Stream::default();
-        while items.next_element_seed(OneStream(&mut stream))?.is_some() {
+        while items.next_element_seed(OneStream(&mut stream, self.shape))?.is_some() {
             if let Err(error) = stream.hand_over(self.builder) {
                 *self.failed = Some(error);
                 return Err(A::Error::custom("refused"));
@@ -146,7 +157,7 @@ read_as!(
     }
 );
 
-struct OneStream<'s>(&'s mut Stream);
+struct OneStream<'s>(&'s mut Stream, Shape);
 
 read_as!(
     OneStream<'_>,
@@ -155,7 +166,7 @@ read_as!(
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         self.0.clear();
         let mut key = Key::Other;
-        while map.next_key_seed(Text(|text: &str| key = Key::of(text)))?.is_some() {
+        while map.next_key_seed(Text(|text: &str| key = Key::of(text, self.1)))?.is_some() {
             match key {
                 Key::Stream => self.0.labels = label_text(map.next_value()?),
                 Key::Values => map.next_value_seed(Entries { stream: self.0, legacy: false })?,
@@ -171,7 +182,9 @@ read_as!(
 
 /// Spells labels as text, so that both kinds of body are parsed, and refused, by one grammar.
 fn label_text(labels: Option<BTreeMap<String, serde_json::Value>>) -> String {
-    let one = |(name, value): &(String, serde_json::Value)| format!("{name}={}", go_quote(value.as_str().unwrap_or("")));
+    // A value that is no string is taken as it is written (Loki).
+    let text = |value: &serde_json::Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    let one = |(name, value): &(String, serde_json::Value)| format!("{name}={}", go_quote(&text(value)));
     let all: Vec<String> = labels.unwrap_or_default().into_iter().map(|pair| one(&pair)).collect();
     format!("{{{}}}", all.join(", "))
 }
@@ -221,7 +234,7 @@ read_as!(
             return Ok(());
         }
         timestamps.push(timestamp.ok_or_else(|| A::Error::custom("timestamp is not a number of nanoseconds as a string"))?);
-        if items.next_element_seed(Text(|text: &str| lines.push(text.as_bytes())))?.is_none() {
+        if items.next_element_seed(Bytes(|bytes: &[u8]| lines.push(bytes)))?.is_none() {
             lines.push(b"");
         }
         let mut pairs = Vec::new();
@@ -248,7 +261,7 @@ read_as!(
     "an entry",
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let (mut key, mut timestamp, mut line) = (Key::Other, None, String::new());
-        while map.next_key_seed(Text(|text: &str| key = Key::of(text)))?.is_some() {
+        while map.next_key_seed(Text(|text: &str| key = Key::of(text, Shape::Legacy)))?.is_some() {
             match key {
                 Key::Timestamp => map.next_value_seed(Text(|text: &str| timestamp = text.parse::<jiff::Timestamp>().ok()))?,
                 Key::Line => map.next_value_seed(Text(|text: &str| text.clone_into(&mut line)))?,
@@ -297,6 +310,29 @@ impl<F: FnOnce(&str)> Visitor<'_> for Text<F> {
 
     fn visit_str<E>(self, text: &str) -> Result<(), E> {
         (self.0)(text);
+        Ok(())
+    }
+}
+
+/// A string that need not be UTF-8, handed over without being kept.
+struct Bytes<F>(F);
+
+impl<'de, F: FnOnce(&[u8])> DeserializeSeed<'de> for Bytes<F> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_bytes(self)
+    }
+}
+
+impl<F: FnOnce(&[u8])> Visitor<'_> for Bytes<F> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string")
+    }
+
+    fn visit_bytes<E>(self, bytes: &[u8]) -> Result<(), E> {
+        (self.0)(bytes);
         Ok(())
     }
 }

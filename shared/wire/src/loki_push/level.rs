@@ -1,61 +1,111 @@
 //! `detected_level`: what Loki writes into the structured metadata of every entry.
 //!
-//! First a field of the labels or the structured metadata, then `severity_number`, then a field of the line, then a word of it.
+//! First a field of the labels, then of the structured metadata, then `severity_number`, then a field of the line, then the
+//! first word of it that is a level's name (upstream `pkg/distributor/field_detection.go`).
 
 use std::borrow::Cow;
 
-use crate::canonical::Pair;
+use model::limits::LogLimits;
 
-/// Names of fields that hold a level, the first one present counts.
-const FIELDS: [&str; 17] = [
-    "detected_level",
-    "level",
-    "LEVEL",
-    "Level",
-    "log.level",
-    "severity",
-    "SEVERITY",
-    "Severity",
-    "SeverityText",
-    "lvl",
-    "LVL",
-    "Lvl",
-    "severity_text",
-    "Severity_Text",
-    "SEVERITY_TEXT",
-    "loglevel",
-    "log_level",
-];
-/// Objects within objects in which a field of a JSON line is looked for.
-const DEPTH_MAX: usize = 2;
-/// Bytes of a line in which a level is looked for.
-const LINE_BYTES_MAX: usize = 64 * 1024;
+/// The label that is added.
+pub(crate) const DETECTED_LEVEL: &str = "detected_level";
 
-/// Returns the level that labels name, as it is normalised.
-pub fn of_fields<'a>(fields: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Option<String> {
-    FIELDS
-        .iter()
-        .find_map(|wanted| fields.clone().find(|(name, _)| name == wanted))
-        .map(|(_, value)| normalised(value).into_owned())
+/// Where a tenant's levels are found.
+#[derive(Clone, Copy, Debug)]
+pub struct Levels<'l> {
+    /// Fields that hold a level, in order of preference.
+    fields: &'l [String],
+    /// Objects within objects that are looked into.
+    depth_max: usize,
 }
 
-/// Returns the level of an entry whose stream labels name none.
-pub(crate) fn of_entry<'a>(metadata: &[Pair<'a>], line: &'a [u8]) -> Cow<'a, str> {
-    let text = |wanted: &str| {
-        metadata.iter().find(|(name, _)| *name == wanted.as_bytes()).and_then(|(_, value)| std::str::from_utf8(value).ok())
-    };
-    if let Some(value) = FIELDS.iter().find_map(|wanted| text(wanted)) {
-        return normalised(value);
+impl<'l> Levels<'l> {
+    /// Makes the detector; `None` where levels are not to be detected.
+    pub fn of(limits: &'l LogLimits) -> Option<Levels<'l>> {
+        let on = limits.levels_detected && limits.metadata_allowed;
+        on.then_some(Levels { fields: &limits.level_fields, depth_max: limits.level_depth_max })
     }
-    if let Some(number) = text("severity_number") {
-        return Cow::Borrowed(of_number(number));
+
+    /// Returns the level that labels name, as it is normalised.
+    pub fn of_labels<'a>(&self, labels: impl Iterator<Item = (&'a str, &'a str)> + Clone) -> Option<Cow<'static, str>> {
+        self.fields.iter().find_map(|wanted| labels.clone().find(|(name, _)| name == wanted)).map(|(_, value)| normalised(value))
     }
-    of_line(&line[..line.len().min(LINE_BYTES_MAX)])
+
+    /// Returns the level of an entry whose stream labels name none; `metadata` looks up its structured metadata.
+    pub(crate) fn of_entry<'a>(&self, metadata: impl Fn(&str) -> Option<&'a str>, line: &[u8]) -> Cow<'static, str> {
+        if let Some(value) = self.fields.iter().find_map(|wanted| metadata(wanted)) {
+            return normalised(value);
+        }
+        match metadata("severity_number") {
+            Some(number) => Cow::Borrowed(of_number(number)),
+            None => self.of_line(line),
+        }
+    }
+
+    fn of_line(&self, line: &[u8]) -> Cow<'static, str> {
+        let trimmed = line.trim_ascii();
+        let field = match (trimmed.first(), trimmed.last()) {
+            (Some(b'{'), Some(b'}')) => self.json_field(trimmed),
+            _ => self.logfmt_field(line),
+        };
+        let field = field.and_then(|value| std::str::from_utf8(value).ok()).and_then(known);
+        Cow::Borrowed(field.unwrap_or_else(|| of_words(line)))
+    }
+
+    fn is_field(&self, name: &[u8]) -> bool {
+        self.fields.iter().any(|field| field.as_bytes() == name)
+    }
+
+    /// Finds the most preferred field of a logfmt line; names are compared in any case. What comes after a syntax error counts
+    /// for nothing.
+    fn logfmt_field<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
+        memchr::memchr(b'=', line)?;
+        let (mut best, mut found, mut rest) = (self.fields.len(), None, line);
+        while best > 0 {
+            let Some((key, value, tail)) = next_pair(rest) else { break };
+            if let Some(index) = self.fields[..best].iter().position(|field| field.as_bytes().eq_ignore_ascii_case(key)) {
+                (best, found) = (index, Some(value));
+            }
+            rest = tail;
+        }
+        found
+    }
+
+    /// Finds the first string field of a JSON line that holds a level, by scanning keys; lists are not looked into.
+    fn json_field<'a>(&self, line: &'a [u8]) -> Option<&'a [u8]> {
+        let (mut at, mut depth, mut lists) = (0, 0usize, 0usize);
+        let mut key: Option<&[u8]> = None;
+        while at < line.len() {
+            match line[at] {
+                b'"' => {
+                    let end = at + quoted_end(&line[at..]);
+                    let text = line.get(at + 1..end.saturating_sub(1)).unwrap_or_default();
+                    let after = line[end..].iter().find(|byte| !byte.is_ascii_whitespace());
+                    match key.take() {
+                        Some(name) if lists == 0 && depth <= self.depth_max && self.is_field(name) => return Some(text),
+                        Some(_) => {}
+                        None if after == Some(&b':') => key = Some(text),
+                        None => {}
+                    }
+                    at = end;
+                    continue;
+                }
+                b'{' => (depth, key) = (depth + 1, None),
+                b'}' => depth = depth.saturating_sub(1),
+                b'[' => (lists, key) = (lists + 1, None),
+                b']' => lists = lists.saturating_sub(1),
+                b',' => key = None,
+                _ => {}
+            }
+            at += 1;
+        }
+        None
+    }
 }
 
 /// Normalises a level's name; an unknown one stays as it is.
-fn normalised(value: &str) -> Cow<'_, str> {
-    known(value).map_or(Cow::Borrowed(value), Cow::Borrowed)
+pub(super) fn normalised(value: &str) -> Cow<'static, str> {
+    known(value).map_or_else(|| Cow::Owned(value.to_owned()), Cow::Borrowed)
 }
 
 fn known(value: &str) -> Option<&'static str> {
@@ -63,10 +113,10 @@ fn known(value: &str) -> Option<&'static str> {
     Some(match value {
         _ if is(&["trace", "trc"]) => "trace",
         _ if is(&["debug", "dbg"]) => "debug",
-        _ if is(&["info", "inf", "information", "informational"]) => "info",
+        _ if is(&["info", "inf", "information"]) => "info",
         _ if is(&["warn", "wrn", "warning"]) => "warn",
         _ if is(&["error", "err"]) => "error",
-        _ if is(&["critical", "crit"]) => "critical",
+        _ if is(&["critical"]) => "critical",
         _ if is(&["fatal"]) => "fatal",
         _ => return None,
     })
@@ -76,7 +126,8 @@ fn known(value: &str) -> Option<&'static str> {
 fn of_number(number: &str) -> &'static str {
     match number.parse::<i64>() {
         Err(_) => "info",
-        Ok(1..=4) => "trace",
+        Ok(0) => "unknown",
+        Ok(..=4) => "trace",
         Ok(5..=8) => "debug",
         Ok(9..=12) => "info",
         Ok(13..=16) => "warn",
@@ -86,42 +137,28 @@ fn of_number(number: &str) -> &'static str {
     }
 }
 
-fn of_line(line: &[u8]) -> Cow<'static, str> {
-    let trimmed = line.trim_ascii();
-    let field = match (trimmed.first(), trimmed.last()) {
-        (Some(b'{'), Some(b'}')) => json_field(trimmed),
-        _ => logfmt_field(line),
-    };
-    let field = field.and_then(|value| std::str::from_utf8(value).ok()).and_then(known);
-    Cow::Borrowed(field.unwrap_or_else(|| of_words(line)))
-}
-
-fn is_field(name: &[u8]) -> bool {
-    FIELDS[1..].iter().any(|field| field.as_bytes() == name)
-}
-
-/// Finds the first field of a logfmt line that holds a level.
-fn logfmt_field(line: &[u8]) -> Option<&[u8]> {
-    let mut from = 0;
-    while let Some(at) = memchr::memchr(b'=', &line[from..]).map(|at| from + at) {
-        let start = memchr::memrchr2(b' ', b'\t', &line[..at]).map_or(0, |space| space + 1);
-        let rest = &line[at + 1..];
-        let (value, len) = match rest.first() {
-            Some(b'"') => {
-                let end = quoted_end(rest);
-                (&rest[1..end.saturating_sub(1).max(1)], end)
-            }
-            _ => {
-                let end = memchr::memchr2(b' ', b'\t', rest).unwrap_or(rest.len());
-                (&rest[..end], end)
-            }
-        };
-        if start >= from && is_field(&line[start..at]) {
-            return Some(value);
+/// Reads one pair of a logfmt line: key, value (still escaped) and what follows. `None` at the end and at a syntax error.
+fn next_pair(line: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let start = line.iter().position(|byte| *byte > b' ')?;
+    let line = &line[start..];
+    let end = line.iter().position(|byte| matches!(byte, 0..=b' ' | b'=' | b'"')).unwrap_or(line.len());
+    let (key, rest) = line.split_at(end);
+    match rest {
+        [b'"', ..] => None,
+        [b'=', ..] if key.is_empty() => None,
+        [b'=', b'"', ..] => {
+            let end = quoted_end(&rest[1..]);
+            let quoted = &rest[1..1 + end];
+            let value = (quoted.len() > 1).then(|| quoted[1..].strip_suffix(b"\""))??;
+            Some((key, value, &rest[1 + end..]))
         }
-        from = at + 1 + len;
+        [b'=', value @ ..] => {
+            let end = value.iter().position(|byte| matches!(byte, 0..=b' ' | b'=' | b'"')).unwrap_or(value.len());
+            let (value, rest) = value.split_at(end);
+            (!matches!(rest.first(), Some(b'=' | b'"'))).then_some((key, value, rest))
+        }
+        _ => Some((key, b"", rest)),
     }
-    None
 }
 
 /// One past the closing quote of a string that starts at the front.
@@ -137,39 +174,7 @@ fn quoted_end(text: &[u8]) -> usize {
     text.len()
 }
 
-/// Finds the first string field of a JSON line that holds a level, by scanning keys.
-fn json_field(line: &[u8]) -> Option<&[u8]> {
-    let (mut at, mut depth) = (0, 0usize);
-    let mut key: Option<&[u8]> = None;
-    while at < line.len() {
-        match line[at] {
-            b'"' => {
-                let end = at + quoted_end(&line[at..]);
-                let text = line.get(at + 1..end.saturating_sub(1)).unwrap_or_default();
-                let after = line[end..].iter().position(|byte| !byte.is_ascii_whitespace()).map(|skip| line[end + skip]);
-                match key.take() {
-                    Some(name) if depth <= DEPTH_MAX && is_field(name) => return Some(text),
-                    Some(_) => {}
-                    None if after == Some(b':') => key = Some(text),
-                    None => {}
-                }
-                at = end;
-                continue;
-            }
-            b'{' | b'[' => {
-                depth += 1;
-                key = None;
-            }
-            b'}' | b']' => depth = depth.saturating_sub(1),
-            b',' => key = None,
-            _ => {}
-        }
-        at += 1;
-    }
-    None
-}
-
-/// Words that tell a level, in the order in which they are looked for.
+/// Words that tell a level. No two can begin at one place and end at a boundary both.
 const WORDS: [(&str, &str); 9] = [
     ("trace", "trace"),
     ("debug", "debug"),
@@ -182,37 +187,26 @@ const WORDS: [(&str, &str); 9] = [
     ("info", "info"),
 ];
 
-/// Finds the first word of [`WORDS`] that stands on its own. Only its first occurrence counts (Loki).
+/// Finds the first word that stands on its own.
 fn of_words(line: &[u8]) -> &'static str {
-    // One pass instead of nine: a level's word starts after a boundary, so only those places are looked at.
-    let mut best = WORDS.len();
-    let mut seen = [false; WORDS.len()];
-    for at in 0..line.len() {
-        if !matches!(line[at] | 0x20, b't' | b'd' | b'f' | b'c' | b'e' | b'w' | b'i') {
-            continue;
-        }
-        for (index, (word, _)) in WORDS.iter().enumerate().take(best) {
+    let starts = |at: usize| at == 0 || may_stand_before(line[at - 1]);
+    let word = |at: usize| {
+        WORDS.iter().find(|(word, _)| {
             let end = at + word.len();
-            if seen[index]
-                || line[at] | 0x20 != word.as_bytes()[0]
-                || end > line.len()
-                || !line[at..end].eq_ignore_ascii_case(word.as_bytes())
-            {
-                continue;
-            }
-            seen[index] = true;
-            let before = at == 0 || is_boundary(line[at - 1]);
-            if before && line.get(end).is_none_or(|byte| is_boundary(*byte)) {
-                best = index;
-                break;
-            }
-        }
-    }
-    WORDS.get(best).map_or("unknown", |(_, level)| level)
+            line.get(at..end).is_some_and(|found| found.eq_ignore_ascii_case(word.as_bytes()))
+                && line.get(end).is_none_or(|byte| may_stand_behind(*byte))
+        })
+    };
+    let begins = |at: &usize| matches!(line[*at] | 0x20, b't' | b'd' | b'f' | b'c' | b'e' | b'w' | b'i') && starts(*at);
+    (0..line.len()).filter(begins).find_map(word).map_or("unknown", |(_, level)| level)
 }
 
-fn is_boundary(byte: u8) -> bool {
-    !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'<' | b'>' | b'-') || byte >= 0x80)
+fn may_stand_before(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\n' | b'[' | b'(' | b'{' | b'"' | b'\'' | b'=' | b'|')
+}
+
+fn may_stand_behind(byte: u8) -> bool {
+    may_stand_before(byte) || matches!(byte, b']' | b')' | b'}' | b':' | b',' | b'!')
 }
 
 #[cfg(test)]
@@ -221,17 +215,29 @@ mod tests {
 
     #[test]
     fn levels() {
-        let check = |line: &'static str, level: &str| assert_eq!(of_entry(&[], line.as_bytes()), level, "{line}");
+        let limits = LogLimits::default();
+        let levels = Levels::of(&limits).unwrap();
+        let check = |line: &'static str, level: &str| assert_eq!(levels.of_entry(|_| None, line.as_bytes()), level, "{line}");
         check("level=INFO x", "info");
         check("msg=\"a level=debug\" lvl=warn", "warn");
+        check("lvl=warn level=debug", "debug");
+        check("LeVeL=warn", "warn");
+        check("a==b level=wrn fatal", "fatal");
         check("{\"a\":{\"level\":\"fatal\"}}", "fatal");
+        check("{\"a\":{\"b\":{\"level\":\"fatal\"}}}", "unknown");
+        check("{\"a\":[{\"level\":\"fatal\"}]}", "unknown");
         check("{\"level\":3}", "unknown");
         check("[WARN] x", "warn");
         check("terror", "unknown");
+        check("info: then error", "info");
+        check("misc:error", "unknown");
+        check("an error, fatal", "error");
         check("level=foo error", "error");
+        check("level=\"err\\n", "unknown");
         check("", "unknown");
-        assert_eq!(of_entry(&[(b"severity_number", b"17")], b"x"), "error");
-        assert_eq!(of_fields([("lvl", "inf")].into_iter()), Some("info".to_owned()));
+        assert_eq!(levels.of_entry(|name| (name == "severity_number").then_some("17"), b"x"), "error");
+        assert_eq!(levels.of_labels([("lvl", "inf")].into_iter()), Some("info".into()));
+        assert!(Levels::of(&LogLimits { levels_detected: false, ..LogLimits::default() }).is_none());
     }
 
     #[test]
@@ -242,6 +248,8 @@ mod tests {
             return;
         };
         let cases: serde_json::Value = serde_json::from_str(&text).unwrap();
+        let limits = LogLimits::default();
+        let levels = Levels::of(&limits).unwrap();
         let mut failed = Vec::new();
         for case in cases["cases"].as_array().unwrap() {
             let pairs = |key: &str| -> Vec<(String, String)> {
@@ -253,9 +261,11 @@ mod tests {
                     .collect()
             };
             let (labels, metadata) = (pairs("labels"), pairs("metadata"));
-            let metadata: Vec<Pair<'_>> = metadata.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())).collect();
-            let level = of_fields(labels.iter().map(|(name, value)| (name.as_str(), value.as_str())))
-                .unwrap_or_else(|| of_entry(&metadata, case["line"].as_str().unwrap().as_bytes()).into_owned());
+            let text_of = |wanted: &str| metadata.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str());
+            let level = levels
+                .of_labels(labels.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+                .unwrap_or_else(|| levels.of_entry(text_of, case["line"].as_str().unwrap().as_bytes()));
+            let level = text_of(DETECTED_LEVEL).map_or(level, normalised);
             if level != case["detected_level"].as_str().unwrap() {
                 failed.push(format!("{case}: {level}"));
             }

@@ -11,11 +11,7 @@ const BODY_BYTES_MAX: usize = 8 << 20;
 
 /// Hands a request to a visitor.
 pub(super) fn walk(body: &[u8], visitor: &mut impl Visitor) -> Result<(), Error> {
-    if body.len() > BODY_BYTES_MAX {
-        return Err(Error::DecodedTooLarge { limit_bytes: BODY_BYTES_MAX });
-    }
-    let request: Request =
-        serde_json::from_slice(&quoted_floats(body)).map_err(|error| Error::body(format!("invalid JSON: {error}")))?;
+    let request: Request = body_of(body)?;
     for resource in request.resource_metrics {
         visitor.resource(attributes(resource.resource.attributes));
         for scope in resource.scope_metrics {
@@ -30,6 +26,14 @@ pub(super) fn walk(body: &[u8], visitor: &mut impl Visitor) -> Result<(), Error>
         visitor.end_resource();
     }
     Ok(())
+}
+
+/// Reads a body as a whole.
+pub(super) fn body_of<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Error> {
+    if body.len() > BODY_BYTES_MAX {
+        return Err(Error::DecodedTooLarge { limit_bytes: BODY_BYTES_MAX });
+    }
+    serde_json::from_slice(&quoted_floats(body)).map_err(|error| Error::body(format!("invalid JSON: {error}")))
 }
 
 /// Puts numbers with a fraction or an exponent into quotes: as text they are read to the nearest float, while `serde_json` without
@@ -74,9 +78,10 @@ macro_rules! messages {
     ($($name:ident { $($field:ident : $type:ty,)* })*) => {
         $(#[derive(serde::Deserialize, Default)]
         #[serde(rename_all = "camelCase", default)]
-        struct $name { $(#[serde(deserialize_with = "or_default")] $field: $type,)* })*
+        pub(in crate::otlp) struct $name { $(#[serde(deserialize_with = "or_default")] $field: $type,)* })*
     };
 }
+pub(super) use messages;
 
 messages! {
     Request { resource_metrics: Vec<ResourceMetrics>, }
@@ -124,16 +129,16 @@ messages! {
     Map { values: Vec<KeyValue>, }
 }
 
-fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+pub(super) fn or_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
     Option::<T>::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
 /// A 64-bit number, as a number or a string.
 #[derive(Clone, Copy, Default)]
-struct Integer(i128);
+pub(super) struct Integer(i128);
 
 impl Integer {
-    fn unsigned(self) -> u64 {
+    pub(super) fn unsigned(self) -> u64 {
         u64::try_from(self.0).unwrap_or(self.0 as i64 as u64)
     }
 
@@ -151,9 +156,9 @@ struct Float(f64);
 struct Enumeration(i64);
 
 /// Takes what JSON has for a number.
-struct Scalar<T>(fn(Number<'_>) -> Option<T>);
+pub(super) struct Scalar<T>(pub(super) fn(Number<'_>) -> Option<T>);
 
-enum Number<'a> {
+pub(super) enum Number<'a> {
     Whole(i128),
     Float(f64),
     Text(&'a str),
@@ -220,8 +225,14 @@ fn attributes(pairs: Vec<KeyValue>) -> Attributes {
     pairs.into_iter().map(|pair| (pair.key, pair.value.settle().into_text())).collect()
 }
 
+impl KeyValue {
+    pub(super) fn settle(self) -> (String, AnyValue) {
+        (self.key, self.value.settle())
+    }
+}
+
 impl Any {
-    fn settle(self) -> AnyValue {
+    pub(super) fn settle(self) -> AnyValue {
         if let Some(text) = self.string_value {
             return AnyValue::Text(text);
         }
@@ -238,7 +249,7 @@ impl Any {
             return AnyValue::List(list.values.into_iter().map(Any::settle).collect());
         }
         if let Some(map) = self.kvlist_value {
-            return AnyValue::Map(map.values.into_iter().map(|pair| (pair.key, pair.value.settle())).collect());
+            return AnyValue::Map(map.values.into_iter().map(KeyValue::settle).collect());
         }
         self.bytes_value.and_then(|text| from_base64(&text)).map_or(AnyValue::Empty, AnyValue::Bytes)
     }

@@ -1,7 +1,10 @@
 //! Names of metrics, units and labels (upstream `github.com/prometheus/otlptranslator`, the OpenTelemetry specification's
 //! "Prometheus and OpenMetrics compatibility").
 
+use std::borrow::Cow;
+
 use model::otlp::OtlpOptions;
+use model::quote::go_quote;
 
 /// What a metric is, as far as its name depends on it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -165,24 +168,44 @@ pub(super) fn unit(unit: &str) -> String {
 
 /// Returns the label name of an attribute.
 pub(super) fn label(name: &str, options: &OtlpOptions) -> Result<String, String> {
-    let underscores_only = |name: &str| name.chars().all(|c| c == '_');
     if name.is_empty() {
         return Err("label name is empty".to_owned());
     }
     if !options.strategy.escapes() {
-        return match underscores_only(name) {
+        return match name.chars().all(|c| c == '_') {
             true => Err(format!("label name {name:?} contains only underscores")),
             false => Ok(name.to_owned()),
         };
     }
-    let mut built = sanitized(name, options.label_name_preserve_multiple_underscores);
+    escaped_label(name, options.label_name_preserve_multiple_underscores, options.label_name_underscore_sanitization)
+}
+
+/// Returns the label name of an attribute or of structured metadata of logs: as Loki builds them, runs of other characters are
+/// one underscore.
+pub(crate) fn normalised_label(name: &str) -> Result<Cow<'_, str>, String> {
+    let bytes = name.as_bytes();
+    let plain = bytes.first().is_some_and(u8::is_ascii_alphabetic)
+        && bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
+        && !bytes.windows(2).any(|two| two == b"__");
+    if plain {
+        return Ok(Cow::Borrowed(name));
+    }
+    if name.is_empty() {
+        return Err("label name is empty".to_owned());
+    }
+    escaped_label(name, false, false).map(Cow::Owned)
+}
+
+/// Reduces a name to letters, digits and underscores.
+fn escaped_label(name: &str, preserve: bool, key_before_underscore: bool) -> Result<String, String> {
+    let mut built = sanitized(name, preserve);
     if built.starts_with(|c: char| c.is_ascii_digit()) {
         built = format!("key_{built}");
-    } else if options.label_name_underscore_sanitization && built.starts_with('_') && !built.starts_with("__") {
+    } else if key_before_underscore && built.starts_with('_') && !built.starts_with("__") {
         built = format!("key{built}");
     }
-    match underscores_only(&built) {
-        true => Err(format!("normalization for label name {name:?} resulted in invalid name {built:?}")),
+    match built.chars().all(|c| c == '_') {
+        true => Err(format!("normalization for label name {} resulted in invalid name {}", go_quote(name), go_quote(&built))),
         false => Ok(built),
     }
 }
@@ -260,6 +283,12 @@ mod tests {
         assert!(label("éé", &default).is_err(), "underscores alone are no name");
         assert_eq!(label("é", &options(NoTranslation)).as_deref(), Ok("é"));
         assert!(label("__", &options(NoTranslation)).is_err());
+        for (name, expected) in
+            [("a.b", "a_b"), ("a--b__c", "a_b_c"), ("_x", "_x"), (".dash", "_dash"), ("1x", "key_1x"), ("a_b", "a_b")]
+        {
+            assert_eq!(normalised_label(name).as_deref(), Ok(expected), "{name}");
+        }
+        assert!(normalised_label("").is_err() && normalised_label("é").is_err());
         let collapsing = OtlpOptions { label_name_preserve_multiple_underscores: false, ..OtlpOptions::default() };
         assert_eq!(label("a..b", &collapsing).as_deref(), Ok("a_b"));
         assert_eq!(label("__a..b__", &collapsing).as_deref(), Ok("__a_b__"));

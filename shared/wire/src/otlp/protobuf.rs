@@ -45,7 +45,7 @@ fn resource_metrics(message: &[u8], visitor: &mut impl Visitor) -> Result<(), Er
 }
 
 /// Calls `take` with every message of one field.
-fn each<'a>(message: &'a [u8], field: u64, mut take: impl FnMut(&'a [u8]) -> Result<(), Error>) -> Result<(), Error> {
+pub(super) fn each<'a>(message: &'a [u8], field: u64, mut take: impl FnMut(&'a [u8]) -> Result<(), Error>) -> Result<(), Error> {
     let mut fields = Fields::of(message);
     while let Some((number, value)) = fields.next()? {
         if number == field {
@@ -55,7 +55,7 @@ fn each<'a>(message: &'a [u8], field: u64, mut take: impl FnMut(&'a [u8]) -> Res
     Ok(())
 }
 
-fn text(value: Value<'_>) -> Result<String, Error> {
+pub(super) fn text(value: Value<'_>) -> Result<String, Error> {
     let bytes = value.bytes()?;
     std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| Error::body("string field contains invalid UTF-8"))
 }
@@ -123,7 +123,7 @@ fn data<P>(
     Ok((points, temporality, monotonic))
 }
 
-fn fixed(value: Value<'_>) -> Result<u64, Malformed> {
+pub(super) fn fixed(value: Value<'_>) -> Result<u64, Malformed> {
     if let Value::Fixed64(bits) = value { Ok(bits) } else { Err(Malformed) }
 }
 
@@ -222,7 +222,7 @@ fn quantile(message: &[u8]) -> Result<(f64, f64), Error> {
 }
 
 /// What may still be decoded.
-struct Budget {
+pub(super) struct Budget {
     left: usize,
 }
 
@@ -245,7 +245,7 @@ impl Budget {
         Ok(())
     }
 
-    fn pair(&mut self, message: &[u8], depth: usize) -> Result<(String, AnyValue), Error> {
+    pub(super) fn pair(&mut self, message: &[u8], depth: usize) -> Result<(String, AnyValue), Error> {
         let mut pair = (String::new(), AnyValue::Empty);
         let mut fields = Fields::of(message);
         while let Some((number, value)) = fields.next()? {
@@ -258,7 +258,7 @@ impl Budget {
         Ok(pair)
     }
 
-    fn value(&mut self, message: &[u8], depth: usize) -> Result<AnyValue, Error> {
+    pub(super) fn value(&mut self, message: &[u8], depth: usize) -> Result<AnyValue, Error> {
         if depth > DEPTH_MAX {
             return Err(Error::body(format!("attribute is nested deeper than {DEPTH_MAX} levels")));
         }

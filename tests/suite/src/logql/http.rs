@@ -1,11 +1,12 @@
 //! `http_cases.json`: requests to the Loki API, in process, over stores in memory and a clock of ours.
 //!
 //! One server serves the whole file: fixtures are pushed first, cases follow in order of their ids, since pushes and deletions
-//! are seen by later cases. Limits of single tenants are not configured: the server has one set for all.
+//! are seen by later cases. The server is configured as the recorded one was, limits of single tenants included.
 
 mod compare;
 mod request;
 mod server;
+mod settings;
 
 use axum::Router;
 use http::StatusCode;
@@ -37,7 +38,7 @@ pub(super) fn run(data: &Value, tally: &mut Tally) -> anyhow::Result<()> {
 
 /// Opens a server and pushes the fixtures.
 async fn opened(data: &Value) -> Result<Router, String> {
-    let server = server::open(NOW);
+    let server = server::open(NOW, &settings::text(data))?;
     for (tenant, streams) in data["fixtures_by_tenant"].as_object().into_iter().flatten() {
         let body = json!({ "streams": streams }).to_string();
         let case = json!({"method": "POST", "path": "/loki/api/v1/push", "params": {}, "tenant": tenant, "body": body,
@@ -52,7 +53,7 @@ async fn opened(data: &Value) -> Result<Router, String> {
 
 async fn check(server: &Router, case: &Value) -> Verdict {
     let answered = request::send(server, &case["request"], NOW).await?;
-    verdict(case, &answered).map_err(|difference| {
+    verdict(&request::timed(case, NOW), &answered).map_err(|difference| {
         let body = String::from_utf8_lossy(&answered.body);
         format!("{difference}\nanswer {} {:.2000}", answered.status.as_u16(), body)
     })

@@ -1,8 +1,8 @@
 //! `level_cases.json`: the level that the push path detects, seen through the push path.
 
-use model::{LabelSet, Limits, TimestampNs};
+use model::{LabelSet, Limits, TenantId, TimestampNs};
 use serde_json::{Value, json};
-use wire::loki_push;
+use wire::loki_push::{self, Intake, Shape};
 
 use super::{Tally, Verdict, cases, equal, text};
 
@@ -26,7 +26,9 @@ fn check(case: &Value) -> Verdict {
 /// Decodes a push and returns the level attached to its only entry.
 fn detected(body: &str) -> Result<Option<String>, String> {
     let now = TimestampNs(1_767_225_600_000_000_000);
-    let decoded = loki_push::decode(body.as_bytes(), Some("application/json"), None, &Limits::default(), now);
+    let (tenant, limits) = (TenantId::anonymous(), Limits::default());
+    let intake = Intake { tenant: &tenant, limits: &limits, now };
+    let decoded = loki_push::decode(body.as_bytes(), Some("application/json"), None, Shape::V1, &intake);
     let batch = decoded.map_err(|error| error.to_string())?.batch;
     if batch.entries_len() != 1 {
         return Err(format!("{} entries were taken, want 1", batch.entries_len()));

@@ -94,7 +94,7 @@ fn plan_of(signal: Signal, now_ms: i64) -> Result<LogicalPlan, String> {
                 step_ns: 0,
                 instant: false,
                 newest_first: false,
-                limit: Limits::default().query_lines_max,
+                limit: Limits::default().log_queries.lines_max,
                 interval_ns: 0,
                 approx_topk: false,
             };

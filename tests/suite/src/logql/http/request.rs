@@ -65,6 +65,16 @@ fn body(body: &Value, now: TimestampMs) -> Result<Body, String> {
     Ok(body.as_str().map_or_else(Body::empty, |text| Body::from(with_time(text, now))))
 }
 
+/// Replaces the times in every text of a case.
+pub(super) fn timed(case: &Value, now: TimestampMs) -> Value {
+    match case {
+        Value::String(text) => Value::String(with_time(text, now)),
+        Value::Array(items) => items.iter().map(|item| timed(item, now)).collect(),
+        Value::Object(members) => members.iter().map(|(name, member)| (name.clone(), timed(member, now))).collect(),
+        other => other.clone(),
+    }
+}
+
 /// Replaces `{{now_ns-691200s}}` and `{{now_s+5s}}` by times.
 fn with_time(text: &str, now: TimestampMs) -> String {
     let Some((before, rest)) = text.split_once("{{now_") else { return text.to_owned() };
@@ -91,5 +101,7 @@ mod tests {
         ] {
             assert_eq!(with_time(text, now), want);
         }
+        let case = serde_json::json!({"a": [{"b": "{{now_s}}"}, 1]});
+        assert_eq!(timed(&case, now), serde_json::json!({"a": [{"b": "100"}, 1]}));
     }
 }

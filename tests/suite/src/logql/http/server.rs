@@ -1,19 +1,24 @@
 //! The seam to the functions: one router with the ingest and the query API over stores in memory.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use axum::Router;
-use boot::{Config, Host};
-use model::TimestampMs;
+use boot::{Config, Host, overrides};
+use model::{Limits, TimestampMs};
 use store::{objects, records};
 use testkit::SimulatedClock;
 
-/// Opens a server whose clock shows `now`. Every request must name its tenant, as in the recordings.
-pub(super) fn open(now: TimestampMs) -> Router {
-    let config = Config { require_tenant: true, ..Config::memory() };
+/// Opens a server whose clock shows `now`, with limits as a text. Every request must name its tenant, as in the recordings.
+pub(super) fn open(now: TimestampMs, limits: &str) -> Result<Router, String> {
+    let limits = overrides::parse(limits, Limits::default()).map_err(|error| match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    })?;
+    let config = Config { require_tenant: true, limits, ..Config::memory() };
     let host = Host::over(config, objects::memory(), records::memory(), Arc::new(SimulatedClock::at(now)), 1);
     let options = fn_query::Options { require_tenant: true, ..fn_query::Options::default() };
     let ingest = fn_ingest::router(fn_ingest::State::direct(&host));
     let query = fn_query::router(fn_query::State::over(&host, options));
-    ingest.merge(query).fallback(fn_query::respond::not_found)
+    Ok(ingest.merge(query).fallback(fn_query::respond::not_found))
 }
