@@ -4,6 +4,9 @@ use std::io::Read;
 
 use crate::error::Error;
 
+/// Largest window of a zstd frame, 32 MiB as a power of two: what the frame's header asks for is allocated.
+const WINDOW_LOG_MAX: u32 = 25;
+
 /// Decompresses a snappy block; its declared length is checked first.
 #[expect(clippy::disallowed_methods, reason = "bounded by the declared length, which was checked")]
 pub fn snappy_block(body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Error> {
@@ -32,8 +35,9 @@ pub fn deflate(body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Error> {
 
 /// Decompresses zstd, all frames.
 pub fn zstd(body: &[u8], bytes_max: usize) -> Result<Vec<u8>, Error> {
-    let decoder =
-        zstd::stream::read::Decoder::with_buffer(body).map_err(|_| Error::body("invalid input: magic number mismatch"))?;
+    let unreadable = |_| Error::body("invalid input: magic number mismatch");
+    let mut decoder = zstd::stream::read::Decoder::with_buffer(body).map_err(unreadable)?;
+    decoder.window_log_max(WINDOW_LOG_MAX).map_err(unreadable)?;
     bounded(decoder, bytes_max, "unexpected EOF")
 }
 

@@ -20,6 +20,8 @@ use crate::error::Error;
 const STREAM_IDLE: Duration = Duration::from_secs(1800);
 /// How often idle streams are looked for.
 const SWEEP: Duration = Duration::from_secs(60);
+/// Tenants that are remembered before idle ones are looked for.
+const TENANTS_MANY: usize = 10_000;
 /// Refused entries of a stream that are told one by one (Loki `max_returned_stream_errors`).
 const TOLD_MAX: usize = 10;
 
@@ -35,6 +37,7 @@ struct Tenant {
     /// By canonical label set.
     streams: HashMap<Vec<u8>, Stream>,
     swept: TimestampMs,
+    seen: TimestampMs,
 }
 
 #[derive(Debug, Default)]
@@ -81,10 +84,15 @@ impl Admission {
             return Ok(());
         }
         let mut tenants = self.tenants.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let now = intake.now.to_ms();
+        if tenants.len() >= TENANTS_MANY {
+            tenants.retain(|_, tenant| tenant.seen.plus(STREAM_IDLE) > now);
+        }
         let tenant = tenants.entry(intake.tenant.clone()).or_default();
+        tenant.seen = now;
         tenant.check_rate(intake, &decoded.batch)?;
         if by_stream {
-            tenant.sweep(intake.now.to_ms());
+            tenant.sweep(now);
             tenant.admit_streams(intake, decoded);
         }
         Ok(())

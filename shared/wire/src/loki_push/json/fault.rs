@@ -7,6 +7,9 @@ use serde_json::Value;
 
 use super::super::Shape;
 
+/// Bytes of a body that is described: a stream is held as a tree meanwhile, which takes many times its bytes.
+const DESCRIBED_BYTES_MAX: usize = 1 << 20;
+
 /// Where the envelope's reader stands in the body, and what it says.
 struct Fault {
     at: usize,
@@ -19,8 +22,11 @@ impl Fault {
     }
 }
 
-/// Returns Loki's text for a body; `None` where Loki might read it.
+/// Returns Loki's text for a body; `None` where Loki might read it, or where the body is too large to be read twice.
 pub(super) fn describe(body: &[u8], shape: Shape) -> Option<String> {
+    if body.len() > DESCRIBED_BYTES_MAX {
+        return None;
+    }
     let mut reader = Reader { body, at: 0 };
     let (prefix, fault) = match reader.envelope(shape) {
         Ok(()) => return None,
