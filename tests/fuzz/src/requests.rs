@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use model::otlp::{DeltaPolicy, OtlpOptions, Promotion, TranslationStrategy};
-use model::{Limits, TimestampMs, TimestampNs};
+use model::{Limits, TenantId, TimestampMs, TimestampNs};
 use wire::form::Form;
+use wire::loki_push::{Intake, Shape};
 use wire::prom_api::params;
 use wire::remote_write::Version;
 use wire::{decompress, loki_push, otlp, remote_read, remote_write};
@@ -85,7 +86,9 @@ pub(crate) fn loki_labels(data: &[u8]) {
 
 fn push(body: &[u8], content_type: &str) {
     let now = TimestampNs(NOW.0 * 1_000_000);
-    let Ok(decoded) = loki_push::decode(body, Some(content_type), None, &Limits::default(), now) else { return };
+    let (tenant, limits) = (TenantId::anonymous(), Limits::default());
+    let intake = Intake { tenant: &tenant, limits: &limits, now };
+    let Ok(decoded) = loki_push::decode(body, Some(content_type), None, Shape::V1, &intake) else { return };
     assert!(matches!(decoded.answer().status, 204 | 400));
 }
 
