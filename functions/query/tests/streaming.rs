@@ -90,7 +90,7 @@ fn peak_kib() -> usize {
 
 #[tokio::test]
 async fn ten_million_points_are_streamed() {
-    let app = router(State::new(Arc::new(Wide), Limits::default(), Options::default(), Arc::new(Fixed)));
+    let app = router(State::new(Arc::new(Wide), Limits::default().into(), Options::default(), Arc::new(Fixed)));
     let path = format!("/api/v1/query_range?query=wide&start=0&end={}&step=1", POINTS - 1);
     let before_kib = peak_kib();
     let response = app.oneshot(Request::get(path).body(Body::empty()).unwrap()).await.unwrap();
