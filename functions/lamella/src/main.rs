@@ -5,6 +5,7 @@
 
 mod backlog;
 mod cli;
+mod live;
 mod metrics;
 mod process;
 mod serve;

@@ -13,6 +13,7 @@ use appender::{Adaptive, GroupOptions, WriteBuffer, Writer};
 use axum::Router;
 use axum::routing::get;
 use boot::Host;
+use fn_query::live::Hub;
 use http::header;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -20,6 +21,7 @@ use tokio::task::JoinHandle;
 
 use crate::backlog::Backlogs;
 use crate::cli::serve::Options;
+use crate::live::Overheard;
 use crate::metrics::{self, Metrics};
 use crate::timers;
 
@@ -41,11 +43,12 @@ pub async fn run(options: &Options) -> Result<()> {
     let address = listener.local_addr().context("read the listener's address")?;
     let host = Host::open(config).await?;
     let backlogs = Arc::<Backlogs>::default();
-    let buffer = buffer(&host, options, &backlogs);
+    let hub = Hub::default();
+    let buffer: Arc<dyn WriteBuffer> = Arc::new(Overheard::new(buffer(&host, options, &backlogs), hub.clone()));
     let metrics = Arc::new(Metrics::new(host.object_counters.clone()));
     let (stop, stopped) = watch::channel(false);
     let timer = start_compaction(&host, options, &metrics, &stopped, backlogs);
-    let app = routes(&host, options, &buffer, &metrics);
+    let app = routes(&host, options, &buffer, hub, &metrics);
     announce(address, &host);
 
     let server = axum::serve(listener, app).with_graceful_shutdown(until(stopped.clone()));
@@ -79,9 +82,10 @@ fn start_compaction(
     Some(tokio::spawn(timers::compact(state, every, backlogs, host.clock.clone(), Arc::clone(metrics), stopped.clone())))
 }
 
-fn routes(host: &Host, options: &Options, buffer: &Arc<dyn WriteBuffer>, metrics: &Arc<Metrics>) -> Router {
+fn routes(host: &Host, options: &Options, buffer: &Arc<dyn WriteBuffer>, hub: Hub, metrics: &Arc<Metrics>) -> Router {
     let ingest = fn_ingest::State::new(host, Arc::clone(buffer));
-    let query = fn_query::router(fn_query::State::over(host, options.query()));
+    let asked = fn_query::Options { live: Some(hub), ..options.query() };
+    let query = fn_query::router(fn_query::State::over(host, asked));
     let (page, ingested) = (Arc::clone(metrics), Arc::clone(&ingest.metrics));
     let text = move || {
         let mut text = page.text();

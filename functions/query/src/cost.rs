@@ -15,7 +15,7 @@ pub const COST_HEADER: HeaderName = HeaderName::from_static("x-lamella-cost");
 pub const TIMING_HEADER: HeaderName = HeaderName::from_static("server-timing");
 
 /// What an evaluation cost and how long it took.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Spent {
     /// Requests, bytes, rows.
     pub cost: Cost,

@@ -5,12 +5,13 @@ use std::error::Error;
 
 use async_trait::async_trait;
 use engine::{Engine, EngineError, QueryStats};
-use manifest::{DeletionRequest, Manifest};
-use model::{Exemplar, LabelSet, Matcher, MetricMetadata, Signal, TenantId, TenantLimits, TimeRangeMs};
+use manifest::{Deletion, DeletionRequest, Manifest};
+use model::{Exemplar, LabelSet, Matcher, MetricMetadata, Signal, TenantId, TenantLimits, TimeRangeMs, TimeRangeNs};
+use plan::patterns::Pattern;
 use plan::value::{Entry, StreamEntries};
 use plan::{LogicalPlan, Node, Series, Value};
 
-use crate::source::{Cardinality, Cost, Evaluated, Found, Labels, Lookup, Source, SourceError};
+use crate::source::{Cardinality, Cost, Evaluated, Found, Labels, Lookup, Source, SourceError, VolumeQuery, Volumes};
 
 /// Evaluates on the engine of this process.
 pub struct EngineSource {
@@ -79,10 +80,35 @@ impl Source for EngineSource {
 
     async fn delete(&self, tenant: &TenantId, matchers: Vec<Matcher>, range: TimeRangeMs) -> Result<(), SourceError> {
         let request = DeletionRequest { range, matchers, filter: None };
-        match self.manifest.request_deletion(tenant, Signal::Metrics, request).await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(SourceError { kind: error.kind(), message: chain(&error), timed_out: false }),
-        }
+        self.manifest.request_deletion(tenant, Signal::Metrics, request).await.map(drop).map_err(unrecorded)
+    }
+
+    async fn volumes(&self, tenant: &TenantId, query: VolumeQuery) -> Result<Volumes, SourceError> {
+        let found = self.engine.volumes(tenant, &query, self.limits.of(tenant)).await.map_err(|error| failed(tenant, &error))?;
+        Ok(Volumes { sums: found.items, truncated: found.truncated })
+    }
+
+    async fn patterns(
+        &self,
+        tenant: &TenantId,
+        matchers: Vec<Matcher>,
+        range: TimeRangeNs,
+        step_ms: i64,
+    ) -> Result<Found<Pattern>, SourceError> {
+        let found = self.engine.patterns(tenant, &matchers, range, step_ms, self.limits.of(tenant)).await;
+        found.map(Found::from).map_err(|error| failed(tenant, &error))
+    }
+
+    async fn delete_entries(&self, tenant: &TenantId, request: DeletionRequest) -> Result<Deletion, SourceError> {
+        self.manifest.request_deletion(tenant, Signal::Logs, request).await.map_err(unrecorded)
+    }
+
+    async fn entry_deletions(&self, tenant: &TenantId) -> Result<Vec<Deletion>, SourceError> {
+        self.manifest.deletions(tenant, Signal::Logs).await.map_err(unrecorded)
+    }
+
+    async fn cancel_deletion(&self, tenant: &TenantId, id: u128) -> Result<bool, SourceError> {
+        self.manifest.cancel_deletion(tenant, Signal::Logs, id).await.map_err(unrecorded)
     }
 
     async fn exemplars(&self, lookup: Lookup) -> Result<Found<(LabelSet, Vec<Exemplar>)>, SourceError> {
@@ -119,6 +145,11 @@ fn failed(tenant: &TenantId, error: &EngineError) -> SourceError {
         tracing::warn!(%tenant, error = message, "query failed");
     }
     SourceError { kind, message, timed_out: matches!(error, EngineError::Timeout { .. }) }
+}
+
+/// A deletion that could not be read or written.
+fn unrecorded(error: manifest::Error) -> SourceError {
+    SourceError { kind: error.kind(), message: chain(&error), timed_out: false }
 }
 
 /// Returns an error's text with those of its causes.

@@ -9,6 +9,7 @@ pub mod cost;
 pub mod engine_source;
 pub mod gate;
 pub mod limits;
+pub mod live;
 mod loki;
 mod prom;
 mod request;
@@ -23,11 +24,13 @@ use std::time::Duration;
 use axum::Router;
 use boot::Host;
 use engine::{Engine, EngineConfig};
+use model::retention::RetentionPolicy;
 use model::{Clock, Limits, TenantId, TenantLimits, TimeRangeMs, TimestampMs, TimestampNs};
 use plan::EvalOptions;
 
 use engine_source::EngineSource;
 use gate::{Gate, Refusal};
+use live::Hub;
 use source::Source;
 
 /// Settings of the query APIs.
@@ -45,6 +48,12 @@ pub struct Options {
     pub eval: EvalOptions,
     /// Whether series may be deleted (Prometheus `--web.enable-admin-api`).
     pub admin: bool,
+    /// How much is logged, as `/log_level` tells it.
+    pub log_level: String,
+    /// How long what is kept, as limits tell it.
+    pub retention: RetentionPolicy,
+    /// Where entries come from that become durable in this process; `None` where it cannot hold a tail open.
+    pub live: Option<Hub>,
 }
 
 impl Default for Options {
@@ -56,6 +65,9 @@ impl Default for Options {
             language: promql::Options::default(),
             eval: EvalOptions::default(),
             admin: false,
+            log_level: "info".to_owned(),
+            retention: RetentionPolicy::default(),
+            live: None,
         }
     }
 }
@@ -99,7 +111,8 @@ impl State {
     pub fn over(host: &Host, options: Options) -> State {
         let engine = Engine::new(EngineConfig::default(), host.objects.clone(), host.manifest.clone(), host.clock.clone());
         let source = Arc::new(EngineSource::new(engine, host.manifest.clone(), host.limits.clone()));
-        State::new(source, host.limits.clone(), options, host.clock.clone())
+        let (log_level, retention) = (host.config.log_filter.clone(), host.config.retention.clone());
+        State::new(source, host.limits.clone(), Options { log_level, retention, ..options }, host.clock.clone())
     }
 
     /// Returns a tenant's limits.

@@ -1,63 +1,83 @@
 //! Loki's HTTP API.
 //!
 //! Owns: its routes and what each answers. Does not own: parameters and JSON (`wire::loki_api`), the language (`logql`).
-//! Endpoints that only guess (`detected_fields`, `patterns`) are not served: a client sees 404 and does without.
+//! There is no ruler yet: rules are answered in the shapes of a server that has none.
 
+mod delete;
+mod detected;
+mod index;
 mod lookups;
 mod query;
 mod render;
+mod rules;
+mod selector;
+mod status;
+mod tail;
 
 use axum::Router;
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{MethodRouter, get};
 use http::StatusCode;
 use model::ErrorKind;
 use wire::loki_api::params::ParameterError;
 
 use crate::State;
 use crate::gate::Refusal;
-use crate::respond::{text, whole};
+use crate::respond::text;
 use crate::source::SourceError;
 
 const PREFIX: &str = "/loki/api/v1";
+/// Where Loki's first API was.
+const LEGACY: &str = "/api/prom";
 /// Loki's content type.
 const JSON: &str = "application/json; charset=UTF-8";
 
 /// Reports whether a path belongs to Loki's API, whose errors are plain text.
 pub fn is_loki_path(path: &str) -> bool {
-    path.starts_with("/loki/")
+    path.starts_with("/loki/") || path.starts_with(LEGACY)
 }
 
 /// Returns the API's routes.
 pub fn router() -> Router<State> {
     let path = |end: &str| format!("{PREFIX}/{end}");
-    Router::new()
-        .route("/ready", get(ready))
+    let reads = |router: Router<State>, paths: &[&str], handlers: MethodRouter<State>| {
+        paths.iter().fold(router, |router, path| router.route(path, handlers.clone()))
+    };
+    let router = Router::new()
+        .route("/ready", get(status::ready))
+        .route("/services", get(status::services))
+        .route("/config", get(status::config))
+        .route("/config/tenant/v1/limits", get(status::tenant_limits))
+        .route("/log_level", get(status::log_level))
+        .route(&path("status/buildinfo"), get(status::buildinfo))
+        .route(&path("drilldown-limits"), get(status::drilldown_limits))
         .route(&path("query_range"), get(query::range).post(query::range))
         .route(&path("query"), get(query::instant).post(query::instant))
         .route(&path("format_query"), get(query::format).post(query::format))
-        .route(&path("labels"), get(lookups::label_names).post(lookups::label_names))
-        .route(&path("label"), get(lookups::label_names).post(lookups::label_names))
-        .route(&path("label/{name}/values"), get(lookups::label_values).post(lookups::label_values))
-        .route(&path("series"), get(lookups::series).post(lookups::series))
-        .route(&path("status/buildinfo"), get(buildinfo))
-}
-
-async fn ready() -> Response {
-    text(StatusCode::OK, "ready\n".to_owned())
-}
-
-/// Names the Loki whose API this is: Grafana derives features from the version.
-async fn buildinfo() -> Response {
-    let body = concat!(
-        r#"{"version":"3.7.6","revision":"lamella-"#,
-        env!("CARGO_PKG_VERSION"),
-        r#"","branch":"HEAD","buildUser":"","buildDate":"","goVersion":""}"#
-    );
-    whole(StatusCode::OK, JSON, body.as_bytes().to_vec())
+        .route(&path("index/stats"), get(index::stats).post(index::stats))
+        .route(&path("index/shards"), get(index::shards).post(index::shards))
+        .route(&path("index/volume"), get(index::volume).post(index::volume))
+        .route(&path("index/volume_range"), get(index::volume_range).post(index::volume_range))
+        .route(&path("detected_labels"), get(detected::labels).post(detected::labels))
+        .route(&path("detected_fields"), get(detected::fields).post(detected::fields))
+        .route(&path("detected_field/{name}/values"), get(detected::field_values).post(detected::field_values))
+        .route(&path("patterns"), get(detected::patterns).post(detected::patterns))
+        .route(&path("delete"), get(delete::list).post(delete::add).put(delete::add).delete(delete::cancel))
+        .route(&path("rules"), get(rules::list))
+        .route(&path("rules/{namespace}"), get(rules::list).post(rules::create).delete(rules::remove_namespace))
+        .route(&path("rules/{namespace}/{group}"), get(rules::group).delete(rules::remove_group))
+        .route(&format!("{LEGACY}/query"), get(query::legacy_range).post(query::legacy_range));
+    let names = get(lookups::label_names).post(lookups::label_names);
+    let router = reads(router, &[&path("labels"), &path("label"), &format!("{LEGACY}/label")], names);
+    let values = get(lookups::label_values).post(lookups::label_values);
+    let router = reads(router, &[&path("label/{name}/values"), &format!("{LEGACY}/label/{{name}}/values")], values);
+    let series = get(lookups::series).post(lookups::series);
+    let router = reads(router, &[&path("series"), &format!("{LEGACY}/series")], series);
+    reads(router, &[&path("tail"), &format!("{LEGACY}/tail")], get(tail::tail))
 }
 
 /// A failed request: a status and a text.
+#[derive(Debug)]
 struct Failure {
     status: StatusCode,
     message: String,

@@ -3,8 +3,9 @@
 //! Owns: the tenant header's rules, bounds on URL and form. Does not own: what a parameter means (`wire`).
 
 use axum::body::to_bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
+use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, header};
 use model::TenantId;
 use wire::form::Form;
@@ -44,6 +45,18 @@ impl FromRequest<State> for ApiRequest {
         };
         let form = Form::parse(query, &body).map_err(|error| bad_form(parts.uri.path(), &error))?;
         Ok(ApiRequest { tenant, form, headers: parts.headers })
+    }
+}
+
+/// A request that names its tenant and says nothing else of use.
+#[derive(Debug)]
+pub struct Tenanted;
+
+impl FromRequestParts<State> for Tenanted {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Tenanted, Response> {
+        tenant(&parts.headers, state.options.require_tenant).map(|_| Tenanted)
     }
 }
 

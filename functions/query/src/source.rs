@@ -3,8 +3,10 @@
 //! Declared here because only this crate calls it; `engine` is its implementation in production.
 
 use async_trait::async_trait;
-pub use engine::{Cardinality, Count};
-use model::{ErrorKind, Exemplar, LabelSet, Matcher, MetricMetadata, Signal, TenantId, TimeRangeMs};
+pub use engine::{Cardinality, Count, Volume, VolumeBy, VolumeKey, VolumeQuery, VolumeSum};
+pub use manifest::{Deletion, DeletionRequest, DeletionState};
+use model::{ErrorKind, Exemplar, LabelSet, Matcher, MetricMetadata, Signal, TenantId, TimeRangeMs, TimeRangeNs};
+use plan::patterns::Pattern;
 use plan::{Answer, LogicalPlan, Series};
 
 /// What a query cost.
@@ -63,6 +65,15 @@ pub struct Found<T> {
     pub warnings: Vec<String>,
 }
 
+/// How much streams hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Volumes {
+    /// The sums, by their keys.
+    pub sums: Vec<VolumeSum>,
+    /// Whether there are more than were asked for.
+    pub truncated: bool,
+}
+
 /// Which series a look-up is about: those that match any of the sets; no set is every series.
 #[derive(Clone, Debug)]
 pub struct Lookup {
@@ -102,6 +113,22 @@ pub trait Source: Send + Sync + 'static {
     async fn cardinality(&self, tenant: &TenantId, range: TimeRangeMs, limit: usize) -> Result<Cardinality, SourceError>;
     /// Hides the samples of the series that all matchers accept, from the next query on.
     async fn delete(&self, tenant: &TenantId, matchers: Vec<Matcher>, range: TimeRangeMs) -> Result<(), SourceError>;
+    /// Sums how much streams hold.
+    async fn volumes(&self, tenant: &TenantId, query: VolumeQuery) -> Result<Volumes, SourceError>;
+    /// Returns what the lines of the streams that all matchers accept have in common, most frequent first.
+    async fn patterns(
+        &self,
+        tenant: &TenantId,
+        matchers: Vec<Matcher>,
+        range: TimeRangeNs,
+        step_ms: i64,
+    ) -> Result<Found<Pattern>, SourceError>;
+    /// Hides log entries, from the next query on.
+    async fn delete_entries(&self, tenant: &TenantId, request: DeletionRequest) -> Result<Deletion, SourceError>;
+    /// Returns the deletions of log entries on record, oldest first.
+    async fn entry_deletions(&self, tenant: &TenantId) -> Result<Vec<Deletion>, SourceError>;
+    /// Withdraws a deletion of log entries; `false` where it has ended.
+    async fn cancel_deletion(&self, tenant: &TenantId, id: u128) -> Result<bool, SourceError>;
     /// Returns the exemplars of the series.
     async fn exemplars(&self, lookup: Lookup) -> Result<Found<(LabelSet, Vec<Exemplar>)>, SourceError>;
 }

@@ -8,13 +8,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
-use fn_query::source::{Cardinality, Cost, Count, Evaluated, Found, Labels, Lookup, Source, SourceError};
+use fn_query::source::{
+    Cardinality, Cost, Count, Deletion, DeletionRequest, DeletionState, Evaluated, Found, Labels, Lookup, Source, SourceError,
+    Volume, VolumeBy, VolumeKey, VolumeQuery, VolumeSum, Volumes,
+};
 use fn_query::{Options, State, router};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use model::{
-    Clock, ErrorKind, Exemplar, LabelSet, Limits, Matcher, MetricKind, MetricMetadata, TenantId, TimeRangeMs, TimestampMs,
+    Clock, ErrorKind, Exemplar, LabelSet, Limits, Matcher, MetricKind, MetricMetadata, TenantId, TimeRangeMs, TimeRangeNs,
+    TimestampMs,
 };
+use plan::patterns::Pattern;
 use plan::value::{Entry, StepSeries, StepValues, StreamEntries};
 use plan::{Answer, LogicalPlan, Node, Series, Value};
 use tower::ServiceExt;
@@ -124,6 +129,52 @@ impl Source for Canned {
     async fn delete(&self, _: &TenantId, matchers: Vec<Matcher>, _: TimeRangeMs) -> Result<(), SourceError> {
         assert_eq!(matchers.len(), 2);
         Ok(())
+    }
+
+    async fn volumes(&self, _: &TenantId, query: VolumeQuery) -> Result<Volumes, SourceError> {
+        let volume = |index: usize| Volume { streams: 1, chunks: 2, entries: 3.0, bytes: 10.0 + index as f64 };
+        let volumes = (0..query.intervals.len()).map(volume).collect();
+        let key = match query.by {
+            VolumeBy::Nothing | VolumeBy::Series(None) => VolumeKey::Series(LabelSet::empty()),
+            VolumeBy::Series(Some(names)) => {
+                VolumeKey::Series(LabelSet::from_pairs(names.iter().map(|name| (name.as_str(), "v"))))
+            }
+            VolumeBy::Labels(_) => VolumeKey::Label("app".into()),
+        };
+        Ok(Volumes { sums: vec![VolumeSum { key, volumes }], truncated: false })
+    }
+
+    async fn patterns(
+        &self,
+        _: &TenantId,
+        _: Vec<Matcher>,
+        range: TimeRangeNs,
+        step_ms: i64,
+    ) -> Result<Found<Pattern>, SourceError> {
+        let samples = vec![(range.start.to_ms().0, step_ms as u64)];
+        Ok(found([Pattern { text: "took <_>".into(), level: "info", samples }]))
+    }
+
+    async fn delete_entries(&self, _: &TenantId, request: DeletionRequest) -> Result<Deletion, SourceError> {
+        Ok(Deletion { id: 1, requested_at: NOW, request, state: DeletionState::Requested })
+    }
+
+    async fn entry_deletions(&self, tenant: &TenantId) -> Result<Vec<Deletion>, SourceError> {
+        let range = TimeRangeMs::new(TimestampMs(1_000), TimestampMs(2_001));
+        let request = DeletionRequest { range, matchers: vec![Matcher::equal("app", "a")], filter: Some("|= \"x\"".into()) };
+        let deletion = |id, requested_at, state| Deletion { id, requested_at, request: request.clone(), state };
+        let old = TimestampMs(NOW.0 - 25 * 3_600_000);
+        let all = vec![
+            deletion(1, NOW, DeletionState::Requested),
+            deletion(2, NOW, DeletionState::Finished(NOW)),
+            deletion(3, NOW, DeletionState::Cancelled(NOW)),
+            deletion(4, old, DeletionState::Requested),
+        ];
+        Ok(if tenant.as_str() == "none" { Vec::new() } else { all })
+    }
+
+    async fn cancel_deletion(&self, _: &TenantId, id: u128) -> Result<bool, SourceError> {
+        Ok(id == 1 || id == 4)
     }
 
     async fn exemplars(&self, _: Lookup) -> Result<Found<(LabelSet, Vec<Exemplar>)>, SourceError> {

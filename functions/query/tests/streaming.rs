@@ -7,11 +7,14 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::body::Body;
-use fn_query::source::{Cardinality, Cost, Evaluated, Found, Labels, Lookup, Source, SourceError};
+use fn_query::source::{
+    Cardinality, Cost, Deletion, DeletionRequest, Evaluated, Found, Labels, Lookup, Source, SourceError, VolumeQuery, Volumes,
+};
 use fn_query::{Options, State, router};
 use http::Request;
 use http_body_util::BodyExt;
-use model::{Clock, Exemplar, LabelSet, Limits, Matcher, MetricMetadata, TenantId, TimeRangeMs, TimestampMs};
+use model::{Clock, Exemplar, LabelSet, Limits, Matcher, MetricMetadata, TenantId, TimeRangeMs, TimeRangeNs, TimestampMs};
+use plan::patterns::Pattern;
 use plan::value::{StepSeries, StepValues};
 use plan::{Answer, LogicalPlan, Series, Value};
 use tower::ServiceExt;
@@ -74,6 +77,26 @@ impl Source for Wide {
     }
 
     async fn delete(&self, _: &TenantId, _: Vec<Matcher>, _: TimeRangeMs) -> Result<(), SourceError> {
+        unreachable!("not asked")
+    }
+
+    async fn volumes(&self, _: &TenantId, _: VolumeQuery) -> Result<Volumes, SourceError> {
+        unreachable!("not asked")
+    }
+
+    async fn patterns(&self, _: &TenantId, _: Vec<Matcher>, _: TimeRangeNs, _: i64) -> Result<Found<Pattern>, SourceError> {
+        unreachable!("not asked")
+    }
+
+    async fn delete_entries(&self, _: &TenantId, _: DeletionRequest) -> Result<Deletion, SourceError> {
+        unreachable!("not asked")
+    }
+
+    async fn entry_deletions(&self, _: &TenantId) -> Result<Vec<Deletion>, SourceError> {
+        unreachable!("not asked")
+    }
+
+    async fn cancel_deletion(&self, _: &TenantId, _: u128) -> Result<bool, SourceError> {
         unreachable!("not asked")
     }
 

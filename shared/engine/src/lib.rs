@@ -31,15 +31,18 @@ mod limits;
 mod logs;
 mod lookup;
 mod merge;
+mod patterns;
 mod planner;
 mod ranges;
 mod registry;
 mod samples;
 mod select;
 mod stats;
+mod volume;
 
 pub use cardinality::{Cardinality, Count};
 pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
 pub use lookup::{Lookup, TenantExemplar};
 pub use stats::{QueryStats, StageTimes};
+pub use volume::{Volume, VolumeBy, VolumeKey, VolumeQuery, VolumeSum};

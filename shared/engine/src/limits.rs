@@ -25,3 +25,7 @@ pub const LATE_FETCHES_MAX: usize = 32;
 /// Pieces of a log scan that are fetched or wait decoded while others are worked on: a dozen objects' answers overlap, and memory stays
 /// at some 100 MB.
 pub const PIECES_IN_FLIGHT: usize = 12;
+/// Pieces a time range is cut into when its patterns are mined: each gives its share of the sample.
+pub const PATTERN_SLICES_MAX: i64 = 32;
+/// Lines of each piece that patterns are mined from: 32,000 in all, a few tens of milliseconds of work.
+pub const PATTERN_LINES_PER_SLICE: usize = 1_000;

@@ -256,7 +256,7 @@ fn in_ns(range: TimeRangeMs) -> TimeRangeNs {
     TimeRangeNs::new(range.start.to_ns(), range.end.to_ns())
 }
 
-fn lookup<T>(context: &QueryContext, found: impl IntoIterator<Item = T>, limit: Option<usize>) -> Lookup<T> {
+pub(crate) fn lookup<T>(context: &QueryContext, found: impl IntoIterator<Item = T>, limit: Option<usize>) -> Lookup<T> {
     let mut items: Vec<T> = found.into_iter().collect();
     let truncated = limit.is_some_and(|limit| limit > 0 && items.len() > limit);
     if let (true, Some(limit)) = (truncated, limit) {

@@ -157,3 +157,41 @@ impl MetricExpr {
         }
     }
 }
+
+/// A selector with its pipeline inside a query, and the window it is read over where the query answers numbers.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Selection<'e> {
+    /// What is read.
+    pub log: &'e LogExpr,
+    /// Window length, nanoseconds.
+    pub range_ns: Option<i64>,
+}
+
+impl Expr {
+    /// Returns what the query reads, from left to right.
+    pub fn selections(&self) -> Vec<Selection<'_>> {
+        let mut found = Vec::new();
+        match self {
+            Expr::Log(log) => found.push(Selection { log, range_ns: None }),
+            Expr::Metric(expr) => expr.select_into(&mut found),
+        }
+        found
+    }
+}
+
+impl MetricExpr {
+    fn select_into<'e>(&'e self, found: &mut Vec<Selection<'e>>) {
+        match self {
+            MetricExpr::Range(range) => {
+                found.push(Selection { log: &range.range.log, range_ns: Some(range.range.range_ns) });
+            }
+            MetricExpr::Vector(vector) => vector.input.select_into(found),
+            MetricExpr::Binary(binary) => {
+                binary.left.select_into(found);
+                binary.right.select_into(found);
+            }
+            MetricExpr::LabelReplace(replace) => replace.input.select_into(found),
+            MetricExpr::Literal(..) | MetricExpr::VectorLiteral(..) | MetricExpr::Invalid(_) => {}
+        }
+    }
+}

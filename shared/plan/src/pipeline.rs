@@ -4,15 +4,16 @@
 //! Does not own: LogQL's syntax (`logql`), which entries are read, window functions over samples.
 
 mod compiled;
+pub mod fields;
 mod format;
 mod hints;
 mod ip;
-mod json;
+pub(crate) mod json;
 mod json_path;
 mod label_filter;
 pub mod labels;
 mod line_filter;
-mod logfmt;
+pub(crate) mod logfmt;
 mod parsers;
 pub mod pattern;
 pub mod regexp;

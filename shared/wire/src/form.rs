@@ -48,6 +48,11 @@ impl Form {
         self.pairs.iter().find(|(n, _)| n == name).map_or("", |(_, value)| value)
     }
 
+    /// Returns the parameters other than `name`.
+    pub fn without(&self, name: &str) -> Form {
+        Form { pairs: self.pairs.iter().filter(|(n, _)| n != name).cloned().collect() }
+    }
+
     /// Returns every value of a parameter.
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.pairs.iter().filter(move |(n, _)| n == name).map(|(_, value)| value.as_str())

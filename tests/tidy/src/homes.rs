@@ -12,7 +12,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("snap", &["wire", "load", "fuzz"]),
     ("flate2", &["wire"]),
     ("lz4", &["wire"]),
-    ("serde_yaml_ng", &["boot"]),
+    ("serde_yaml_ng", &["boot", "wire"]),
     ("lambda_http", &["fn-ingest", "fn-query"]),
     ("lambda_runtime", &["fn-compact"]),
     ("clap", &["lamella", "suite", "load"]),

@@ -1,5 +1,7 @@
 //! `labels`, `label/…/values`, `series`.
 
+use std::collections::BTreeSet;
+
 use axum::extract::{Path, State as Extract};
 use axum::response::Response;
 use http::StatusCode;
@@ -7,25 +9,42 @@ use model::{Matcher, Signal};
 use wire::loki_api::envelope;
 use wire::loki_api::params::lookup_range;
 
-use super::{Failure, JSON};
+use super::{Failure, JSON, selector};
 use crate::State;
 use crate::limits::LOOKUP_MAX;
 use crate::request::ApiRequest;
 use crate::respond::whole;
 use crate::source::Lookup;
 
-fn lookup(state: &State, request: &ApiRequest, selectors: Vec<&str>) -> Result<Lookup, Failure> {
-    let range = lookup_range(&request.form, state.now_ns())?.cover_ms();
-    let sets: Result<Vec<Vec<Matcher>>, _> = selectors.into_iter().map(logql::parse_matchers).collect();
-    let matcher_sets = sets.map_err(Failure::bad)?;
-    let matcher_sets = if matcher_sets.iter().any(Vec::is_empty) { Vec::new() } else { matcher_sets };
-    let range = state.bounded(range);
-    Ok(Lookup { tenant: request.tenant.clone(), signal: Signal::Logs, matcher_sets, range, limit: LOOKUP_MAX })
+/// Makes the look-up of a request; `None` where all it asks for is older than the tenant's queries reach.
+fn lookup(state: &State, request: &ApiRequest, matcher_sets: Vec<Vec<Matcher>>) -> Result<Option<Lookup>, Failure> {
+    let now = state.now_ns();
+    let visible = selector::visible(lookup_range(&request.form, now)?, state.limits(&request.tenant), now.0)?;
+    Ok(visible.map(|range| {
+        let range = state.bounded(range.cover_ms());
+        Lookup { tenant: request.tenant.clone(), signal: Signal::Logs, matcher_sets, range, limit: LOOKUP_MAX }
+    }))
 }
 
-/// Returns the `query` parameter as a selector, where there is one.
-fn query(request: &ApiRequest) -> Vec<&str> {
-    Some(request.form.get("query")).filter(|query| !query.is_empty()).into_iter().collect()
+/// Parses the `query` parameter, where there is one.
+fn query(request: &ApiRequest) -> Result<Vec<Vec<Matcher>>, Failure> {
+    match request.form.get("query") {
+        "" => Ok(Vec::new()),
+        text => Ok(vec![selector::checked(text)?]),
+    }
+}
+
+/// Parses the selectors of `/series`: none, or `{}` alone, are all streams.
+fn selectors(request: &ApiRequest) -> Result<Vec<Vec<Matcher>>, Failure> {
+    let texts: BTreeSet<&str> = request.form.all("match").chain(request.form.all("match[]")).collect();
+    if texts.len() == 1 && texts.iter().all(|text| text.replace(' ', "") == "{}") {
+        return Ok(Vec::new());
+    }
+    let parse = |text: &str| match logql::parse_matchers(text).map_err(Failure::bad)? {
+        matchers if matchers.is_empty() => Err(Failure::bad(format!("0 matchers in group: {text}"))),
+        matchers => Ok(matchers),
+    };
+    texts.into_iter().map(parse).collect()
 }
 
 fn names(names: &[String]) -> Response {
@@ -34,7 +53,7 @@ fn names(names: &[String]) -> Response {
 
 /// Lists label names.
 pub async fn label_names(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
-    let lookup = lookup(&state, &request, query(&request))?;
+    let Some(lookup) = lookup(&state, &request, query(&request)?)? else { return Ok(names(&[])) };
     let found = state.looked_up(&request.tenant, |source| async move { source.label_names(lookup).await }).await??;
     Ok(names(&found.items))
 }
@@ -45,15 +64,16 @@ pub async fn label_values(
     Path(name): Path<String>,
     request: ApiRequest,
 ) -> Result<Response, Failure> {
-    let lookup = lookup(&state, &request, query(&request))?;
+    let Some(lookup) = lookup(&state, &request, query(&request)?)? else { return Ok(names(&[])) };
     let found = state.looked_up(&request.tenant, |source| async move { source.label_values(lookup, name).await }).await??;
     Ok(names(&found.items))
 }
 
 /// Lists streams; without a selector, or with `{}`, all of them.
 pub async fn series(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
-    let selectors = request.form.all("match[]").chain(request.form.all("match")).collect();
-    let lookup = lookup(&state, &request, selectors)?;
+    let Some(lookup) = lookup(&state, &request, selectors(&request)?)? else {
+        return Ok(whole(StatusCode::OK, JSON, envelope::series(&[])));
+    };
     let found = state.looked_up(&request.tenant, |source| async move { source.series(lookup).await }).await??;
     Ok(whole(StatusCode::OK, JSON, envelope::series(&found.items)))
 }

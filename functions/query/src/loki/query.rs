@@ -1,21 +1,21 @@
-//! `query_range`, `query`, `format_query`.
+//! `query_range`, `query`, `format_query`, and the older `/api/prom/query`.
 
 use std::sync::Arc;
 
 use axum::extract::State as Extract;
 use axum::response::Response;
 use http::StatusCode;
-use model::ErrorKind;
+use model::{ErrorKind, Limits, TimeRangeNs, TimestampNs};
 use plan::{Answer, LogicalPlan, Value};
 use wire::loki_api::envelope::{self, CATEGORIZE_LABELS, ENCODING_FLAGS_HEADER};
-use wire::loki_api::params::{InstantParams, check_lines, check_range};
+use wire::loki_api::params::{InstantParams, check_lines, check_window};
 use wire::loki_api::{Direction, RangeParams};
 
-use super::{Failure, JSON, render};
+use super::{Failure, JSON, render, selector};
 use crate::State;
 use crate::cost::{self, Spent};
 use crate::request::{ApiRequest, header_text};
-use crate::respond::{pieces, whole};
+use crate::respond::{Pieces, pieces, whole};
 use crate::source::Labels;
 
 /// `format_query` writes the same type in lower case.
@@ -24,102 +24,202 @@ const JSON_LOWER: &str = "application/json; charset=utf-8";
 /// Evaluates a log or metric query over a range.
 pub async fn range(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
     let params = RangeParams::parse(&request.form, state.now_ns())?;
-    let expr = parse(&state, &request)?;
-    let limits = &state.limits(&request.tenant).log_queries;
-    if let Some(most) = limits.range_max {
-        check_range(params.end.0.saturating_sub(params.start.0), most)?;
-    }
-    let is_log = matches!(expr, logql::Expr::Log(_));
-    if is_log {
-        check_lines(params.limit, limits.lines_max)?;
-    }
-    let categorized =
-        header_text(&request.headers, ENCODING_FLAGS_HEADER).split(',').any(|flag| flag.trim() == CATEGORIZE_LABELS);
-    let params = if is_log { params } else { params.aligned() };
-    let lowering = logql::Params {
-        text: text(&request),
-        start_ns: params.start.0,
-        end_ns: params.end.0,
-        step_ns: params.step_ns,
-        instant: false,
-        newest_first: params.direction == Direction::Backward,
-        limit: params.limit,
-        interval_ns: params.interval_ns,
-        approx_topk: false,
-    };
-    let plan = lower(&state, &request, &expr, &lowering)?;
-    let grid = plan.grid;
+    let text = request.form.get("query");
+    let expr = parse(&state, &request, text)?;
+    let categorized = is_categorized(&request);
     let labels = if categorized { Labels::Categorized } else { Labels::Merged };
-    let (answer, spent) = evaluate(&state, &request, plan, labels).await?;
-    check_series(&state, &request, &answer)?;
+    let (answer, spent, plan) = evaluate_range(&state, &request, (text, &expr), params, labels).await?;
     let returned = render::entries_returned(&answer.value);
+    let is_log = matches!(expr, logql::Expr::Log(_));
     let stats = cost::loki_stats(&spent, returned, if is_log { returned } else { 0 });
     let body = match is_log {
         true => render::streams(answer, categorized, stats),
-        false => render::matrix(answer, grid, stats),
+        false => render::matrix(answer, plan.grid, stats),
     };
-    Ok(cost::stamped(pieces(JSON, body), &spent))
+    Ok(answered(body, &spent))
+}
+
+/// Evaluates a log query over a range for clients of Loki's first API; a second parameter may hold a line filter.
+pub async fn legacy_range(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+    // Loki's first API shows what its parts say to each other.
+    let wrapped = |text: String| Failure::bad(format!("rpc error: code = Code(400) desc = {text}"));
+    let params = RangeParams::parse(&request.form, state.now_ns())?;
+    let text = match request.form.get("regexp") {
+        "" => request.form.get("query").to_owned(),
+        regexp => filtered(request.form.get("query"), regexp).map_err(wrapped)?,
+    };
+    let expr = parse(&state, &request, &text)?;
+    if matches!(expr, logql::Expr::Metric(_)) {
+        return Err(wrapped("legacy endpoints only support streams result type".to_owned()));
+    }
+    let (answer, spent, _) = evaluate_range(&state, &request, (&text, &expr), params, Labels::Merged).await?;
+    let returned = render::entries_returned(&answer.value);
+    let stats = cost::loki_stats(&spent, returned, returned);
+    Ok(answered(render::legacy_streams(answer, stats), &spent))
+}
+
+/// Adds a regular expression to a log query as its last line filter.
+pub(super) fn filtered(query: &str, regexp: &str) -> Result<String, String> {
+    match logql::parse(query).map_err(|error| error.to_string())? {
+        logql::Expr::Log(_) => Ok(format!("{query} |~ {}", model::quote::go_quote(regexp))),
+        logql::Expr::Metric(_) => Err("only log selector is supported".to_owned()),
+    }
+}
+
+async fn evaluate_range(
+    state: &State,
+    request: &ApiRequest,
+    (text, expr): (&str, &logql::Expr),
+    params: RangeParams,
+    labels: Labels,
+) -> Result<(Answer, Spent, Arc<Asked>), Failure> {
+    let limits = state.limits(&request.tenant);
+    let is_log = matches!(expr, logql::Expr::Log(_));
+    if is_log {
+        check_lines(params.limit, limits.log_queries.lines_max)?;
+    }
+    let range = TimeRangeNs { start: params.start, end: params.end };
+    let visible = check(state, request, (text, expr), range)?;
+    let RangeParams { start, end, .. } = params;
+    let range = visible.unwrap_or(TimeRangeNs::new(end.max(start), end.max(start)));
+    let params = RangeParams { start: range.start, end: range.end, ..params };
+    let params = if is_log || limits.log_queries.split_interval.is_none() { params } else { params.aligned() };
+    let asked = Arc::new(Asked::over(text, &params));
+    if visible.is_none() {
+        let value = if is_log { Value::Streams(Vec::new()) } else { Value::Vector(Vec::new()) };
+        let answer = Answer { value, warnings: Vec::new(), infos: Vec::new(), samples_loaded: 0 };
+        return Ok((answer, Spent::default(), asked));
+    }
+    let plan = asked.lower(expr, limits)?;
+    let (mut answer, spent) = evaluate(state, request, plan, labels).await?;
+    limit_series(state, request, &mut answer)?;
+    Ok((answer, spent, asked))
 }
 
 /// Evaluates a metric query at one time.
 pub async fn instant(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
     let InstantParams { time } = InstantParams::parse(&request.form, state.now_ns())?;
-    let expr = parse(&state, &request)?;
+    let text = request.form.get("query");
+    let expr = parse(&state, &request, text)?;
     if matches!(expr, logql::Expr::Log(_)) {
         let text = "log queries are not supported as an instant query type, please change your query to a range query type";
         return Err(Failure::bad(text));
     }
-    let lowering = logql::Params {
-        text: text(&request),
-        start_ns: time.0,
-        end_ns: time.0,
-        step_ns: 1,
-        instant: true,
-        newest_first: true,
-        limit: 0,
-        interval_ns: 0,
-        approx_topk: false,
-    };
-    let plan = lower(&state, &request, &expr, &lowering)?;
-    let (answer, spent) = evaluate(&state, &request, plan, Labels::Merged).await?;
-    check_series(&state, &request, &answer)?;
+    check(&state, &request, (text, &expr), TimeRangeNs::new(time, time))?;
+    let plan = Asked::at(text, time).lower(&expr, state.limits(&request.tenant))?;
+    let (mut answer, spent) = evaluate(&state, &request, plan, Labels::Merged).await?;
+    limit_series(&state, &request, &mut answer)?;
     let stats = cost::loki_stats(&spent, render::entries_returned(&answer.value), 0);
-    let body = render::instant(answer, time.to_ms().0, stats);
-    Ok(cost::stamped(pieces(JSON, body), &spent))
+    Ok(answered(render::instant(answer, time.to_ms().0, stats), &spent))
 }
 
 /// Prints a query over several lines; a query that does not parse is the one error Loki answers in JSON.
 pub async fn format(Extract(state): Extract<State>, request: ApiRequest) -> Response {
-    let formatted = parse(&state, &request).map(|expr| logql::pretty(&expr));
+    let formatted = parse(&state, &request, request.form.get("query")).map(|expr| logql::pretty(&expr));
     let status = if formatted.is_ok() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     let result = formatted.as_ref().map(String::as_str).map_err(|failure| failure.message.as_str());
     whole(status, JSON_LOWER, envelope::formatted(result))
 }
 
-fn text(request: &ApiRequest) -> Arc<str> {
-    Arc::from(request.form.get("query"))
+/// Reports whether the client wants labels by category.
+pub(super) fn is_categorized(request: &ApiRequest) -> bool {
+    header_text(&request.headers, ENCODING_FLAGS_HEADER).split(',').any(|flag| flag.trim() == CATEGORIZE_LABELS)
 }
 
-fn parse(state: &State, request: &ApiRequest) -> Result<logql::Expr, Failure> {
-    let (text, most) = (request.form.get("query"), state.limits(&request.tenant).query_text_bytes_max);
+fn answered(body: Pieces, spent: &Spent) -> Response {
+    cost::stamped(pieces(JSON, body), spent)
+}
+
+pub(super) fn parse(state: &State, request: &ApiRequest, text: &str) -> Result<logql::Expr, Failure> {
+    let most = state.limits(&request.tenant).query_text_bytes_max;
     if text.len() > most {
         return Err(Failure::bad(format!("query text is {} bytes, limit is {most}", text.len())));
     }
     logql::parse(text).map_err(Failure::bad)
 }
 
-fn lower(state: &State, request: &ApiRequest, expr: &logql::Expr, params: &logql::Params) -> Result<LogicalPlan, Failure> {
-    let refused = |error: logql::Error| match error.kind() {
-        // Loki answers what its server does not have switched on with 500.
-        ErrorKind::Internal => Failure { status: StatusCode::INTERNAL_SERVER_ERROR, message: error.to_string() },
-        _ => Failure::bad(error),
-    };
-    let mut plan = logql::lower(expr, params).map_err(refused)?;
-    plan.options.samples_max = state.limits(&request.tenant).query_samples_max;
-    Ok(plan)
+/// Checks a query against the tenant's limits, in Loki's order; returns what of the range it may see.
+pub(super) fn check(
+    state: &State,
+    request: &ApiRequest,
+    (text, expr): (&str, &logql::Expr),
+    range: TimeRangeNs,
+) -> Result<Option<TimeRangeNs>, Failure> {
+    let limits = state.limits(&request.tenant);
+    let selections = expr.selections();
+    for selection in &selections {
+        selector::check_labels(&selection.log.matchers, limits)?;
+    }
+    let visible = selector::visible(range, limits, state.now_ns().0)?;
+    selector::check_blocked(text, expr, request, limits)?;
+    if let Some(longest) = limits.log_queries.window_max {
+        for range_ns in selections.iter().filter_map(|selection| selection.range_ns) {
+            check_window(range_ns, longest)?;
+        }
+    }
+    Ok(visible)
 }
 
-async fn evaluate(state: &State, request: &ApiRequest, plan: LogicalPlan, labels: Labels) -> Result<(Answer, Spent), Failure> {
+/// A query and how it is asked.
+pub(super) struct Asked {
+    params: logql::Params,
+    pub(super) grid: plan::Grid,
+}
+
+impl Asked {
+    /// Asks over a range.
+    fn over(text: &str, params: &RangeParams) -> Asked {
+        Asked::new(logql::Params {
+            text: Arc::from(text),
+            start_ns: params.start.0,
+            end_ns: params.end.0,
+            step_ns: params.step_ns,
+            instant: false,
+            newest_first: params.direction == Direction::Backward,
+            limit: params.limit,
+            interval_ns: params.interval_ns,
+            approx_topk: false,
+        })
+    }
+
+    /// Asks for the newest lines of a range.
+    pub(super) fn newest(text: &str, range: TimeRangeNs, limit: usize) -> Asked {
+        let TimeRangeNs { start, end } = range;
+        Asked::over(text, &RangeParams { start, end, step_ns: 1, interval_ns: 0, limit, direction: Direction::Backward })
+    }
+
+    /// Asks at one time.
+    fn at(text: &str, time: TimestampNs) -> Asked {
+        let (start, end, direction) = (time, time, Direction::Backward);
+        let asked = Asked::over(text, &RangeParams { start, end, step_ns: 1, interval_ns: 0, limit: 0, direction });
+        Asked { params: logql::Params { instant: true, ..asked.params }, ..asked }
+    }
+
+    fn new(params: logql::Params) -> Asked {
+        let unit = plan::TimeUnit::Nanoseconds;
+        let grid = plan::Grid { start: params.start_ns, end: params.end_ns, step: params.step_ns.max(1), unit };
+        Asked { params, grid }
+    }
+
+    /// Makes the plan.
+    pub(super) fn lower(&self, expr: &logql::Expr, limits: &Limits) -> Result<LogicalPlan, Failure> {
+        let refused = |error: logql::Error| match error.kind() {
+            // Loki answers what its server does not have switched on with 500.
+            ErrorKind::Internal => Failure { status: StatusCode::INTERNAL_SERVER_ERROR, message: error.to_string() },
+            _ => Failure::bad(error),
+        };
+        let mut plan = logql::lower(expr, &self.params).map_err(refused)?;
+        plan.options.samples_max = limits.query_samples_max;
+        Ok(plan)
+    }
+}
+
+pub(super) async fn evaluate(
+    state: &State,
+    request: &ApiRequest,
+    plan: LogicalPlan,
+    labels: Labels,
+) -> Result<(Answer, Spent), Failure> {
     let (source, tenant) = (Arc::clone(&state.source), request.tenant.clone());
     let timeout = state.limits(&tenant).query_timeout;
     let timed = state.gate.run(timeout, async move { source.evaluate(&tenant, plan, labels).await }).await?;
@@ -128,14 +228,21 @@ async fn evaluate(state: &State, request: &ApiRequest, plan: LogicalPlan, labels
     Ok((evaluated.answer, spent))
 }
 
-/// Checks the series of a metric query against the tenant's limit.
-fn check_series(state: &State, request: &ApiRequest, answer: &Answer) -> Result<(), Failure> {
+/// Bounds the series of a metric query. Logs Drilldown gets what there is room for, and a warning.
+fn limit_series(state: &State, request: &ApiRequest, answer: &mut Answer) -> Result<(), Failure> {
     let most = state.limits(&request.tenant).log_queries.series_max;
-    match &answer.value {
-        Value::Vector(series) if series.len() > most => Err(Failure::bad(format!(
-            "maximum number of series ({most}) reached for a single query; consider reducing query cardinality by adding more specific \
-             stream selectors, reducing the time range, or aggregating results with functions like sum(), count() or topk()"
-        ))),
-        _ => Ok(()),
+    let Value::Vector(series) = &mut answer.value else { return Ok(()) };
+    if series.len() <= most {
+        return Ok(());
     }
+    let reached = format!("maximum number of series ({most}) reached for a single query");
+    if selector::is_drilldown(request) {
+        series.truncate(most);
+        answer.warnings.push(format!("{reached}; returning partial results"));
+        return Ok(());
+    }
+    Err(Failure::bad(format!(
+        "{reached}; consider reducing query cardinality by adding more specific stream selectors, reducing the time range, or \
+         aggregating results with functions like sum(), count() or topk()"
+    )))
 }

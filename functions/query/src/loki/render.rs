@@ -4,8 +4,8 @@ use model::LabelSet;
 use plan::value::{StepSeries, StreamEntries};
 use plan::{Answer, Grid, Value};
 use wire::json_text::comma;
-use wire::loki_api::Stats;
 use wire::loki_api::envelope::{self, Line, ResultType};
+use wire::loki_api::{Stats, legacy};
 
 use crate::respond::Pieces;
 
@@ -82,6 +82,26 @@ pub fn streams(answer: Answer, categorized: bool, stats: Stats) -> Pieces {
         true
     };
     in_pieces(ResultType::Streams, categorized, streams, write, stats, warnings)
+}
+
+/// Renders the answer of a log query as Loki's first API did.
+pub fn legacy_streams(answer: Answer, stats: Stats) -> Pieces {
+    let streams = if let Value::Streams(streams) = answer.value { streams } else { Vec::new() };
+    let mut streams = streams.into_iter().filter(|stream| !stream.entries.is_empty()).enumerate();
+    let mut begun = false;
+    Box::new(move |out| {
+        if !begun {
+            legacy::head(out);
+            begun = true;
+        }
+        let Some((index, stream)) = streams.next() else {
+            legacy::tail(out, &stats);
+            return false;
+        };
+        comma(out, index);
+        legacy::stream(out, &stream.labels, stream.entries.iter().map(|entry| (entry.timestamp, entry.line.as_slice())));
+        true
+    })
 }
 
 /// Counts the lines or points an answer has.

@@ -6,7 +6,7 @@ use super::labels::clean_text;
 
 /// What a value is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum JsonKind {
+pub(crate) enum JsonKind {
     Text,
     Number,
     Boolean,
@@ -17,7 +17,7 @@ pub(super) enum JsonKind {
 
 /// A raw value: strings without their quotes, still escaped.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct JsonValue<'a> {
+pub(crate) struct JsonValue<'a> {
     pub kind: JsonKind,
     pub raw: &'a [u8],
 }
@@ -31,7 +31,7 @@ const BAD_ESCAPE: &str = "Encountered an invalid escape sequence in a string";
 
 /// Why reading an object ended early.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Stop {
+pub(crate) enum Stop {
     /// The text is not JSON; the scanner's text.
     Fault(&'static str),
     /// The callback has all it wants.
@@ -41,7 +41,7 @@ pub(super) enum Stop {
 }
 
 /// Calls `member` for each member of the object `text` starts with.
-pub(super) fn each_member<'a>(
+pub(crate) fn each_member<'a>(
     text: &'a [u8],
     mut member: impl FnMut(&[u8], JsonValue<'a>) -> Result<(), Stop>,
 ) -> Result<(), Stop> {
@@ -72,7 +72,7 @@ pub(super) fn each_member<'a>(
 }
 
 /// Reads the value at or after `at`; returns it and where it ends.
-pub(super) fn value_at(text: &[u8], at: usize) -> Result<(JsonValue<'_>, usize), Stop> {
+pub(crate) fn value_at(text: &[u8], at: usize) -> Result<(JsonValue<'_>, usize), Stop> {
     let at = skip_blank(text, at).ok_or(Stop::Fault(MALFORMED))?;
     let (kind, end) = match text[at] {
         b'"' => {
@@ -96,7 +96,7 @@ pub(super) fn value_at(text: &[u8], at: usize) -> Result<(JsonValue<'_>, usize),
     Ok((JsonValue { kind, raw: &text[at..end] }, end))
 }
 
-pub(super) fn skip_blank(text: &[u8], at: usize) -> Option<usize> {
+pub(crate) fn skip_blank(text: &[u8], at: usize) -> Option<usize> {
     let rest = text.get(at..)?;
     rest.iter().position(|b| !matches!(b, b' ' | b'\n' | b'\r' | b'\t')).map(|skip| at + skip)
 }
@@ -130,7 +130,7 @@ fn block_end(text: &[u8], mut at: usize, open: u8, close: u8) -> Option<usize> {
 }
 
 /// Resolves a string's escapes; `None` where one is invalid.
-pub(super) fn unescape(raw: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn unescape(raw: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(raw.len());
     let mut rest = raw;
     while let Some(at) = memchr::memchr(b'\\', rest) {
@@ -180,7 +180,7 @@ fn unicode_escape(rest: &[u8]) -> Option<(char, usize)> {
 
 impl JsonValue<'_> {
     /// Returns the value as a label has it: text unescaped ("" where that fails), the rest as written.
-    pub(super) fn label_text(&self) -> std::borrow::Cow<'_, str> {
+    pub(crate) fn label_text(&self) -> std::borrow::Cow<'_, str> {
         match self.kind {
             JsonKind::Text if self.raw.contains(&b'\\') => match unescape(self.raw) {
                 Some(bytes) => clean_text(&bytes).into_owned().into(),

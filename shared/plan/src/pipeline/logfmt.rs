@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 /// Reads pairs from a line.
 #[derive(Debug)]
-pub(super) struct LogfmtScanner<'a> {
+pub(crate) struct LogfmtScanner<'a> {
     line: &'a [u8],
     at: usize,
     fault: Option<(usize, Cow<'static, str>)>,
@@ -12,28 +12,28 @@ pub(super) struct LogfmtScanner<'a> {
 
 /// A key with its value; bare keys have none.
 #[derive(Debug)]
-pub(super) struct Pair<'a> {
+pub(crate) struct Pair<'a> {
     pub key: &'a [u8],
     pub value: Cow<'a, [u8]>,
 }
 
 impl<'a> LogfmtScanner<'a> {
-    pub(super) fn new(line: &'a [u8]) -> LogfmtScanner<'a> {
+    pub(crate) fn new(line: &'a [u8]) -> LogfmtScanner<'a> {
         LogfmtScanner { line, at: 0, fault: None }
     }
 
     /// Returns the text of the last syntax error.
-    pub(super) fn fault(&self) -> Option<String> {
+    pub(crate) fn fault(&self) -> Option<String> {
         self.fault.as_ref().map(|(at, why)| format!("logfmt syntax error at pos {} : {why}", at + 1))
     }
 
     /// Reports whether the line is read to its end.
-    pub(super) fn at_end(&self) -> bool {
+    pub(crate) fn at_end(&self) -> bool {
         self.at >= self.line.len()
     }
 
     /// Reads the next pair; `None` at the end of the line and for a pair with a syntax error, after which reading may go on.
-    pub(super) fn pair(&mut self) -> Option<Pair<'a>> {
+    pub(crate) fn pair(&mut self) -> Option<Pair<'a>> {
         let line = self.line;
         self.at = self.find(|b| b > b' ');
         if self.at_end() {

@@ -59,7 +59,7 @@ pub(super) fn json(line: &[u8], labels: &mut Labels, hints: &Hints) -> bool {
 }
 
 /// Objects in objects that are read; deeper ones are skipped. Lines come from outside and the walk is recursive.
-const JSON_DEPTH_MAX: usize = 64;
+pub(super) const JSON_DEPTH_MAX: usize = 64;
 
 fn json_object(text: &[u8], prefix: &mut String, depth: usize, labels: &mut Labels, hints: &Hints) -> Result<(), Stop> {
     each_member(text, |key, value| {

@@ -3,7 +3,7 @@
 use model::LabelSet;
 
 use super::Stats;
-use crate::json_text::{comma, integer, labels, lossy_string, plain_float, string, strings, write_to};
+use crate::json_text::{comma, labels, lossy_string, plain_float, string, strings, write_to};
 
 /// What `resultType` says.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -156,20 +156,6 @@ pub fn series(series: &[LabelSet]) -> Vec<u8> {
     out
 }
 
-/// Returns the answer to `/index/stats`: a bare object.
-pub fn index_stats(streams: u64, chunks: u64, bytes: u64, entries: u64) -> Vec<u8> {
-    let mut out = Vec::new();
-    for (index, (name, value)) in
-        [("streams", streams), ("chunks", chunks), ("bytes", bytes), ("entries", entries)].into_iter().enumerate()
-    {
-        out.push(if index == 0 { b'{' } else { b',' });
-        write_to(&mut out, format_args!("\"{name}\":"));
-        integer(&mut out, i64::try_from(value).unwrap_or(i64::MAX));
-    }
-    out.push(b'}');
-    out
-}
-
 /// Returns the answer to `/format_query`: the text, or why it does not parse (the only error Loki writes as JSON).
 pub fn formatted(result: Result<&str, &str>) -> Vec<u8> {
     let (head, text) = match result {
@@ -226,7 +212,6 @@ mod tests {
         assert_eq!(names([]), br#"{"status":"success"}"#);
         assert_eq!(names(["a"]), br#"{"status":"success","data":["a"]}"#);
         assert_eq!(series(&[LabelSet::empty()]), br#"{"status":"success","data":[{}]}"#);
-        assert_eq!(index_stats(1, 2, 3, 4), br#"{"streams":1,"chunks":2,"bytes":3,"entries":4}"#);
         assert_eq!(formatted(Err("no")), br#"{"status":"invalid-query","error":"no"}"#);
     }
 }

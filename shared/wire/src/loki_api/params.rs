@@ -57,19 +57,7 @@ impl RangeParams {
             return Err(ParameterError("end timestamp must not be before or equal to start time".into()));
         }
         let (limit, direction) = (limit(form)?, direction(form)?);
-        let step_ns = match form.get("step") {
-            "" => step_default_ns(start, end),
-            text => duration_ns(text).map_err(ParameterError)?,
-        };
-        if step_ns <= 0 {
-            let text = "zero or negative query resolution step widths are not accepted. Try a positive integer";
-            return Err(ParameterError(text.into()));
-        }
-        if (i128::from(end.0) - i128::from(start.0)) / i128::from(step_ns) > POINTS_MAX {
-            let text =
-                "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter";
-            return Err(ParameterError(text.into()));
-        }
+        let step_ns = step(form, start, end)?;
         let interval_ns = match form.get("interval") {
             "" => 0,
             text => duration_ns(text).map_err(ParameterError)?,
@@ -89,6 +77,23 @@ impl RangeParams {
     }
 }
 
+/// Parses the distance of points, with Loki's bounds.
+pub(super) fn step(form: &Form, start: TimestampNs, end: TimestampNs) -> Result<i64, ParameterError> {
+    let step_ns = match form.get("step") {
+        "" => step_default_ns(start, end),
+        text => duration_ns(text).map_err(ParameterError)?,
+    };
+    if step_ns <= 0 {
+        let text = "zero or negative query resolution step widths are not accepted. Try a positive integer";
+        return Err(ParameterError(text.into()));
+    }
+    if (i128::from(end.0) - i128::from(start.0)) / i128::from(step_ns) > POINTS_MAX {
+        let text = "exceeded maximum resolution of 11,000 points per time series. Try increasing the value of the step parameter";
+        return Err(ParameterError(text.into()));
+    }
+    Ok(step_ns)
+}
+
 fn step_default_ns(start: TimestampNs, end: TimestampNs) -> i64 {
     (end.0.saturating_sub(start.0) / SECOND_NS / STEPS_DEFAULT).max(1) * SECOND_NS
 }
@@ -103,8 +108,8 @@ pub struct InstantParams {
 impl InstantParams {
     /// Parses the parameters of `/loki/api/v1/query`; `limit` and `direction` are checked and mean nothing.
     pub fn parse(form: &Form, now: TimestampNs) -> Result<InstantParams, ParameterError> {
-        let time = time(form.get("time"), now).map_err(ParameterError)?;
         limit(form)?;
+        let time = time(form.get("time"), now).map_err(ParameterError)?;
         direction(form)?;
         Ok(InstantParams { time })
     }
@@ -119,7 +124,7 @@ pub fn lookup_range(form: &Form, now: TimestampNs) -> Result<TimeRangeNs, Parame
     Ok(TimeRangeNs::new(start, end))
 }
 
-fn bounds(form: &Form, now: TimestampNs) -> Result<(TimestampNs, TimestampNs), ParameterError> {
+pub(super) fn bounds(form: &Form, now: TimestampNs) -> Result<(TimestampNs, TimestampNs), ParameterError> {
     let failed =
         |name: &'static str| move |reason: String| ParameterError(format!("could not parse '{name}' parameter: {reason}"));
     let since_ns = match form.get("since") {
@@ -154,15 +159,26 @@ pub fn time(text: &str, absent: TimestampNs) -> Result<TimestampNs, String> {
 }
 
 fn limit(form: &Form) -> Result<usize, ParameterError> {
-    let text = form.get("limit");
-    if text.is_empty() {
-        return Ok(LIMIT_DEFAULT);
-    }
-    let value = go_integer(text).map_err(ParameterError)?;
-    usize::try_from(value).ok().filter(|limit| *limit > 0).ok_or_else(|| ParameterError("limit must be a positive value".into()))
+    count("limit", form.get("limit"), LIMIT_DEFAULT)
 }
 
-fn direction(form: &Form) -> Result<Direction, ParameterError> {
+/// Parses how many of something a request wants; the text of Loki's error names any of them `limit`.
+pub(super) fn count(name: &str, text: &str, absent: usize) -> Result<usize, ParameterError> {
+    if text.is_empty() {
+        return Ok(absent);
+    }
+    let value = go_integer(text).map_err(ParameterError)?;
+    if value <= 0 {
+        return Err(ParameterError("limit must be a positive value".into()));
+    }
+    u32::try_from(value).map(|value| value as usize).map_err(|_| out_of_range(name, value))
+}
+
+pub(super) fn out_of_range(name: &str, value: i64) -> ParameterError {
+    ParameterError(format!("{name} value {value} is out of range [0, {}]", u32::MAX))
+}
+
+pub(super) fn direction(form: &Form) -> Result<Direction, ParameterError> {
     match form.get("direction") {
         "" => Ok(Direction::Backward),
         text if text.eq_ignore_ascii_case("forward") => Ok(Direction::Forward),
@@ -194,6 +210,16 @@ pub fn check_range(range_ns: i64, longest: Duration) -> Result<(), ParameterErro
     Err(ParameterError(text))
 }
 
+/// Checks the length of a range vector against the tenant's limit.
+pub fn check_window(range_ns: i64, longest: Duration) -> Result<(), ParameterError> {
+    let length = Duration::from_nanos(u64::try_from(range_ns).unwrap_or(0));
+    if length <= longest {
+        return Ok(());
+    }
+    let (length, longest) = (prometheus_duration(length), prometheus_duration(longest));
+    Err(ParameterError(format!("[interval] value exceeds limit: [{length}] > [{longest}]")))
+}
+
 /// Prints a duration as Go's `Duration.String` does from a second on: `2h0m0s`, `1m1.5s`.
 fn go_duration(length: Duration) -> String {
     let (seconds, nanos) = (length.as_secs(), length.subsec_nanos());
@@ -206,7 +232,7 @@ fn go_duration(length: Duration) -> String {
 }
 
 /// Prints a duration as Prometheus's configuration does: `30d1h`.
-fn prometheus_duration(length: Duration) -> String {
+pub(super) fn prometheus_duration(length: Duration) -> String {
     let mut rest = length.as_secs();
     let mut out = String::new();
     for (unit, seconds) in [("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)] {
@@ -276,6 +302,9 @@ mod tests {
         let error = check_range(7200 * SECOND_NS, longest).expect_err("too long");
         assert_eq!(error.0, "the query time range exceeds the limit (query length: 2h0m0s, limit: 1h)");
         assert_eq!(prometheus_duration(Duration::from_secs(30 * 86_400 + 3_600)), "30d1h");
+        let error = check_window(1200 * SECOND_NS, Duration::from_secs(600)).expect_err("too long");
+        assert_eq!(error.0, "[interval] value exceeds limit: [20m] > [10m]");
+        assert_eq!(check_window(600 * SECOND_NS, Duration::from_secs(600)), Ok(()));
         let error = check_lines(6, 5).expect_err("too many");
         assert_eq!(error.0, "max entries limit per query exceeded, limit > max_entries_limit_per_query (6 > 5)");
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::quote::go_quote;
-use model::{TimeRangeMs, TimestampMs};
+use model::{TimeRangeMs, TimestampMs, TimestampNs};
 
 use super::ApiError;
 use crate::form::Form;
@@ -60,6 +60,11 @@ pub(crate) fn rfc3339_ns(text: &str) -> Option<i64> {
 /// Prints a time as RFC 3339 in UTC, as Go's JSON does; a time beyond the calendar as the epoch.
 pub fn rfc3339(at: TimestampMs) -> String {
     jiff::Timestamp::from_millisecond(at.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
+}
+
+/// Prints a time of nanoseconds as RFC 3339 in UTC, with as many digits as it needs; a time beyond the calendar as the epoch.
+pub fn rfc3339_nanos(at: TimestampNs) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(at.0)).unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
 }
 
 /// Parses a time parameter; an absent one is `absent`.

@@ -15,7 +15,8 @@ pub(super) fn open(now: TimestampMs, limits: &str) -> Result<Router, String> {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     })?;
-    let config = Config { require_tenant: true, limits, ..Config::memory() };
+    // The recorded server logged warnings, and says so where it is asked.
+    let config = Config { require_tenant: true, limits, log_filter: "warn".to_owned(), ..Config::memory() };
     let host = Host::over(config, objects::memory(), records::memory(), Arc::new(SimulatedClock::at(now)), 1);
     let options = fn_query::Options { require_tenant: true, ..fn_query::Options::default() };
     let ingest = fn_ingest::router(fn_ingest::State::direct(&host));
