@@ -100,11 +100,14 @@ impl Merge {
     ///
     /// # Errors
     /// `Input` with the position of an input that cannot be read.
-    pub fn run(self, emit: &mut dyn FnMut(Encoded)) -> Result<MergeReport, SegmentError> {
+    pub fn run(mut self, emit: &mut dyn FnMut(Encoded)) -> Result<MergeReport, SegmentError> {
         let mut sum = MergeReport::default();
+        let mut inputs = std::mem::take(&mut self.inputs);
         for (pass, run) in self.runs.iter().enumerate() {
+            // The last pass takes them, to let go of each when it is done with it.
+            let given = if pass + 1 == self.runs.len() { std::mem::take(&mut inputs) } else { inputs.clone() };
             // Metadata of metrics has no slot: it goes with the first run.
-            let report = self.pass(*run, &mut |output| {
+            let report = self.pass(*run, given, &mut |output| {
                 if pass == 0 || output.stats.rows > 0 {
                     emit(output);
                 }
@@ -125,7 +128,7 @@ impl Merge {
         self.erasures.iter().any(|erasures| !erasures.is_empty())
     }
 
-    fn pass(&self, run: SlotRange, emit: &mut dyn FnMut(Encoded)) -> Result<MergeReport, SegmentError> {
+    fn pass(&self, run: SlotRange, inputs: Vec<Bytes>, emit: &mut dyn FnMut(Encoded)) -> Result<MergeReport, SegmentError> {
         let is_elsewhere =
             |labels: &LabelSet| run != SlotRange::ALL && !run.contains(Slot::of(&self.tenant, self.signal, labels));
         match self.signal {
@@ -137,7 +140,7 @@ impl Merge {
                     let selecting = self.erasures[input].iter().filter(|erasure| erasure.selects(labels));
                     selecting.map(|erasure| erasure.range).collect()
                 };
-                merge::metrics_without(&self.tenant, &self.inputs, &self.options, &erase, emit)
+                merge::metrics_without(&self.tenant, inputs, &self.options, &erase, emit)
             }
             Signal::Logs => {
                 let erase = |input: usize, labels: &LabelSet| -> Option<EraseEntry<'_>> {
@@ -149,7 +152,7 @@ impl Merge {
                     let erases = move |timestamp, line: &[u8]| selecting.iter().any(|erasure| erasure.erases(timestamp, line));
                     Some(Box::new(move |timestamp, line, _| erases(timestamp, line)))
                 };
-                merge::logs_without(&self.tenant, &self.inputs, &self.options, &erase, emit)
+                merge::logs_without(&self.tenant, inputs, &self.options, &erase, emit)
             }
         }
     }

@@ -81,20 +81,15 @@ fn run(logs: bool, dir: &str, effort: Effort) {
     };
     let options = MergeOptions { effort, ..MergeOptions::default() };
     let tenant = TenantId::anonymous();
+    let count = inputs.len();
     let report = if logs {
-        merge::logs(&tenant, &inputs, &options, &mut emit)
+        merge::logs_without(&tenant, inputs, &options, &|_, _| None, &mut emit)
     } else {
-        merge::metrics(&tenant, &inputs, &options, &mut emit)
+        merge::metrics_without(&tenant, inputs, &options, &|_, _| Vec::new(), &mut emit)
     }
     .unwrap();
     let cpu = cpu_s() - cpu;
-    println!(
-        "{} inputs, {} MiB, resident before {} MiB; {outputs} outputs, {} MiB",
-        inputs.len(),
-        bytes >> 20,
-        held >> 10,
-        written >> 20
-    );
+    println!("{count} inputs, {} MiB, resident before {} MiB; {outputs} outputs, {} MiB", bytes >> 20, held >> 10, written >> 20);
     println!(
         "{} rows; CPU {cpu:.2} s = {:.3} s per million rows; wall {:.2} s",
         report.rows_in,

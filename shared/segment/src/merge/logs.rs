@@ -32,16 +32,16 @@ pub fn logs(
     options: &MergeOptions,
     emit: &mut dyn FnMut(Encoded),
 ) -> Result<MergeReport, SegmentError> {
-    logs_without(tenant, inputs, options, &|_, _| None, emit)
+    logs_without(tenant, inputs.to_vec(), options, &|_, _| None, emit)
 }
 
-/// As [`logs`], and leaves out the entries that `erase` names.
+/// As [`logs`], and leaves out the entries that `erase` names. Inputs are let go of as soon as nothing of them is needed.
 ///
 /// # Errors
 /// As [`super::metrics`].
 pub fn logs_without(
     tenant: &TenantId,
-    inputs: &[Bytes],
+    inputs: Vec<Bytes>,
     options: &MergeOptions,
     erase: &EraseEntries<'_>,
     emit: &mut dyn FnMut(Encoded),
@@ -49,7 +49,7 @@ pub fn logs_without(
     let _ = tenant;
     let mut losses = MergeReport::default();
     let inputs = reduce(inputs, BATCH_BYTES * BATCH_FACTOR, &mut losses, &mut |group, options, emit| {
-        merge_step(group.to_vec(), options, erase, emit)
+        merge_step(group, options, erase, emit)
     })?;
     let mut report = merge_step(inputs, options, erase, emit)?;
     report.add_losses(&losses);

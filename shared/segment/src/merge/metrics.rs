@@ -35,16 +35,16 @@ pub fn metrics(
     options: &MergeOptions,
     emit: &mut dyn FnMut(Encoded),
 ) -> Result<MergeReport, SegmentError> {
-    metrics_without(tenant, inputs, options, &|_, _| Vec::new(), emit)
+    metrics_without(tenant, inputs.to_vec(), options, &|_, _| Vec::new(), emit)
 }
 
-/// As [`metrics`], and leaves out the samples that `erase` names.
+/// As [`metrics`], and leaves out the samples that `erase` names. Inputs are let go of as soon as nothing of them is needed.
 ///
 /// # Errors
 /// As [`metrics`].
 pub fn metrics_without(
     tenant: &TenantId,
-    inputs: &[Bytes],
+    inputs: Vec<Bytes>,
     options: &MergeOptions,
     erase: &EraseSamples<'_>,
     emit: &mut dyn FnMut(Encoded),
@@ -53,8 +53,7 @@ pub fn metrics_without(
     let _ = tenant;
     let mut losses = MergeReport::default();
     let batch = BATCH_ROWS_MIN as usize * ROW_BYTES;
-    let inputs =
-        reduce(inputs, batch, &mut losses, &mut |group, options, emit| merge_step(group.to_vec(), options, erase, emit))?;
+    let inputs = reduce(inputs, batch, &mut losses, &mut |group, options, emit| merge_step(group, options, erase, emit))?;
     let mut report = merge_step(inputs, options, erase, emit)?;
     report.add_losses(&losses);
     report.verify();

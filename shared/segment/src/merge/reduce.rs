@@ -7,7 +7,6 @@ use crate::frame::{self, Kind};
 use crate::{Encoded, SegmentError};
 
 /// One input of a step.
-#[derive(Clone)]
 pub(super) struct Input {
     pub(super) bytes: Bytes,
     /// Its position among the caller's inputs; none for what an earlier step wrote.
@@ -46,19 +45,18 @@ fn open_bytes(input: &Input, batch: usize) -> Result<usize, SegmentError> {
 
 /// Merges one group of inputs: (inputs, options, emit).
 pub(super) type MergeGroup<'a> =
-    dyn FnMut(&[Input], &MergeOptions, &mut dyn FnMut(Encoded)) -> Result<MergeReport, SegmentError> + 'a;
+    dyn FnMut(Vec<Input>, &MergeOptions, &mut dyn FnMut(Encoded)) -> Result<MergeReport, SegmentError> + 'a;
 
 /// Merges neighbours into segments in memory until all inputs together may be open. The order of inputs is kept.
 /// `merge` merges one group; its losses are added to `losses`.
 pub(super) fn reduce(
-    inputs: &[Bytes],
+    inputs: Vec<Bytes>,
     batch: usize,
     losses: &mut MergeReport,
     merge: &mut MergeGroup<'_>,
 ) -> Result<Vec<Input>, SegmentError> {
-    let numbered = inputs.iter().enumerate();
-    let mut inputs: Vec<Input> =
-        numbered.map(|(position, bytes)| Input { bytes: bytes.clone(), position: Some(position) }).collect();
+    let numbered = inputs.into_iter().enumerate();
+    let mut inputs: Vec<Input> = numbered.map(|(position, bytes)| Input { bytes, position: Some(position) }).collect();
     let options = MergeOptions { effort: Effort::Fast, ..MergeOptions::default() };
     loop {
         let groups = grouped(&inputs, batch)?;
@@ -68,13 +66,14 @@ pub(super) fn reduce(
         let mut next = Vec::with_capacity(groups.len());
         let mut rest = inputs.into_iter();
         for len in groups {
+            // A group is gone once it is one segment, so that inputs and what they became are not held twice.
             let group: Vec<Input> = rest.by_ref().take(len).collect();
             if let [_] = &group[..] {
                 next.extend(group);
                 continue;
             }
             let mut emit = |output: Encoded| next.push(Input { bytes: output.bytes, position: None });
-            losses.add_losses(&merge(&group, &options, &mut emit)?);
+            losses.add_losses(&merge(group, &options, &mut emit)?);
         }
         inputs = next;
     }
