@@ -31,7 +31,8 @@ impl LogScan {
             let first = rows.start as usize;
             let times = &decoded.columns.timestamps[first..rows.end as usize];
             let at = |time: i64| first + times.partition_point(|timestamp| *timestamp < time);
-            let mut kept = vec![at(self.range.start.0)..at(self.range.end.0)];
+            let within = at(self.range.start.0)..at(self.range.end.0);
+            let mut kept = vec![within];
             for gone in erased {
                 let gone = at(gone.start.0.saturating_mul(1_000_000))..at(gone.end.0.saturating_mul(1_000_000));
                 kept = kept
