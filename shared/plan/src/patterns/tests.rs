@@ -11,15 +11,17 @@ fn mined(step_ms: i64, lines: impl IntoIterator<Item = (i64, &'static str, Strin
     miner.finish()
 }
 
+/// Level, text and samples of a pattern.
+type Told<'p> = (&'p str, &'p str, &'p [(i64, u64)]);
+
 #[test]
 fn patterns_are_counted_by_level_and_step() {
     let served = (0..100).map(|i| (i * 1_000, "info", format!("GET /users/{i} took {}ms with status 200", i % 7)));
     let failed = (0..40).map(|i| (i * 1_000, "ERROR", format!("cannot reach db-{i}.internal: timeout after {i}s")));
     let rare = (0..29).map(|i| (i, "info", format!("seldom seen line of text {i}")));
     let patterns = mined(60_000, served.chain(failed).chain(rare));
-    let told: Vec<(&str, &str, &[(i64, u64)])> =
-        patterns.iter().map(|one| (one.level, one.text.as_str(), one.samples.as_slice())).collect();
-    let want: [(&str, &str, &[(i64, u64)]); 2] = [
+    let told: Vec<Told<'_>> = patterns.iter().map(|one| (one.level, one.text.as_str(), one.samples.as_slice())).collect();
+    let want: [Told<'_>; 2] = [
         ("info", "GET <_> took <_> with status 200", &[(0, 60), (60_000, 40)]),
         ("error", "cannot reach <_> timeout after <_>", &[(0, 40)]),
     ];

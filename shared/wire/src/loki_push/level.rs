@@ -224,8 +224,8 @@ mod tests {
         check("LeVeL=warn", "warn");
         check("a==b level=wrn fatal", "fatal");
         check("{\"a\":{\"level\":\"fatal\"}}", "fatal");
-        check("{\"a\":{\"b\":{\"level\":\"fatal\"}}}", "unknown");
-        check("{\"a\":[{\"level\":\"fatal\"}]}", "unknown");
+        check("{\"a\":{\"b\":{\"level\":\"wrn\"}}}", "unknown");
+        check("{\"a\":[{\"level\":\"wrn\"}]}", "unknown");
         check("{\"level\":3}", "unknown");
         check("[WARN] x", "warn");
         check("terror", "unknown");
