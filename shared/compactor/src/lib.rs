@@ -26,7 +26,6 @@ mod journal;
 pub mod limits;
 mod merge;
 mod orphans;
-mod pace;
 mod plan;
 mod policy;
 mod retain;
