@@ -9,7 +9,7 @@ use manifest::{Deletion, DeletionState};
 use model::{Signal, TenantId};
 use serde::Serialize;
 
-use super::filter::{Filter, parse_signal, parse_tenant};
+use super::filter::{Filter, LsOptions};
 use super::output::Answer;
 use super::table::Table;
 use super::{finish, format, inventory, open};
@@ -22,20 +22,6 @@ pub enum Command {
     Ls(LsOptions),
     /// Withdraws a request. Rows that were rewritten already stay deleted.
     Cancel(CancelOptions),
-}
-
-/// Which requests.
-#[derive(Args, Clone, Debug)]
-pub struct LsOptions {
-    /// Only this tenant.
-    #[arg(long, value_parser = parse_tenant)]
-    pub tenant: Option<TenantId>,
-    /// Only metrics or only logs.
-    #[arg(long, value_parser = parse_signal)]
-    pub signal: Option<Signal>,
-    /// Storage and output.
-    #[command(flatten)]
-    pub tool: ToolOptions,
 }
 
 /// Which request.
@@ -53,8 +39,7 @@ pub async fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Ls(options) => {
             let host = open(&options.tool.storage).await?;
-            let filter = Filter { tenant: options.tenant, signal: options.signal, window: None };
-            finish(&list(&host, &filter).await?, &options.tool)
+            finish(&list(&host, &options.filter()).await?, &options.tool)
         }
         Command::Cancel(options) => {
             let host = open(&options.tool.storage).await?;

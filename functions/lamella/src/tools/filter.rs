@@ -4,6 +4,8 @@ use clap::Args;
 use model::{Resolution, Signal, TenantId};
 use store::keys::{Window, parse_window};
 
+use crate::cli::ToolOptions;
+
 /// Which tenants, signals and windows.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Filter {
@@ -30,6 +32,27 @@ pub struct PartFilter {
     /// Only raw, 5m or 1h.
     #[arg(long, value_parser = parse_resolution)]
     pub resolution: Option<Resolution>,
+}
+
+/// Whose records to list, of a kind that knows no windows.
+#[derive(Args, Clone, Debug)]
+pub struct LsOptions {
+    /// Only this tenant.
+    #[arg(long, value_parser = parse_tenant)]
+    pub tenant: Option<TenantId>,
+    /// Only metrics or only logs.
+    #[arg(long, value_parser = parse_signal)]
+    pub signal: Option<Signal>,
+    /// Storage and output.
+    #[command(flatten)]
+    pub tool: ToolOptions,
+}
+
+impl LsOptions {
+    /// Returns the tenants and signals that are meant.
+    pub fn filter(&self) -> Filter {
+        Filter { tenant: self.tenant.clone(), signal: self.signal, window: None }
+    }
 }
 
 impl Filter {
