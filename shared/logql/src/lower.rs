@@ -70,7 +70,7 @@ fn metric(expr: &MetricExpr, required: Option<Vec<String>>) -> Result<Node, Erro
         MetricExpr::LabelReplace(replace) => {
             let texts = [&replace.destination, &replace.replacement, &replace.source, &replace.regex];
             let mut args = vec![metric(&replace.input, None)?];
-            args.extend(texts.map(|text| Node::Text(text.clone())));
+            args.extend(texts.map(|text| Node::Text(text.as_str().into())));
             Ok(call(Function::LabelReplace, args, replace.span))
         }
         MetricExpr::Invalid(error) => Err(error.clone().into()),

@@ -22,6 +22,7 @@ pub mod segment_id;
 pub mod series;
 pub mod signal;
 pub mod tenant;
+pub mod text;
 pub mod time;
 
 pub use batch::{LogBatch, MetricBatch};
@@ -38,4 +39,5 @@ pub use segment_id::{Nonces, SegmentId};
 pub use series::{SeriesId, Slot, SlotHasher, SlotRange};
 pub use signal::{Resolution, Signal};
 pub use tenant::TenantId;
+pub use text::Text;
 pub use time::{Clock, Hour, TimeRangeMs, TimeRangeNs, TimestampMs, TimestampNs};

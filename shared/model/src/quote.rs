@@ -4,8 +4,24 @@ use std::fmt::Write;
 
 /// Returns `text` as Go's `strconv.Quote` prints it.
 pub fn go_quote(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 2);
+    go_quote_bytes(text.as_bytes())
+}
+
+/// Returns bytes as Go's `strconv.Quote` prints them: those that are part of no character as `\xhh`.
+pub fn go_quote_bytes(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(bytes.len() + 2);
     out.push('"');
+    for chunk in bytes.utf8_chunks() {
+        escape(chunk.valid(), &mut out);
+        for byte in chunk.invalid() {
+            let _ = write!(out, "\\x{byte:02x}");
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn escape(text: &str, out: &mut String) {
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
@@ -29,8 +45,6 @@ pub fn go_quote(text: &str) -> String {
             }
         }
     }
-    out.push('"');
-    out
 }
 
 /// Approximates Go's `unicode.IsPrint`: graphic characters and the ASCII space, no other white space or controls.

@@ -96,7 +96,7 @@ fn header(grid: &Grid, options: &EvalOptions) -> String {
 fn title(node: &Node) -> String {
     match node {
         Node::Literal(value) => format!("literal {}", plain(*value)),
-        Node::Text(text) => format!("text {}", go_quote(text)),
+        Node::Text(text) => format!("text {text:?}"),
         Node::Instant(select) => {
             let mut words = Words::new("instant");
             words.push(matchers(&select.matchers));

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use model::{LabelSet, Matcher, TimestampMs};
+use model::{LabelSet, Matcher, Text, TimestampMs};
 
 /// Where in the query text something stands: byte offsets, `[start, end)`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
@@ -135,7 +135,7 @@ pub enum Node {
     /// A number: the same scalar at every step.
     Literal(f64),
     /// A string.
-    Text(String),
+    Text(Text),
     /// Instant vector selector: per step the newest sample in `(t - lookback, t]`, unless stale.
     Instant(Select),
     /// A range vector: argument of a range function, or the root of an instant query.
@@ -561,10 +561,12 @@ impl LogicalPlan {
 impl Grouping {
     /// Returns the group's labels for an input series: `by` keeps the named ones, `without` drops them and the metric name.
     pub fn labels_of(&self, labels: &LabelSet) -> LabelSet {
-        if self.without {
-            labels.retain(|name| name != "__name__" && !self.labels.iter().any(|l| l == name))
-        } else {
-            labels.retain(|name| self.labels.iter().any(|l| l == name))
-        }
+        labels.retain(|name| self.keeps(name))
+    }
+
+    /// Reports whether a label of the input is one of the group's.
+    pub fn keeps(&self, name: &str) -> bool {
+        let named = self.labels.iter().any(|label| label == name);
+        if self.without { name != "__name__" && !named } else { named }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Histogram, LabelSet, STALE_NAN, is_stale};
+use model::{Histogram, LabelSet, STALE_NAN, Text, is_stale};
 
 /// Stored samples of one series, ordered by time, unique per timestamp over floats and histograms together.
 #[derive(Clone, Debug, PartialEq)]
@@ -137,7 +137,7 @@ pub enum Value {
     /// Series in result order.
     Vector(Vec<StepSeries>),
     /// A string.
-    Text(String),
+    Text(Text),
     /// Raw samples: an instant query for a range vector.
     Ranges(Vec<Series>),
     /// Log entries.

@@ -2,7 +2,7 @@
 //!
 //! Owns: what was written. Does not own: what it means ([`crate::check`], [`crate::lower`]).
 
-use model::Matcher;
+use model::{Matcher, Text};
 pub use plan::logical::{AggregateOp, BinaryOp, Extension, Function, Grouping, Matching, Span};
 
 /// An expression and where it stands.
@@ -25,7 +25,7 @@ pub enum ExprKind {
         duration: bool,
     },
     /// A string.
-    Text(String),
+    Text(Text),
     /// `metric{a="b"} offset 5m @ 10`
     Selector(Selector),
     /// `selector[5m]`

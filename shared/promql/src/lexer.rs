@@ -5,6 +5,8 @@
 
 mod text;
 
+use model::Text;
+
 use crate::ast::Span;
 
 /// A token's kind, with its value where it has one.
@@ -13,7 +15,7 @@ pub enum Kind {
     /// A word outside strings.
     Word(Class),
     /// A string literal, unquoted.
-    Text(String),
+    Text(Text),
     /// A number, not yet parsed.
     Number,
     /// A duration literal, not yet parsed.

@@ -4,7 +4,7 @@
 
 mod window;
 
-use model::{MatchOp, Matcher};
+use model::{MatchOp, Matcher, Text};
 use plan::logical::Cardinality;
 
 use crate::ast::*;
@@ -350,15 +350,15 @@ impl<'a> Parser<'a> {
         while !self.is(")") {
             let token = self.peek().clone();
             let label = match token.kind {
-                Kind::Word(_) if !self.token_is_word(&token, "without") => self.written(&token).to_owned(),
+                Kind::Word(_) if !self.token_is_word(&token, "without") => Text::from(self.written(&token)),
                 Kind::Text(text) => text,
                 _ => return Err(self.unexpected_wanting(context, "label")),
             };
-            if label.is_empty() {
-                return Err(self.error(token.span, format!("invalid label name for grouping: {}", go(&label))));
-            }
+            let Some(name) = label.as_str().filter(|name| !name.is_empty()) else {
+                return Err(self.error(token.span, format!("invalid label name for grouping: {label:?}")));
+            };
             self.next();
-            labels.push(label);
+            labels.push(name.to_owned());
             if !self.take(",") && !self.is(")") {
                 return Err(self.unexpected_wanting(context, "\",\" or \")\""));
             }
@@ -436,8 +436,8 @@ impl<'a> Parser<'a> {
                 Kind::Text(text) => {
                     self.next();
                     match self.peek().kind {
-                        Kind::Sign("=" | "!=" | "=~" | "!~") => matchers.push(self.matcher(&text, token.span.start)?),
-                        _ => matchers.push(Matcher::equal("__name__", &text)),
+                        Kind::Sign("=" | "!=" | "=~" | "!~") => matchers.push(self.matcher(&text.to_lossy(), token.span.start)?),
+                        _ => matchers.push(Matcher::equal("__name__", &text.to_lossy())),
                     }
                 }
                 _ => return Err(self.unexpected_wanting("label matching", "identifier or \"}\"")),
@@ -461,14 +461,14 @@ impl<'a> Parser<'a> {
             let token = self.peek().clone();
             let (label, quoted) = match token.kind {
                 Kind::Word(_) => (self.written(&token).to_owned(), false),
-                Kind::Text(text) => (text, true),
+                Kind::Text(text) => (text.to_lossy().into_owned(), true),
                 _ => return Err(self.unexpected_wanting(context, "identifier or \"}\"")),
             };
             self.next();
             if self.take("=") {
                 let Kind::Text(value) = self.peek().kind.clone() else { return Err(self.unexpected_wanting(context, "string")) };
                 self.next();
-                labels.push((label, value));
+                labels.push((label, value.to_lossy().into_owned()));
             } else if quoted {
                 labels.push(("__name__".to_owned(), label));
             } else {
@@ -494,7 +494,13 @@ impl<'a> Parser<'a> {
         let token = self.peek().clone();
         let Kind::Text(value) = token.kind else { return Err(self.unexpected_wanting("label matching", "string")) };
         self.next();
-        Matcher::new(label, op, &value).map_err(|error| self.error(Span { start, end: token.span.end }, error.to_string()))
+        let span = Span { start, end: token.span.end };
+        if let (MatchOp::Regex | MatchOp::NotRegex, None) = (op, value.as_str()) {
+            let rest = value.as_bytes().utf8_chunks().next().map_or(0, |chunk| chunk.valid().len());
+            let rest = Text::from_bytes(value.as_bytes()[rest..].to_vec());
+            return Err(self.error(span, format!("error parsing regexp: invalid UTF-8: `{}`", rest.to_lossy())));
+        }
+        Matcher::new(label, op, &value.to_lossy()).map_err(|error| self.error(span, error.to_string()))
     }
 
     fn aggregate(&mut self, op: AggregateOp) -> Result<ExprKind, ParseError> {

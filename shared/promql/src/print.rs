@@ -17,7 +17,7 @@ pub fn print(expr: &Expr) -> String {
     match &expr.kind {
         ExprKind::Number { value, duration: true } => print_duration(*value),
         ExprKind::Number { value, duration: false } => print_number(*value),
-        ExprKind::Text(text) => visible(&model::quote::go_quote(text)),
+        ExprKind::Text(text) => model::quote::go_quote_bytes(text.as_bytes()),
         ExprKind::Selector(selector) => selector_text(selector, true),
         ExprKind::Matrix { selector, range } => matrix(selector, range),
         ExprKind::Subquery { inner, .. } => print(inner) + &subquery_suffix(&expr.kind),

@@ -18,7 +18,7 @@ fn prints_the_canonical_form() {
         ("a + on(b) fill_left(1) group", "a + on (b) fill_left (1) group"),
         ("x offset 5m ^ 2", "x offset 5m ^ 2"),
         ("x[min_of(step(), 2*(1m+5))] smoothed", "x[min_of(step(), 2 * (1m + 5))] smoothed"),
-        ("\"\\xff\"", "\"\\ufffd\""),
+        ("\"\\xff\"", "\"\\xff\""),
     ] {
         let expr = parse(text, &Options::all()).unwrap();
         assert_eq!(print(&expr), wanted, "{text}");

@@ -56,7 +56,7 @@ pub fn instant(answer: Answer, at_ms: i64, extras: Extras) -> Pieces {
         }
         Value::Text(text) => {
             tail.result_type = ResultType::String;
-            at_once(&tail, |out| envelope::text_point(out, at_ms, &text))
+            at_once(&tail, |out| envelope::text_point(out, at_ms, &text.to_lossy()))
         }
         Value::Vector(series) => {
             let series = tail.truncated(series, extras.limit, |one| one.values.is_absent());

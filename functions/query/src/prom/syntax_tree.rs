@@ -11,7 +11,7 @@ use wire::json_text::{comma, html_string, html_strings, integer, plain_float, wr
 pub fn write(out: &mut Vec<u8>, expr: &Expr) {
     match &expr.kind {
         ExprKind::Number { value, .. } => object(out, "numberLiteral", |o| o.number_text("val", *value)),
-        ExprKind::Text(text) => object(out, "stringLiteral", |o| o.text("val", text)),
+        ExprKind::Text(text) => object(out, "stringLiteral", |o| o.text("val", &text.to_lossy())),
         ExprKind::Paren(inner) => Object::open(out).expr("expr", inner).kind("parenExpr").close(),
         ExprKind::Unary { minus, inner } => {
             let op = if *minus { "-" } else { "+" };

@@ -164,7 +164,7 @@ fn matching_is_printed_between_vectors_only() {
 
 #[test]
 fn arguments_of_every_type() {
-    let texts = ["dst", "$1", "src", "(.*)\n"].map(|text| Node::Text(text.to_owned()));
+    let texts = ["dst", "$1", "src", "(.*)\n"].map(|text| Node::Text(text.into()));
     let vector = call(Function::Vector, vec![call(Function::Time, Vec::new())]);
     check(
         promql(call(Function::LabelReplace, std::iter::once(vector).chain(texts).collect())),

@@ -199,12 +199,12 @@ fn count_values(
     context: &mut Context<'_>,
 ) -> Result<Value, EvalError> {
     let Some(Value::Text(label)) = param else { return Err(EvalError::Unsupported("parameter of count_values".to_owned())) };
-    if !super::call::is_label_name(&label) {
-        return Err(EvalError::Execution(format!("invalid label name {}", model::quote::go_quote(&label))));
-    }
+    let Some(label) = super::call::label_name(&label) else {
+        return Err(EvalError::Execution(format!("invalid label name {label:?}")));
+    };
     let mut grouping = aggregate.grouping.clone();
     if !grouping.without {
-        grouping.labels.push(label.clone());
+        grouping.labels.push(label.to_owned());
     }
     let mut out = Collector::new(context);
     for step in 0..context.grid.len() {
@@ -218,7 +218,7 @@ fn count_values(
                 None => continue,
             };
             let mut builder = series.labels.to_builder();
-            builder.set(&label, &text);
+            builder.set(label, &text);
             let labels = grouping.labels_of(&builder.build());
             let at = *index.entry(labels.clone()).or_insert_with(|| {
                 counts.push((labels, 0.0));

@@ -1,6 +1,6 @@
 //! Functions of instant vectors and scalars.
 
-use model::{LabelSet, Matcher};
+use model::{LabelSet, Matcher, Text};
 
 use super::collect;
 use super::{Context, histogram_functions, selector_of};
@@ -23,9 +23,9 @@ fn vector(value: Option<&mut Value>, call: &Call) -> Result<Vec<StepSeries>, Eva
     }
 }
 
-fn text(value: Option<&Value>, call: &Call) -> Result<String, EvalError> {
+fn text<'v>(value: Option<&'v Value>, call: &Call) -> Result<&'v Text, EvalError> {
     match value {
-        Some(Value::Text(text)) => Ok(text.clone()),
+        Some(Value::Text(text)) => Ok(text),
         _ => Err(EvalError::Unsupported(format!("argument of {}", call.function.as_str()))),
     }
 }
@@ -257,47 +257,51 @@ pub(super) fn absent_over_time(input: &RangeInput, present: &[StepSeries], conte
     absent(matchers, present, true, context)
 }
 
-/// Reports whether Prometheus takes a name for a label: any UTF-8 but nothing. What was not UTF-8 in the query text has become
-/// U+FFFD by now.
-pub(super) fn is_label_name(name: &str) -> bool {
-    !name.is_empty() && !name.contains('\u{fffd}')
+/// Returns a text as the name of a label, `None` where Prometheus takes it for none: any UTF-8 is one but nothing.
+pub(super) fn label_name(text: &Text) -> Option<&str> {
+    text.as_str().filter(|name| !name.is_empty())
+}
+
+fn value_of<'l>(labels: &'l LabelSet, name: &Text) -> &'l str {
+    name.as_str().and_then(|name| labels.get(name)).unwrap_or("")
 }
 
 fn relabel(call: &Call, mut args: Vec<Value>) -> Result<Value, EvalError> {
     let name = call.function.as_str();
-    let invalid = |what: &str, value: &str| EvalError::Execution(format!("invalid {what} in {name}(): {value}"));
-    let dst = text(args.get(1), call)?;
+    let invalid = |what: &str, value: &Text| EvalError::Execution(format!("invalid {what} in {name}(): {}", value.to_lossy()));
     let series = vector(args.first_mut(), call)?;
+    let destination = text(args.get(1), call)?;
+    let no_destination = || invalid("destination label name", destination);
+    let dst;
     let replaced: Vec<Option<LabelSet>> = if call.function == Function::LabelReplace {
         let (replacement, src, pattern) = (text(args.get(2), call)?, text(args.get(3), call)?, text(args.get(4), call)?);
-        let regex = model::re2::compile_anchored(&pattern).map_err(|_| invalid("regular expression", &pattern))?;
-        if !is_label_name(&dst) {
-            return Err(invalid("destination label name", &dst));
-        }
+        let regex = pattern.as_str().and_then(|pattern| model::re2::compile_anchored(pattern).ok());
+        let regex = regex.ok_or_else(|| invalid("regular expression", pattern))?;
+        dst = label_name(destination).ok_or_else(no_destination)?;
+        let replacement = replacement.to_lossy();
         series
             .iter()
             .map(|s| {
-                let captures = regex.captures(s.labels.get(&src).unwrap_or(""))?;
+                let captures = regex.captures(value_of(&s.labels, src))?;
                 let mut builder = s.labels.to_builder();
-                builder.set(&dst, &expand(&replacement, &captures));
+                builder.set(dst, &expand(&replacement, &captures));
                 Some(builder.build())
             })
             .collect()
     } else {
         let separator = text(args.get(2), call)?;
         let sources = (3..args.len()).map(|i| text(args.get(i), call)).collect::<Result<Vec<_>, _>>()?;
-        if let Some(source) = sources.iter().find(|s| !is_label_name(s)) {
+        if let Some(source) = sources.iter().find(|source| label_name(source).is_none()) {
             return Err(invalid("source label name", source));
         }
-        if !is_label_name(&dst) {
-            return Err(invalid("destination label name", &dst));
-        }
+        dst = label_name(destination).ok_or_else(no_destination)?;
+        let separator = separator.to_lossy();
         series
             .iter()
             .map(|s| {
-                let values: Vec<&str> = sources.iter().map(|src| s.labels.get(src).unwrap_or("")).collect();
+                let values: Vec<&str> = sources.iter().map(|source| value_of(&s.labels, source)).collect();
                 let mut builder = s.labels.to_builder();
-                builder.set(&dst, &values.join(&separator));
+                builder.set(dst, &values.join(&separator));
                 Some(builder.build())
             })
             .collect()
@@ -351,7 +355,7 @@ fn sort(call: &Call, mut args: Vec<Value>, context: &mut Context<'_>) -> Result<
     if !context.single() {
         context.annotations.warn("sort is ineffective for range queries since results are always ordered by labels", call.span);
     }
-    let labels: Vec<String> = (1..args.len()).map(|i| text(args.get(i), call)).collect::<Result<_, _>>()?;
+    let labels: Vec<&Text> = (1..args.len()).map(|i| text(args.get(i), call)).collect::<Result<_, _>>()?;
     let descending = matches!(call.function, Function::SortDesc | Function::SortByLabelDesc);
     if matches!(call.function, Function::Sort | Function::SortDesc) {
         series.iter_mut().for_each(|s| s.values.histograms = Vec::new());
@@ -370,7 +374,7 @@ fn sort(call: &Call, mut args: Vec<Value>, context: &mut Context<'_>) -> Result<
         }
     } else {
         series.sort_by(|a, b| {
-            let by_label = |label: &String| natural(a.labels.get(label).unwrap_or(""), b.labels.get(label).unwrap_or(""));
+            let by_label = |label: &&Text| natural(value_of(&a.labels, label), value_of(&b.labels, label));
             let order = labels.iter().map(by_label).find(|o| o.is_ne()).unwrap_or_else(|| a.labels.cmp(&b.labels));
             if descending { order.reverse() } else { order }
         });

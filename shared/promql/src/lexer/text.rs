@@ -1,5 +1,7 @@
 //! String literals: quotes, escapes, raw strings.
 
+use model::Text;
+
 use super::{Kind, Lexer};
 
 /// Takes a string literal; the opening quote is the next character.
@@ -21,7 +23,7 @@ pub fn literal(lexer: &mut Lexer<'_>, quote: char) -> Result<Kind, String> {
             c => bytes.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
     }
-    Ok(Kind::Text(String::from_utf8_lossy(&bytes).into_owned()))
+    Ok(Kind::Text(Text::from_bytes(bytes)))
 }
 
 fn escape(lexer: &mut Lexer<'_>, quote: char, bytes: &mut Vec<u8>) -> Result<(), String> {

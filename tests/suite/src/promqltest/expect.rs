@@ -89,7 +89,7 @@ impl Expectation {
             Value::Scalar(values) => self.check_scalar(values.first().copied()),
             Value::Vector(series) => self.check_vector(&vector(series, 0), self.ordered),
             Value::Ranges(series) => self.check_matrix(&series.iter().map(points).collect::<Vec<_>>(), self.range_vector),
-            Value::Text(text) if self.string.as_deref().unwrap_or_default() == text => Ok(()),
+            Value::Text(text) if self.string.as_deref().unwrap_or_default() == text.to_lossy() => Ok(()),
             Value::Text(text) => Err(format!("expected {}\ncame the string {text:?}", self.summary())),
             Value::Streams(_) => Err("came log streams".to_owned()),
         }

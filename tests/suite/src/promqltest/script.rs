@@ -281,7 +281,7 @@ fn pattern(regex: &str) -> Result<Text, String> {
 /// Reads a quoted string as the query language does.
 fn string(rest: &str) -> Result<String, String> {
     match promql::parse(rest, &promql::Options::default()).map(|expr| expr.kind) {
-        Ok(promql::ast::ExprKind::Text(text)) => Ok(text),
+        Ok(promql::ast::ExprKind::Text(text)) => Ok(text.to_lossy().into_owned()),
         _ => Err(format!("{rest:?} is not a quoted string")),
     }
 }
