@@ -43,10 +43,14 @@ impl<'a> Cursor<'a> {
 
     #[inline]
     pub(crate) fn varint(&mut self) -> Result<u64, SegmentError> {
-        match self.rest.first() {
-            Some(byte) if *byte < 0x80 => {
-                self.rest = &self.rest[1..];
+        match self.rest {
+            [byte, rest @ ..] if *byte < 0x80 => {
+                self.rest = rest;
                 Ok(u64::from(*byte))
+            }
+            [low, high, rest @ ..] if *high < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(*low & 0x7f) | u64::from(*high) << 7)
             }
             _ => take_varint(&mut self.rest).ok_or_else(|| self.fail("has a bad varint")),
         }
@@ -73,6 +77,15 @@ impl<'a> Cursor<'a> {
     /// Fails unless at least `len` bytes are left: asked before allocating for items that take a byte each.
     pub(crate) fn expect_bytes(&self, len: usize) -> Result<(), SegmentError> {
         if len <= self.rest.len() { Ok(()) } else { Err(self.fail("is truncated")) }
+    }
+
+    /// Takes `count` bytes if all of them are 0: so many numbers that are 0.
+    pub(crate) fn zeros(&mut self, count: usize) -> bool {
+        let zeros = self.rest.get(..count).is_some_and(|bytes| bytes.iter().all(|byte| *byte == 0));
+        if zeros {
+            self.rest = &self.rest[count..];
+        }
+        zeros
     }
 
     /// Takes a length and as many bytes.
@@ -161,6 +174,15 @@ mod tests {
         }
         cursor.finish().unwrap();
         assert!(cursor.u8().is_err());
+        let mut out = Vec::new();
+        let values = [0, 1, 127, 128, 255, 16_383, 16_384, 1 << 21, u64::MAX];
+        values.iter().for_each(|value| put_varint(&mut out, *value));
+        let mut cursor = Cursor::new(&out, "test");
+        assert!(values.iter().all(|value| cursor.varint().unwrap() == *value));
+        assert!(Cursor::new(&[0x80], "test").varint().is_err());
+        let mut cursor = Cursor::new(&[0, 0, 1], "test");
+        assert!(!cursor.zeros(3) && !cursor.zeros(4) && cursor.zeros(2));
+        assert_eq!(cursor.u8().unwrap(), 1);
     }
 
     #[test]

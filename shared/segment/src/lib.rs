@@ -37,6 +37,7 @@ pub mod verify;
 pub use error::SegmentError;
 pub use fetched::Fetched;
 pub use stats::SegmentStats;
+pub use table::Interned;
 
 use bytes::Bytes;
 

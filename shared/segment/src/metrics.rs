@@ -77,6 +77,17 @@ impl Place {
     }
 }
 
+/// What is read to decode some series.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reads {
+    /// Byte ranges of the object, coalesced, ascending.
+    pub ranges: Vec<Range<u64>>,
+    /// Row groups that hold the series; an L0 block counts as one.
+    pub row_groups: u64,
+    /// Pages inside the ranges; the data frame of an L0 block counts as one.
+    pub pages: u64,
+}
+
 /// Which columns to read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Projection {
@@ -272,12 +283,25 @@ impl Index {
         matches!(self.inner.data, Data::Block(_))
     }
 
-    /// Appends the canonical label set of a series to `out`.
+    /// Counts the distinct label pairs of all series.
+    pub fn pairs_len(&self) -> usize {
+        self.inner.table.pairs_len()
+    }
+
+    /// Returns the label pairs of a series in the order of their names, by their numbers in this segment.
     ///
     /// # Panics
     /// If the segment has no such ordinal.
-    pub fn encode_labels(&self, ordinal: u32, out: &mut Vec<u8>) {
-        self.inner.table.encode_labels(ordinal as usize, out);
+    pub fn pairs(&self, ordinal: u32) -> &[u32] {
+        self.inner.table.pairs(ordinal as usize)
+    }
+
+    /// Returns name and value of a label pair.
+    ///
+    /// # Panics
+    /// If the segment has no such pair.
+    pub fn pair(&self, id: u32) -> (&str, &str) {
+        self.inner.table.pair(id)
     }
 
     /// Returns slot, number of rows, first and last time of a series.
@@ -289,11 +313,11 @@ impl Index {
         Extent { slot: Slot(row.slot), rows: row.rows, first: TimestampMs(row.first), last: TimestampMs(row.last) }
     }
 
-    /// Returns the byte ranges that [`Index::decode_ordinals`] will read; `ordinals` ascend.
-    pub fn plan_ordinals(&self, ordinals: &[u32], projection: Projection) -> Vec<Range<u64>> {
+    /// Returns what [`Index::decode_ordinals`] will read; `ordinals` ascend.
+    pub fn plan_ordinals(&self, ordinals: &[u32], projection: Projection) -> Reads {
         match &self.inner.data {
-            _ if ordinals.is_empty() => Vec::new(),
-            Data::Block(frame) => std::iter::once(0..u64::from(frame.len)).collect(),
+            _ if ordinals.is_empty() => Reads::default(),
+            Data::Block(frame) => Reads { ranges: vec![0..u64::from(frame.len)], row_groups: 1, pages: 1 },
             Data::Parquet(layout) => reader::plan(layout, &self.inner.table, &self.places(ordinals), projection),
         }
     }
@@ -355,7 +379,7 @@ impl Index {
             Data::Block(frame) => std::iter::once(0..u64::from(frame.len)).collect(),
             Data::Parquet(layout) => {
                 let places: Vec<Place> = entries.iter().map(Place::of).collect();
-                reader::plan(layout, &self.inner.table, &places, projection)
+                reader::plan(layout, &self.inner.table, &places, projection).ranges
             }
         }
     }

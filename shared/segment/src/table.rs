@@ -1,14 +1,15 @@
 //! The label table: each series or stream of a segment once, with its labels, slot, rows and times. L0 and L1+ share it.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use hashbrown::HashTable;
-use model::labels::{Iter, put_varint, take_varint};
+use model::labels::{Iter, METRIC_NAME, put_varint, take_varint};
 use model::{LabelSet, Matcher, SlotRange};
 use xxhash_rust::xxh3::xxh3_64;
 
 use crate::SegmentError;
-use crate::cursor::{Cursor, put_bytes, put_zigzag};
+use crate::cursor::{Cursor, put_bytes, put_zigzag, unzigzag};
 use crate::limits::SERIES_MAX;
 use crate::stats::LabelFilter;
 
@@ -85,8 +86,8 @@ pub(crate) struct TableBuilder {
 }
 
 /// Byte strings numbered in the order of their first appearance.
-#[derive(Default)]
-pub(crate) struct Interned {
+#[derive(Debug, Default)]
+pub struct Interned {
     bytes: Vec<u8>,
     ends: Vec<usize>,
     ids: HashTable<u32>,
@@ -97,12 +98,16 @@ impl Interned {
         self.ends.len() as u32
     }
 
-    pub(crate) fn get(&self, id: u32) -> &[u8] {
+    /// Returns an item by its number.
+    ///
+    /// # Panics
+    /// If there is no such number.
+    pub fn get(&self, id: u32) -> &[u8] {
         slice_of(&self.bytes, &self.ends, id)
     }
 
     /// Returns the number of the item, and whether it is new.
-    pub(crate) fn intern(&mut self, item: &[u8]) -> (u32, bool) {
+    pub fn intern(&mut self, item: &[u8]) -> (u32, bool) {
         let hash = xxh3_64(item);
         let (bytes, ends) = (&self.bytes, &self.ends);
         if let Some(id) = self.ids.find(hash, |id| slice_of(bytes, ends, *id) == item) {
@@ -259,7 +264,7 @@ impl TableBuilder {
 /// The table of an opened segment.
 ///
 /// # Invariants
-/// Pair ids name pairs, pairs name names; labels of a series ascend by name; `row_ends` ascends.
+/// Pair ids name pairs, pairs name names; labels of a series ascend by name; ends of rows ascend.
 #[derive(Debug, Default)]
 pub(crate) struct Table {
     names: Vec<Box<str>>,
@@ -268,8 +273,48 @@ pub(crate) struct Table {
     value_ends: Vec<u32>,
     series_pairs: Vec<u32>,
     series_ends: Vec<u32>,
-    rows: Vec<Row>,
-    row_ends: Vec<u64>,
+    rows: Rows,
+    /// Pairs of the metric name, and where the run of series that have it starts: few, as series are ordered by it.
+    runs: OnceLock<Vec<(u32, u32)>>,
+}
+
+/// [`Row`]s of an opened table, column by column: a fresh segment has many series and is opened by every query of its hour.
+#[derive(Debug, Default)]
+struct Rows {
+    slots: Vec<u16>,
+    /// Per series, one past its last row in the segment.
+    ends: Vec<u64>,
+    first: Vec<i64>,
+    last: Vec<i64>,
+    columns: Vec<u8>,
+    scales: Vec<u8>,
+    /// Empty where all are 0.
+    extra: Vec<u64>,
+    /// Empty where all are 0.
+    base: Vec<i64>,
+}
+
+impl Rows {
+    fn start(&self, series: usize) -> u64 {
+        if series == 0 { 0 } else { self.ends[series - 1] }
+    }
+
+    fn get(&self, series: usize) -> Row {
+        Row {
+            slot: self.slots[series],
+            rows: self.ends[series] - self.start(series),
+            first: self.first[series],
+            last: self.last[series],
+            columns: self.columns[series],
+            scale: self.scales[series] as i8,
+            extra: self.extra.get(series).copied().unwrap_or(0),
+            base: self.base.get(series).copied().unwrap_or(0),
+        }
+    }
+
+    fn memory_bytes(&self) -> usize {
+        self.slots.len() * 28 + 8 * (self.extra.len() + self.base.len())
+    }
 }
 
 impl Table {
@@ -291,8 +336,8 @@ impl Table {
             return Err(cursor.fail("has too many series"));
         }
         let (series_pairs, series_ends) = decode_series_pairs(cursor, series_len, pairs_len)?;
-        let (rows, row_ends) = decode_rows(version, cursor, series_len)?;
-        let table = Table { names, pair_names, values, value_ends, series_pairs, series_ends, rows, row_ends };
+        let rows = decode_rows(version, cursor, series_len)?;
+        let table = Table { names, pair_names, values, value_ends, series_pairs, series_ends, rows, runs: OnceLock::new() };
         table.verify_order().ok_or_else(|| cursor.fail("has labels out of order"))?;
         Ok(table)
     }
@@ -304,35 +349,35 @@ impl Table {
         let mut ranks = vec![0u32; self.names.len()];
         order.iter().enumerate().for_each(|(rank, name)| ranks[*name as usize] = rank as u32);
         let distinct = order.windows(2).all(|pair| self.names[pair[0] as usize] != self.names[pair[1] as usize]);
+        let ranks: Vec<u32> = self.pair_names.iter().map(|name| ranks[*name as usize]).collect();
         let sorted = (0..self.len()).all(|series| {
-            let rank = |pair: &u32| ranks[self.pair_names[*pair as usize] as usize];
+            let rank = |pair: &u32| ranks[*pair as usize];
             self.pairs(series).windows(2).all(|pair| rank(&pair[0]) < rank(&pair[1]))
         });
         (distinct && sorted).then_some(())
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.rows.len()
+        self.rows.slots.len()
     }
 
     pub(crate) fn rows_sum(&self) -> u64 {
-        self.row_ends.last().copied().unwrap_or(0)
+        self.rows.ends.last().copied().unwrap_or(0)
     }
 
-    pub(crate) fn row(&self, series: usize) -> &Row {
-        &self.rows[series]
+    pub(crate) fn row(&self, series: usize) -> Row {
+        self.rows.get(series)
     }
 
     /// Returns first and last time of all rows.
     pub(crate) fn times(&self) -> Option<(i64, i64)> {
-        let filled = || self.rows.iter().filter(|row| row.rows > 0);
+        let filled = || (0..self.len()).map(|series| self.row(series)).filter(|row| row.rows > 0);
         Some((filled().map(|row| row.first).min()?, filled().map(|row| row.last).max()?))
     }
 
     /// Returns the rows of a series in the segment.
     pub(crate) fn row_range(&self, series: usize) -> Range<u64> {
-        let start = if series == 0 { 0 } else { self.row_ends[series - 1] };
-        start..self.row_ends[series]
+        self.rows.start(series)..self.rows.ends[series]
     }
 
     pub(crate) fn pairs_len(&self) -> usize {
@@ -369,7 +414,8 @@ impl Table {
             + self.names.iter().map(|name| name.len() + 16).sum::<usize>()
             + 8 * self.pair_names.len()
             + 4 * self.series_pairs.len()
-            + self.rows.len() * (size_of::<Row>() + 12)
+            + 4 * self.len()
+            + self.rows.memory_bytes()
     }
 
     /// Returns the series that all matchers accept, ascending.
@@ -377,7 +423,31 @@ impl Table {
         let Some(verdicts) = Verdicts::new(self, matchers) else {
             return Vec::new();
         };
-        (0..self.len() as u32).filter(|series| verdicts.accept(self.pairs(*series as usize))).collect()
+        let accept = |series: &u32| verdicts.accept(self.pairs(*series as usize));
+        if !verdicts.metric_required {
+            return (0..self.len() as u32).filter(accept).collect();
+        }
+        let runs = self.runs();
+        let ends = runs.iter().skip(1).map(|(_, start)| *start).chain([self.len() as u32]);
+        let named = runs.iter().zip(ends).filter(|((pair, _), _)| *pair != NO_PAIR && verdicts.pairs[*pair as usize] == COUNTED);
+        let named = named.flat_map(|((_, start), end)| *start..end);
+        if verdicts.required == 1 && verdicts.names == 1 { named.collect() } else { named.filter(accept).collect() }
+    }
+
+    /// Returns the runs of series with the same metric name, found when first asked for.
+    fn runs(&self) -> &[(u32, u32)] {
+        self.runs.get_or_init(|| {
+            let Some(name) = self.names.iter().position(|name| &**name == METRIC_NAME) else { return vec![(NO_PAIR, 0)] };
+            let mut runs: Vec<(u32, u32)> = Vec::new();
+            for series in 0..self.len() {
+                let named = |pair: &&u32| self.pair_names[**pair as usize] as usize == name;
+                let pair = self.pairs(series).iter().find(named).copied().unwrap_or(NO_PAIR);
+                if runs.last().is_none_or(|(last, _)| *last != pair) {
+                    runs.push((pair, series as u32));
+                }
+            }
+            runs
+        })
     }
 
     /// Returns how many series have each label name.
@@ -389,7 +459,7 @@ impl Table {
 
     /// Returns all bits of [`Row::columns`] that some series has.
     pub(crate) fn columns(&self) -> u8 {
-        self.rows.iter().fold(0, |all, row| all | row.columns)
+        self.rows.columns.iter().fold(0, |all, columns| all | columns)
     }
 
     /// Returns the distinct label names of some series, sorted.
@@ -429,7 +499,14 @@ struct Verdicts {
     pairs: Vec<u8>,
     /// Names that have to be present.
     required: usize,
+    /// Names that are asked about.
+    names: usize,
+    /// Whether the metric name is one that has to be present.
+    metric_required: bool,
 }
+
+/// Stands for the metric name of series that have none.
+const NO_PAIR: u32 = u32::MAX;
 
 const ACCEPTED: u8 = 1;
 const COUNTED: u8 = 2;
@@ -441,10 +518,12 @@ impl Verdicts {
         let mut names: Vec<&str> = matchers.iter().map(Matcher::name).collect();
         names.sort_unstable();
         names.dedup();
-        let mut verdicts = Verdicts { pairs: vec![0; table.pair_names.len()], required: 0 };
+        let pairs = vec![0; table.pair_names.len()];
+        let mut verdicts = Verdicts { pairs, required: 0, names: names.len(), metric_required: false };
         for name in names {
             let of_name: Vec<&Matcher> = matchers.iter().filter(|matcher| matcher.name() == name).collect();
             let required = of_name.iter().any(|matcher| !matcher.matches_empty());
+            verdicts.metric_required |= required && name == METRIC_NAME;
             let id = table.names.iter().position(|n| &**n == name);
             match id {
                 None if required => return None,
@@ -506,10 +585,10 @@ fn decode_values(cursor: &mut Cursor<'_>, pairs: usize) -> Result<(Box<str>, Vec
 
 fn decode_series_pairs(cursor: &mut Cursor<'_>, series: usize, pairs: usize) -> Result<(Vec<u32>, Vec<u32>), SegmentError> {
     let mut ends = Vec::with_capacity(series);
-    let (mut end, mut widest) = (0u32, 0u32);
+    let (mut end, mut widest, mut narrowest) = (0u32, 0u32, u32::MAX);
     for _ in 0..series {
         let len = cursor.u32_varint()?;
-        widest = widest.max(len);
+        (widest, narrowest) = (widest.max(len), narrowest.min(len));
         end = end.checked_add(len).ok_or_else(|| cursor.fail("has too many labels"))?;
         ends.push(end);
     }
@@ -517,7 +596,9 @@ fn decode_series_pairs(cursor: &mut Cursor<'_>, series: usize, pairs: usize) -> 
     let mut ids = vec![0u32; end as usize];
     let mut alive: Vec<(u32, u32)> = std::iter::once(0).chain(ends.iter().copied()).zip(ends.iter().copied()).collect();
     for position in 0..widest {
-        alive.retain(|(start, end)| position < end - start);
+        if position >= narrowest {
+            alive.retain(|(start, end)| position < end - start);
+        }
         let mut previous = 0i64;
         for (start, _) in &alive {
             let id = previous.wrapping_add(cursor.zigzag()?);
@@ -531,46 +612,79 @@ fn decode_series_pairs(cursor: &mut Cursor<'_>, series: usize, pairs: usize) -> 
     Ok((ids, ends))
 }
 
-fn decode_rows(version: u16, cursor: &mut Cursor<'_>, series: usize) -> Result<(Vec<Row>, Vec<u64>), SegmentError> {
-    let mut rows = vec![Row::default(); series];
-    let slots = cursor.take(2 * series)?;
-    for (row, slot) in rows.iter_mut().zip(slots.chunks_exact(2)) {
-        row.slot = u16::from_le_bytes([slot[0], slot[1]]);
-        if row.slot >= model::series::SLOT_COUNT {
-            return Err(cursor.fail("has a slot past the ring"));
-        }
+fn decode_rows(version: u16, cursor: &mut Cursor<'_>, series: usize) -> Result<Rows, SegmentError> {
+    let slots: Vec<u16> = cursor.take(2 * series)?.chunks_exact(2).map(|slot| u16::from_le_bytes([slot[0], slot[1]])).collect();
+    if slots.iter().any(|slot| *slot >= model::series::SLOT_COUNT) {
+        return Err(cursor.fail("has a slot past the ring"));
     }
     let mut ends = Vec::with_capacity(series);
     let mut end = 0u64;
-    for row in &mut rows {
-        row.rows = cursor.varint()?;
-        end = end.checked_add(row.rows).filter(|end| *end < 1 << 40).ok_or_else(|| cursor.fail("has too many rows"))?;
+    for _ in 0..series {
+        let rows = cursor.varint()?;
+        end = end.checked_add(rows).filter(|end| *end < 1 << 40).ok_or_else(|| cursor.fail("has too many rows"))?;
         ends.push(end);
     }
+    let mut first = Vec::with_capacity(series);
     let mut base = 0i64;
-    for row in &mut rows {
-        row.first = base.wrapping_add(cursor.zigzag()?);
-        base = row.first;
+    for _ in 0..series {
+        base = base.wrapping_add(cursor.zigzag()?);
+        first.push(base);
     }
-    for row in &mut rows {
-        row.last = i64::try_from(cursor.varint()?).ok().and_then(|span| row.first.checked_add(span)).unwrap_or(i64::MIN);
-        if row.last < row.first || row.last == i64::MAX {
-            return Err(cursor.fail("has a time range out of bounds"));
+    let mut last = Vec::with_capacity(series);
+    for first in &first {
+        let span = i64::try_from(cursor.varint()?).ok();
+        let time = span.and_then(|span| first.checked_add(span)).filter(|time| *time != i64::MAX);
+        last.push(time.ok_or_else(|| cursor.fail("has a time range out of bounds"))?);
+    }
+    let (columns, scales) = (cursor.take(series)?.to_vec(), cursor.take(series)?.to_vec());
+    let numbers = |cursor: &mut Cursor<'_>| (0..series).map(|_| cursor.varint()).collect::<Result<Vec<u64>, _>>();
+    let extra = if cursor.zeros(series) { Vec::new() } else { numbers(cursor)? };
+    let base = if version < BASE_SINCE || cursor.zeros(series) { Vec::new() } else { numbers(cursor)? };
+    let base = base.into_iter().map(unzigzag).collect();
+    Ok(Rows { slots, ends, first, last, columns, scales, extra, base })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::MatchOp;
+
+    #[test]
+    fn a_selection_has_what_every_matcher_accepts() {
+        let mut builder = TableBuilder::default();
+        // Names in order as in a segment, out of order, missing, and behind another label.
+        let sets: Vec<LabelSet> = ["a", "a", "b", "", "c", "a", "ab", "b"]
+            .iter()
+            .enumerate()
+            .map(|(at, name)| {
+                let odd = if at % 3 == 1 { "x" } else { "" };
+                LabelSet::from_pairs([("A", odd), ("__name__", *name), ("job", ["api", "db"][at % 2])])
+            })
+            .collect();
+        sets.iter().for_each(|set| builder.push(set.encoded(), Row::default()));
+        let mut encoded = Vec::new();
+        builder.encode(1, &mut encoded);
+        let table = Table::decode(1, &mut Cursor::new(&encoded, "test")).unwrap();
+        let matcher = |name: &str, op, value: &str| Matcher::new(name, op, value).unwrap();
+        let all = [
+            matcher("__name__", MatchOp::Equal, "a"),
+            matcher("__name__", MatchOp::Regex, "a|b"),
+            matcher("__name__", MatchOp::NotEqual, "a"),
+            matcher("__name__", MatchOp::NotEqual, ""),
+            matcher("__name__", MatchOp::Equal, ""),
+            matcher("__name__", MatchOp::Regex, ".*b"),
+            matcher("job", MatchOp::Equal, "db"),
+            matcher("A", MatchOp::Equal, ""),
+            matcher("absent", MatchOp::Equal, "x"),
+        ];
+        for first in &all {
+            for second in &all {
+                let matchers = [first.clone(), second.clone()];
+                let accepted = |at: &u32| matchers.iter().all(|matcher| matcher.matches_labels(&sets[*at as usize]));
+                let expected: Vec<u32> = (0..sets.len() as u32).filter(accepted).collect();
+                assert_eq!(table.select(&matchers), expected, "{matchers:?}");
+                assert_eq!(table.select(&matchers[..1]).len(), table.select(&[first.clone(), first.clone()]).len());
+            }
         }
     }
-    let flags = cursor.take(series)?;
-    let scales = cursor.take(series)?;
-    for ((row, flags), scale) in rows.iter_mut().zip(flags).zip(scales) {
-        row.columns = *flags;
-        row.scale = *scale as i8;
-    }
-    for row in &mut rows {
-        row.extra = cursor.varint()?;
-    }
-    if version >= BASE_SINCE {
-        for row in &mut rows {
-            row.base = cursor.zigzag()?;
-        }
-    }
-    Ok((rows, ends))
 }

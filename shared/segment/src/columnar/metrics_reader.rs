@@ -9,7 +9,7 @@ use super::Layout;
 use super::pages::read_error;
 use crate::fetched::coalesce;
 use crate::histogram::{hint_of, verify_spans};
-use crate::metrics::{HistogramSample, Place, Projection, SeriesColumns};
+use crate::metrics::{HistogramSample, Place, Projection, Reads, SeriesColumns};
 use crate::scale::divisor;
 use crate::schema;
 use crate::table::{Table, columns};
@@ -59,7 +59,7 @@ fn histogram_paths() -> impl Iterator<Item = String> {
     flat.chain(lists)
 }
 
-pub(crate) fn plan(layout: &Layout, table: &Table, entries: &[Place], projection: Projection) -> Vec<Range<u64>> {
+pub(crate) fn plan(layout: &Layout, table: &Table, entries: &[Place], projection: Projection) -> Reads {
     let mut ranges = Vec::new();
     let mut add = |path: &str, mask: u8| {
         if let Some(column) = layout.column(path) {
@@ -70,7 +70,8 @@ pub(crate) fn plan(layout: &Layout, table: &Table, entries: &[Place], projection
     };
     wanted(projection).into_iter().for_each(|(path, mask)| add(path, mask));
     histogram_paths().for_each(|path| add(&path, columns::HISTOGRAM));
-    coalesce(ranges, 0)
+    let row_groups = runs(layout, table, entries, 0).len() as u64;
+    Reads { row_groups, pages: ranges.len() as u64, ranges: coalesce(ranges, 0) }
 }
 
 pub(crate) fn decode(

@@ -282,7 +282,8 @@ pub(crate) fn decode_samples(raw: &[u8], table: &Table) -> Result<SampleBlock, S
     let mut base = 0i64;
     for series in 0..table.len() {
         let mut previous = base;
-        for row in 0..table.row(series).rows {
+        let range = table.row_range(series);
+        for row in 0..range.end - range.start {
             let timestamp = previous.wrapping_add(cursor.zigzag()?);
             if row > 0 && timestamp <= previous {
                 return Err(cursor.fail("has times that do not ascend"));
@@ -304,12 +305,7 @@ pub(crate) fn decode_samples(raw: &[u8], table: &Table) -> Result<SampleBlock, S
     let histogram_rows = (0..histograms).map(|_| cursor.varint()).collect::<Result<Vec<u64>, _>>()?;
     if histograms == 0 {
         cursor.finish()?;
-        let mut end = 0;
-        let ends = (0..table.len()).map(|series| {
-            end += table.row(series).rows as u32;
-            (end, 0)
-        });
-        let ends = ends.collect();
+        let ends = (0..table.len()).map(|series| (table.row_range(series).end as u32, 0)).collect();
         let columns = SeriesColumns { timestamps: times, values, start_timestamps: starts, histograms: Vec::new(), ends };
         return Ok(SampleBlock { columns });
     }

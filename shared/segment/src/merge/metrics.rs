@@ -270,7 +270,7 @@ impl Source {
         Ok(self.key)
     }
 
-    fn row(&self) -> &crate::table::Row {
+    fn row(&self) -> crate::table::Row {
         self.index.table().row(self.ordinal as usize)
     }
 

@@ -93,7 +93,7 @@ fn rows(check: &mut Check<'_>, index: &Index, object: &Bytes) -> Option<TimeRang
 
 /// Checks one series against its line of the table; returns its first and last time.
 fn series(check: &mut Check<'_>, index: &Index, series: usize, samples: SeriesSlices<'_>) -> Option<(i64, i64)> {
-    let row = *index.table().row(series);
+    let row = index.table().row(series);
     let place = || place_of(&index.table().labels(series));
     let histograms = samples.histograms;
     let ascend = samples.timestamps.windows(2).all(|pair| pair[0] < pair[1])
