@@ -7,7 +7,7 @@ use http::HeaderName;
 use wire::loki_api::Stats;
 
 use crate::respond::set_header;
-use crate::source::Cost;
+use crate::source::{Cost, Stages};
 
 /// Requests, bytes and rows behind an answer.
 pub const COST_HEADER: HeaderName = HeaderName::from_static("x-lamella-cost");
@@ -33,7 +33,11 @@ pub fn stamped(mut response: Response, spent: &Spent) -> Response {
     let cost = format!("requests={requests}, records={records}, bytes={bytes}, rows={rows}, segments={segments}");
     set_header(&mut response, COST_HEADER, &cost);
     let ms = |time: Duration| time.as_secs_f64() * 1000.0;
-    set_header(&mut response, TIMING_HEADER, &format!("queue;dur={:.3}, eval;dur={:.3}", ms(spent.queued), ms(spent.took)));
+    let Stages { snapshot, plan, scan, execute } = spent.cost.stages;
+    let stages = [("snapshot", snapshot), ("plan", plan), ("scan", scan), ("execute", execute)];
+    let all = [("queue", spent.queued), ("eval", spent.took)].into_iter().chain(stages);
+    let timing: Vec<String> = all.map(|(stage, time)| format!("{stage};dur={:.3}", ms(time))).collect();
+    set_header(&mut response, TIMING_HEADER, &timing.join(", "));
     response
 }
 
@@ -43,13 +47,17 @@ pub fn prometheus_stats(parameter: &str, spent: &Spent) -> Option<String> {
         return None;
     }
     let (took, queued) = (spent.took.as_secs_f64(), spent.queued.as_secs_f64());
-    let Cost { requests, bytes, rows, segments, .. } = spent.cost;
+    let Cost { requests, record_requests, bytes, rows, segments, segments_considered, segments_pruned, .. } = spent.cost;
+    let Cost { row_groups, pages, stages: Stages { snapshot, plan, scan, execute }, .. } = spent.cost;
     Some(format!(
         concat!(
-            "{{\"timings\":{{\"evalTotalTime\":{took},\"resultSortTime\":0,\"queryPreparationTime\":0,\"innerEvalTime\":{took},",
+            "{{\"timings\":{{\"evalTotalTime\":{took},\"resultSortTime\":0,\"queryPreparationTime\":{prepared},\"innerEvalTime\":{inner},",
             "\"execQueueTime\":{queued},\"execTotalTime\":{total}}},",
             "\"samples\":{{\"totalQueryableSamples\":{samples},\"samplesRead\":{samples},\"peakSamples\":{samples}}},",
-            "\"cost\":{{\"objectRequests\":{requests},\"objectBytes\":{bytes},\"rows\":{rows},\"segments\":{segments}}}}}"
+            "\"cost\":{{\"objectRequests\":{requests},\"recordRequests\":{record_requests},\"objectBytes\":{bytes},\"rows\":{rows},",
+            "\"segments\":{segments},\"segmentsConsidered\":{considered},\"segmentsPruned\":{pruned},",
+            "\"rowGroups\":{row_groups},\"pages\":{pages},",
+            "\"seconds\":{{\"snapshot\":{snapshot},\"plan\":{plan},\"scan\":{scan},\"execute\":{execute}}}}}}}"
         ),
         took = took,
         queued = queued,
@@ -58,7 +66,18 @@ pub fn prometheus_stats(parameter: &str, spent: &Spent) -> Option<String> {
         requests = requests,
         bytes = bytes,
         rows = rows,
-        segments = segments
+        segments = segments,
+        prepared = (snapshot + plan).as_secs_f64(),
+        inner = took.max((snapshot + plan).as_secs_f64()) - (snapshot + plan).as_secs_f64(),
+        record_requests = record_requests,
+        considered = segments_considered,
+        pruned = segments_pruned,
+        row_groups = row_groups,
+        pages = pages,
+        snapshot = snapshot.as_secs_f64(),
+        plan = plan.as_secs_f64(),
+        scan = scan.as_secs_f64(),
+        execute = execute.as_secs_f64()
     ))
 }
 

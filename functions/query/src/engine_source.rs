@@ -11,7 +11,9 @@ use plan::patterns::Pattern;
 use plan::value::{Entry, StreamEntries};
 use plan::{LogicalPlan, Node, Series, Value};
 
-use crate::source::{Cardinality, Cost, Evaluated, Found, Labels, Lookup, Source, SourceError, VolumeQuery, Volumes};
+use crate::source::{
+    Cardinality, Cost, Evaluated, Found, Labels, Lookup, Source, SourceError, Stages, VolumeQuery, Volumes,
+};
 
 /// Evaluates on the engine of this process.
 pub struct EngineSource {
@@ -134,7 +136,17 @@ fn cost(stats: &QueryStats) -> Cost {
         bytes: stats.bytes_read,
         rows: stats.samples.max(stats.entries),
         row_bytes: stats.line_bytes,
-        segments: stats.segments_total - stats.segments_pruned.min(stats.segments_total),
+        segments: stats.segments_opened,
+        segments_considered: stats.segments_considered,
+        segments_pruned: stats.segments_pruned,
+        row_groups: stats.row_groups,
+        pages: stats.pages,
+        stages: Stages {
+            snapshot: stats.times.snapshot,
+            plan: stats.times.plan,
+            scan: stats.times.scan,
+            execute: stats.times.execute,
+        },
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Declared here because only this crate calls it; `engine` is its implementation in production.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 pub use engine::{Cardinality, Count, Volume, VolumeBy, VolumeKey, VolumeQuery, VolumeSum};
 pub use manifest::{Deletion, DeletionRequest, DeletionState};
@@ -22,8 +24,31 @@ pub struct Cost {
     pub rows: u64,
     /// Bytes of the rows read, decoded.
     pub row_bytes: u64,
-    /// Segments looked at.
+    /// Segments whose index was opened, by each selector.
     pub segments: u64,
+    /// Segments each selector looked at.
+    pub segments_considered: u64,
+    /// Of these, the ones that the manifest's statistics ruled out.
+    pub segments_pruned: u64,
+    /// Row groups samples were decoded from.
+    pub row_groups: u64,
+    /// Pages read for that.
+    pub pages: u64,
+    /// Where the time of an evaluation went.
+    pub stages: Stages,
+}
+
+/// Time of an evaluation by stage.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Stages {
+    /// Reading the manifest.
+    pub snapshot: Duration,
+    /// Opening indexes and selecting series.
+    pub plan: Duration,
+    /// Reading samples and sliding windows over them.
+    pub scan: Duration,
+    /// What is above the selectors.
+    pub execute: Duration,
 }
 
 /// A finished evaluation and its cost.

@@ -86,7 +86,10 @@ impl Source for Canned {
             });
         }
         let answer = Answer { value: value(&plan), warnings: Vec::new(), infos: Vec::new(), samples_loaded: 3 };
-        Ok(Evaluated { answer, cost: Cost { requests: 2, record_requests: 4, bytes: 100, rows: 3, row_bytes: 48, segments: 1 } })
+        Ok(Evaluated {
+            answer,
+            cost: Cost { requests: 2, record_requests: 4, bytes: 100, rows: 3, row_bytes: 48, segments: 1, ..Cost::default() },
+        })
     }
 
     async fn series(&self, lookup: Lookup) -> Result<Found<LabelSet>, SourceError> {

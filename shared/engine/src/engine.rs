@@ -16,7 +16,7 @@ use crate::cache::Cache;
 use crate::context::QueryContext;
 use crate::leaf::Caches;
 use crate::leaves::{Inputs, Leaves};
-use crate::limits::{EVALUATED_INLINE_MAX, LATE_FETCHES_MAX, NAMES_BYTES_MAX};
+use crate::limits::{EVALUATED_INLINE_MAX, LATE_FETCHES_MAX, NAMES_BYTES_MAX, VALUES_HELD_MAX};
 use crate::planner::Planner;
 use crate::ranges::plan_range;
 use crate::registry::Registry;
@@ -33,12 +33,20 @@ pub struct EngineConfig {
     pub tail_cache_bytes: usize,
     /// Bytes of decoded samples kept in memory.
     pub sample_cache_bytes: usize,
+    /// Values (series times steps) held below an aggregation; more are folded as they come.
+    pub values_held_max: usize,
 }
 
 impl Default for EngineConfig {
     fn default() -> EngineConfig {
         let partitions = std::thread::available_parallelism().map_or(1, usize::from);
-        EngineConfig { partitions, fetches_in_flight: 64, tail_cache_bytes: 128 << 20, sample_cache_bytes: 256 << 20 }
+        EngineConfig {
+            partitions,
+            fetches_in_flight: 64,
+            tail_cache_bytes: 128 << 20,
+            sample_cache_bytes: 256 << 20,
+            values_held_max: VALUES_HELD_MAX,
+        }
     }
 }
 
@@ -96,6 +104,7 @@ impl Engine {
         }
         let mut leaves = Leaves::new(self.planner(&context, parts), true);
         leaves.read(&plan.root, plan.grid, false).await?;
+        leaves.inputs.bound(context.task()?);
         Ok(leaves.explained.unwrap_or_default())
     }
 
@@ -105,8 +114,9 @@ impl Engine {
     }
 
     pub(crate) fn planner<'a>(&'a self, context: &'a Arc<QueryContext>, parts: Arc<Vec<Part>>) -> Planner<'a> {
-        let partitions = self.config.partitions.max(1);
-        Planner { context, parts, caches: &self.caches, log_tails: &self.log_tails, partitions }
+        let EngineConfig { partitions, values_held_max, .. } = self.config;
+        let (caches, log_tails) = (&self.caches, &self.log_tails);
+        Planner { context, parts, caches, log_tails, partitions: partitions.max(1), values_held_max }
     }
 
     /// Takes the query's one snapshot.
@@ -188,22 +198,22 @@ impl Engine {
         plan: &LogicalPlan,
         times: &mut StageTimes,
     ) -> Result<Answer, EngineError> {
-        let started = Instant::now();
         let mut leaves = Leaves::new(self.planner(context, parts), false);
         leaves.read(&plan.root, plan.grid, false).await?;
-        times.plan = started.elapsed();
         let samples_max = plan.options.samples_max.min(context.limits.query_samples_max);
         let options = EvalOptions { samples_max, ..plan.options.clone() };
         let plan = Arc::new(LogicalPlan { options, ..plan.clone() });
         for _ in 0..LATE_FETCHES_MAX {
+            let started = Instant::now();
             let (answer, inputs) = evaluated(&plan, std::mem::take(&mut leaves.inputs)).await?;
             leaves.inputs = inputs;
+            times.execute += started.elapsed();
             if let Some(ask) = leaves.inputs.take_missing() {
                 leaves.fetch(ask).await?;
                 continue;
             }
-            times.execute = started.elapsed() - times.plan;
-            return answer.map_err(|error| EngineError::of_evaluation(error, plan.options.samples_max));
+            (times.plan, times.scan) = (leaves.times.plan, leaves.times.scan);
+            return answer.map_err(|error| EngineError::of_evaluation(error, &plan.options, &context.limits));
         }
         Err(EngineError::Limit {
             what: "rounds of late fetches",

@@ -1,7 +1,8 @@
 //! What can go wrong in a query.
 
 use datafusion_common::DataFusionError;
-use model::ErrorKind;
+use model::{ErrorKind, Limits};
+use plan::EvalOptions;
 
 /// Why a query has no answer.
 #[derive(Debug, thiserror::Error)]
@@ -55,9 +56,6 @@ pub enum EngineError {
         #[source]
         source: store::objects::ObjectError,
     },
-    /// Native histograms were met where operators know floats only; never leaves the engine.
-    #[error("native histograms among floats")]
-    Histograms,
     /// A fault of ours.
     #[error("internal error: {0}")]
     Internal(String),
@@ -72,7 +70,7 @@ impl EngineError {
             EngineError::Evaluation(_) | EngineError::Unsupported(_) => ErrorKind::Invalid,
             EngineError::Manifest(source) => source.kind(),
             EngineError::Object { source, .. } => store::error::object_error_kind(source),
-            EngineError::Internal(_) | EngineError::Histograms => ErrorKind::Internal,
+            EngineError::Internal(_) => ErrorKind::Internal,
         }
     }
 
@@ -82,11 +80,12 @@ impl EngineError {
     }
 
     /// Turns a failure of the reference evaluator into one of the engine.
-    pub(crate) fn of_evaluation(error: plan::EvalError, limit: usize) -> EngineError {
+    pub(crate) fn of_evaluation(error: plan::EvalError, options: &EvalOptions, limits: &Limits) -> EngineError {
         match error {
             plan::EvalError::Execution(text) => EngineError::Evaluation(text),
             plan::EvalError::Stopped => EngineError::Cancelled,
-            plan::EvalError::TooManySamples => EngineError::TooManySamples { limit },
+            plan::EvalError::TooManySamples => EngineError::TooManySamples { limit: options.samples_max },
+            plan::EvalError::TooMuchMemory => EngineError::Memory { limit_bytes: limits.query_memory_bytes_max },
             plan::EvalError::Unsupported(what) => EngineError::Unsupported(what),
             plan::EvalError::Source { message, .. } => EngineError::Internal(message),
         }

@@ -2,7 +2,6 @@
 //!
 //! Owns: how a plan runs in partitions. Does not own: what functions mean ([`crate::kernels`], `plan::reference`).
 
-pub(crate) mod aggregate;
 pub(crate) mod log_window;
 pub(crate) mod scan;
 pub(crate) mod window;
@@ -12,13 +11,14 @@ use std::sync::Arc;
 use arrow::datatypes::SchemaRef;
 use arrow::record_batch::RecordBatch;
 use datafusion_common::DataFusionError;
-use datafusion_execution::SendableRecordBatchStream;
+use datafusion_execution::{SendableRecordBatchStream, TaskContext};
 use datafusion_physical_expr::EquivalenceProperties;
 use datafusion_physical_plan::coalesce_partitions::CoalescePartitionsExec;
 use datafusion_physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion_physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion_physical_plan::{ExecutionPlan, ExecutionPlanProperties, Partitioning, PlanProperties};
-use futures::{Stream, stream};
+use futures::{Stream, StreamExt, TryStreamExt, stream};
+use tokio::task::JoinSet;
 
 use crate::context::QueryContext;
 
@@ -76,6 +76,27 @@ pub(crate) fn single(child: Arc<dyn ExecutionPlan>) -> Arc<dyn ExecutionPlan> {
         return child;
     }
     Arc::new(CoalescePartitionsExec::new(child))
+}
+
+/// Runs the partitions of a plan, `at_once` at a time and each on a task of its own, and returns their batches in the order of
+/// partitions. Whoever stops listening stops the tasks.
+pub(crate) fn in_order(
+    plan: Arc<dyn ExecutionPlan>,
+    task: &Arc<TaskContext>,
+    at_once: usize,
+) -> impl Stream<Item = Result<Vec<RecordBatch>, DataFusionError>> {
+    let partitions = plan.output_partitioning().partition_count();
+    let task = Arc::clone(task);
+    let runs = (0..partitions).map(move |partition| {
+        let batches = plan.execute(partition, Arc::clone(&task));
+        async move {
+            let mut spawned = JoinSet::new();
+            spawned.spawn(batches?.try_collect::<Vec<RecordBatch>>());
+            let joined = spawned.join_next().await.expect("one task was spawned");
+            joined.map_err(|error| DataFusionError::Execution(error.to_string()))?
+        }
+    });
+    stream::iter(runs).buffered(at_once.max(1))
 }
 
 /// Makes a stream of batches out of a stream of results.

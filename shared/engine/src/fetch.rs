@@ -19,7 +19,7 @@ use crate::EngineError;
 use crate::cache::Cache;
 use crate::context::QueryContext;
 use crate::limits::{GAP_BYTES_MAX, WHOLE_OBJECT_BYTES_MAX};
-use crate::registry::{Names, UNKNOWN};
+use crate::registry::{Names, Numbers};
 
 /// An index that lies in the tail of a segment.
 pub(crate) trait Tail: Clone + Send + Sync {
@@ -31,25 +31,18 @@ pub(crate) trait Tail: Clone + Send + Sync {
 #[derive(Clone, Debug)]
 pub(crate) struct MetricTail {
     pub(crate) index: metrics::Index,
-    numbers: Arc<Mutex<Numbers>>,
-}
-
-/// Numbers by ordinal, [`UNKNOWN`] where nobody has asked yet, and whose they are.
-#[derive(Debug, Default)]
-struct Numbers {
-    of: Weak<Names>,
-    by_ordinal: Vec<u32>,
+    /// Whose numbers they are, and the numbers.
+    numbers: Arc<Mutex<(Weak<Names>, Numbers)>>,
 }
 
 impl MetricTail {
     /// Returns the numbers of some series. Only they are looked up: a fresh segment may hold every series of a tenant.
     pub(crate) fn numbers(&self, names: &Arc<Names>, ordinals: &[u32]) -> Vec<u32> {
-        let mut numbers = self.numbers.lock().expect("no call panics while it holds the lock");
-        if !std::ptr::eq(numbers.of.as_ptr(), Arc::as_ptr(names)) {
-            *numbers = Numbers { of: Arc::downgrade(names), by_ordinal: vec![UNKNOWN; self.index.series_len()] };
+        let mut known = self.numbers.lock().expect("no call panics while it holds the lock");
+        if !std::ptr::eq(known.0.as_ptr(), Arc::as_ptr(names)) {
+            *known = (Arc::downgrade(names), Numbers::of(&self.index));
         }
-        names.number(&self.index, ordinals, &mut numbers.by_ordinal);
-        ordinals.iter().map(|ordinal| numbers.by_ordinal[*ordinal as usize]).collect()
+        names.number(&self.index, ordinals, &mut known.1)
     }
 }
 
@@ -58,7 +51,7 @@ impl Tail for MetricTail {
         Ok(MetricTail { index: metrics::Index::open_tail(tail, tail_offset)?, numbers: Arc::default() })
     }
     fn memory_bytes(&self) -> usize {
-        self.index.memory_bytes() + 4 * self.index.series_len()
+        self.index.memory_bytes() + 4 * (self.index.series_len() + self.index.pairs_len())
     }
 }
 
@@ -103,9 +96,18 @@ impl<T> OpenPart<T> {
     }
 }
 
-/// Returns the parts that may hold something the matchers accept inside `range`.
-pub(crate) fn prune<'p>(signal: Signal, parts: &'p [Part], matchers: &[Matcher], range: TimeRangeMs) -> Vec<&'p Part> {
-    parts.iter().filter(|part| may_match(signal, part, matchers, range)).collect()
+/// Returns the parts that may hold something the matchers accept inside `range`, and counts them.
+pub(crate) fn prune<'p>(
+    context: &QueryContext,
+    signal: Signal,
+    parts: &'p [Part],
+    matchers: &[Matcher],
+    range: TimeRangeMs,
+) -> Vec<&'p Part> {
+    let kept: Vec<&Part> = parts.iter().filter(|part| may_match(signal, part, matchers, range)).collect();
+    context.counters.segments_considered.fetch_add(parts.len() as u64, Ordering::Relaxed);
+    context.counters.segments_pruned.fetch_add((parts.len() - kept.len()) as u64, Ordering::Relaxed);
+    kept
 }
 
 fn may_match(signal: Signal, part: &Part, matchers: &[Matcher], range: TimeRangeMs) -> bool {
@@ -121,19 +123,36 @@ fn may_match(signal: Signal, part: &Part, matchers: &[Matcher], range: TimeRange
     stats.may_match(matchers, range)
 }
 
+/// What a part is opened for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Want {
+    /// Its rows too: a small object is read whole.
+    Rows,
+    /// Its index alone.
+    Index,
+}
+
 /// Opens the tails of the parts, in order. A corrupt one is named in a warning and left out.
 pub(crate) async fn open_parts<T: Tail>(
     context: &QueryContext,
     cache: &Cache<T>,
     parts: Vec<&Part>,
+    want: Want,
 ) -> Result<Vec<OpenPart<T>>, EngineError> {
     // Futures first, then the stream: a closure inside a stream is not general enough over lifetimes.
-    let opens: Vec<_> = parts.into_iter().map(|part| open_part(context, cache, part)).collect();
+    let opens: Vec<_> = parts.into_iter().map(|part| open_part(context, cache, part, want)).collect();
     let opened: Vec<Option<OpenPart<T>>> = stream::iter(opens).buffered(context.fetches_in_flight.max(1)).try_collect().await?;
-    Ok(opened.into_iter().flatten().collect())
+    let opened: Vec<OpenPart<T>> = opened.into_iter().flatten().collect();
+    context.counters.segments_opened.fetch_add(opened.len() as u64, Ordering::Relaxed);
+    Ok(opened)
 }
 
-async fn open_part<T: Tail>(context: &QueryContext, cache: &Cache<T>, part: &Part) -> Result<Option<OpenPart<T>>, EngineError> {
+async fn open_part<T: Tail>(
+    context: &QueryContext,
+    cache: &Cache<T>,
+    part: &Part,
+    want: Want,
+) -> Result<Option<OpenPart<T>>, EngineError> {
     let name = part_name(context, part);
     let opened = |index, whole| {
         let (part, name, deletions) = (part.clone(), name.clone(), context.deletions_for(part));
@@ -146,7 +165,7 @@ async fn open_part<T: Tail>(context: &QueryContext, cache: &Cache<T>, part: &Par
     }
     let (tail, offset, whole) = match &part.location {
         Location::Inline(bytes) => (bytes.clone(), 0, Some(bytes.clone())),
-        Location::Object { key, len } if *len <= WHOLE_OBJECT_BYTES_MAX => {
+        Location::Object { key, len } if want == Want::Rows && *len <= WHOLE_OBJECT_BYTES_MAX => {
             let bytes = get(context, key, 0..*len).await?;
             (bytes.clone(), 0, Some(bytes))
         }

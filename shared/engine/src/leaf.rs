@@ -4,23 +4,23 @@
 //! pruning ([`crate::fetch`]), what is made of the samples ([`crate::exec`]).
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 
 use futures::{StreamExt, TryStreamExt, stream};
-use hashbrown::HashMap;
 use manifest::Part;
 use model::{ErrorKind, LabelSet, Matcher, Signal, TimeRangeMs};
 use plan::Series;
-use segment::metrics::{Projection, SeriesSlices};
+use segment::metrics::{Projection, Reads, SeriesSlices};
 use tokio::sync::OnceCell;
 
 use crate::EngineError;
 use crate::cache::Cache;
 use crate::context::QueryContext;
-use crate::fetch::{MetricTail, OpenPart, open_parts, prune, read_ranges, warn_corrupt};
+use crate::fetch::{MetricTail, OpenPart, Want, open_parts, prune, read_ranges, warn_corrupt};
 use crate::limits::{SAMPLES_PER_CHUNK, SAMPLES_PER_PARTITION_MIN, SERIES_PER_BATCH};
 use crate::merge::{Merged, append, merge, trim};
-use crate::registry::Registry;
+use crate::registry::{Groups, Names, Registry};
 use crate::samples::{PartSamples, SampleCache};
 
 /// What leaves keep in memory between queries.
@@ -31,15 +31,19 @@ pub(crate) struct Caches {
     pub(crate) names: Registry,
 }
 
-/// The series a selector selects, and where their samples lie. Series are ordered by labels, or by slot and then labels.
+/// The series a selector selects, ordered by labels, and where their samples lie.
 #[derive(Debug)]
 pub(crate) struct Leaf {
     pub(crate) matchers: Vec<Matcher>,
     pub(crate) range: TimeRangeMs,
+    pub(crate) pruning: Pruning,
     projection: Projection,
     pub(crate) parts: Vec<LeafPart>,
-    labels: Vec<LabelSet>,
-    slots: Vec<u16>,
+    names: Arc<Names>,
+    /// The number of each series among `names`.
+    numbers: Vec<u32>,
+    /// Label sets, as far as somebody has asked for them.
+    labels: Vec<OnceLock<LabelSet>>,
     /// Samples per series, before the range is cut out.
     samples: Vec<u64>,
     /// Per series, one past its last source.
@@ -47,6 +51,15 @@ pub(crate) struct Leaf {
     /// Part and ordinal, series by series.
     sources: Vec<(u32, u32)>,
     caches: Arc<Caches>,
+}
+
+/// How many segments a selector looked at.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pruning {
+    /// Those of the snapshot.
+    pub(crate) considered: usize,
+    /// Those that the manifest's statistics did not rule out.
+    pub(crate) opened: usize,
 }
 
 #[derive(Debug)]
@@ -70,7 +83,9 @@ impl Leaf {
         matchers: Vec<Matcher>,
         range: TimeRangeMs,
     ) -> Result<Leaf, EngineError> {
-        let open = open_parts(context, &caches.tails, prune(Signal::Metrics, parts, &matchers, range)).await?;
+        let kept = prune(context, Signal::Metrics, parts, &matchers, range);
+        let pruning = Pruning { considered: parts.len(), opened: kept.len() };
+        let open = open_parts(context, &caches.tails, kept, Want::Rows).await?;
         let names = caches.names.of(&context.tenant);
         let mut selection = Selection::default();
         let mut leaf_parts: Vec<LeafPart> = Vec::new();
@@ -79,34 +94,31 @@ impl Leaf {
             if ordinals.is_empty() {
                 continue;
             }
-            for (ordinal, number) in ordinals.iter().zip(open.index.numbers(&names, &ordinals)) {
-                selection.add(&open, leaf_parts.len() as u32, *ordinal, number);
-            }
+            let numbers = open.index.numbers(&names, &ordinals);
+            selection.parts.push((ordinals, numbers));
             let erased = erased(&open, range);
             leaf_parts.push(LeafPart { open, erased, whole: OnceCell::new() });
         }
-        context.count_series(selection.found.len() as u64)?;
-        let mut order: Vec<u32> = selection.found.keys().copied().collect();
-        names.sort(&mut order);
+        let mut numbers = selection.distinct();
+        context.count_series(numbers.len() as u64)?;
+        names.sort(&mut numbers);
         let start_timestamps = context.options.use_start_timestamps;
         let projection = Projection { start_timestamps, ..Projection::SAMPLES };
-        let labels = names.labels(&order);
-        Ok(selection.into_leaf(
-            &order,
-            labels,
-            Leaf {
-                matchers,
-                range,
-                projection,
-                parts: leaf_parts,
-                labels: Vec::new(),
-                slots: Vec::new(),
-                samples: Vec::new(),
-                source_ends: Vec::new(),
-                sources: Vec::new(),
-                caches: Arc::clone(caches),
-            },
-        ))
+        let (samples, source_ends, sources) = selection.laid_out(&numbers, &leaf_parts);
+        Ok(Leaf {
+            matchers,
+            range,
+            pruning,
+            projection,
+            parts: leaf_parts,
+            names,
+            labels: vec![OnceLock::new(); numbers.len()],
+            numbers,
+            samples,
+            source_ends,
+            sources,
+            caches: Arc::clone(caches),
+        })
     }
 
     /// Counts the series selected.
@@ -115,11 +127,18 @@ impl Leaf {
     }
 
     pub(crate) fn labels(&self, series: u32) -> &LabelSet {
-        &self.labels[series as usize]
+        self.labels[series as usize].get_or_init(|| self.names.labels(self.numbers[series as usize]))
     }
 
-    pub(crate) fn slot(&self, series: u32) -> u16 {
-        self.slots[series as usize]
+    /// Groups series by those of their labels whose name `keeps` accepts, without building label sets.
+    pub(crate) fn group(&self, series: &[u32], keeps: impl Fn(&str) -> bool) -> Groups {
+        let numbers: Vec<u32> = series.iter().map(|series| self.numbers[*series as usize]).collect();
+        self.names.group(&numbers, keeps)
+    }
+
+    /// Returns those labels of a group whose name `keeps` accepts.
+    pub(crate) fn labels_kept(&self, head: u32, keeps: impl Fn(&str) -> bool) -> LabelSet {
+        self.names.labels(head).retain(keeps)
     }
 
     fn sources(&self, series: usize) -> &[(u32, u32)] {
@@ -127,44 +146,51 @@ impl Leaf {
         &self.sources[start as usize..self.source_ends[series] as usize]
     }
 
-    /// Cuts the series into at most `wanted` runs with about equally many samples; `whole_slots`: no slot lies in two of them.
-    pub(crate) fn cut(&self, wanted: usize, whole_slots: bool) -> Vec<Vec<u32>> {
-        let mut order: Vec<u32> = (0..self.labels.len() as u32).collect();
-        if whole_slots {
-            order.sort_by_key(|series| self.slots[*series as usize]);
-        }
+    /// Cuts the series, in their order, into at most `wanted` runs with about equally many samples.
+    pub(crate) fn cut(&self, wanted: usize) -> Vec<Vec<u32>> {
         let samples: u64 = self.samples.iter().sum();
         let wanted = (wanted as u64).min(samples / SAMPLES_PER_PARTITION_MIN + 1);
         let target = samples / wanted.max(1) + 1;
         let (mut cuts, mut held) = (vec![Vec::new()], 0);
-        let mut last = None;
-        for series in order {
-            let slot = self.slots[series as usize];
-            let may_end = !whole_slots || last.is_some_and(|last| last != slot);
-            if may_end && held >= target {
+        for (series, samples) in self.samples.iter().enumerate() {
+            if held >= target {
                 cuts.push(Vec::new());
                 held = 0;
             }
-            held += self.samples[series as usize];
-            last = Some(slot);
-            cuts.last_mut().expect("there is a first").push(series);
+            held += samples;
+            cuts.last_mut().expect("there is a first").push(series as u32);
         }
         cuts
     }
 
-    /// Cuts a partition into chunks that are decoded at a time.
-    pub(crate) fn chunks(&self, partition: &[u32]) -> Vec<Range<usize>> {
+    /// Cuts a partition into chunks that are worked on at a time; each series makes `values` values.
+    pub(crate) fn chunks(&self, partition: &[u32], values: usize) -> Vec<Range<usize>> {
         let (mut chunks, mut start, mut held) = (Vec::new(), 0, 0);
         for (index, series) in partition.iter().enumerate() {
             if index > start && (held >= SAMPLES_PER_CHUNK || index - start >= SERIES_PER_BATCH) {
                 chunks.push(start..index);
                 (start, held) = (index, 0);
             }
-            held += self.samples[*series as usize];
+            held += self.samples[*series as usize] + values as u64;
         }
         chunks.push(start..partition.len());
         chunks.retain(|chunk| !chunk.is_empty());
         chunks
+    }
+
+    /// Returns what decoding all series would read if nothing were in memory.
+    pub(crate) fn reads(&self) -> Reads {
+        let mut ordinals: Vec<Vec<u32>> = vec![Vec::new(); self.parts.len()];
+        self.sources.iter().for_each(|(part, ordinal)| ordinals[*part as usize].push(*ordinal));
+        let mut all = Reads::default();
+        for (part, mut ordinals) in self.parts.iter().zip(ordinals) {
+            ordinals.sort_unstable();
+            let reads = part.open.index.index.plan_ordinals(&ordinals, self.projection);
+            all.row_groups += reads.row_groups;
+            all.pages += reads.pages;
+            all.ranges.extend(reads.ranges);
+        }
+        all
     }
 
     /// Estimates the samples of some series.
@@ -228,7 +254,10 @@ impl Leaf {
         ordinals: &[u32],
     ) -> Result<Option<Arc<PartSamples>>, EngineError> {
         let index = &part.open.index.index;
-        let fetched = read_ranges(context, &part.open, index.plan_ordinals(ordinals, self.projection)).await?;
+        let reads = index.plan_ordinals(ordinals, self.projection);
+        context.counters.row_groups.fetch_add(reads.row_groups, Ordering::Relaxed);
+        context.counters.pages.fetch_add(reads.pages, Ordering::Relaxed);
+        let fetched = read_ranges(context, &part.open, reads.ranges).await?;
         match index.decode_ordinals(ordinals, self.projection, &fetched) {
             Ok(columns) => {
                 let columns = Arc::new(columns);
@@ -350,50 +379,54 @@ fn kept<'a>(slices: SeriesSlices<'a>, start: i64, end: i64, erased: &[(u32, Time
     pieces
 }
 
-/// Series found so far, by number.
+/// What is selected of each part: ordinals, and the numbers of their series.
 #[derive(Default)]
 struct Selection {
-    found: HashMap<u32, Found>,
-    /// Series number, part, ordinal, in the order of parts.
-    sources: Vec<(u32, u32, u32)>,
-}
-
-#[derive(Clone, Copy, Default)]
-struct Found {
-    slot: u16,
-    samples: u64,
-    sources: u32,
+    parts: Vec<(Vec<u32>, Vec<u32>)>,
 }
 
 impl Selection {
-    fn add(&mut self, open: &OpenPart<MetricTail>, part: u32, ordinal: u32, number: u32) {
-        let extent = open.index.index.extent(ordinal);
-        let found = self.found.entry(number).or_default();
-        (found.slot, found.sources) = (extent.slot.0, found.sources + 1);
-        found.samples += extent.rows;
-        self.sources.push((number, part, ordinal));
+    /// One past the largest number.
+    fn end(&self) -> usize {
+        self.parts.iter().flat_map(|(_, numbers)| numbers).max().map_or(0, |last| *last as usize + 1)
     }
 
-    /// Lays the series out in the order of `numbers`, their sources side by side.
-    fn into_leaf(self, numbers: &[u32], labels: Vec<LabelSet>, mut leaf: Leaf) -> Leaf {
-        let mut places: HashMap<u32, u32> = HashMap::with_capacity(numbers.len());
+    /// Lists the numbers, each once.
+    fn distinct(&self) -> Vec<u32> {
+        let mut seen = vec![false; self.end()];
+        let numbers = self.parts.iter().flat_map(|(_, numbers)| numbers);
+        numbers.filter(|number| !std::mem::replace(&mut seen[**number as usize], true)).copied().collect()
+    }
+
+    /// Lays the series out in the order of `numbers`, the sources of each side by side in the order of parts: samples of each,
+    /// ends of their sources, sources.
+    fn laid_out(self, numbers: &[u32], parts: &[LeafPart]) -> (Vec<u64>, Vec<u32>, Vec<(u32, u32)>) {
+        let mut place_of = vec![0u32; self.end()];
+        numbers.iter().enumerate().for_each(|(place, number)| place_of[*number as usize] = place as u32);
+        let (mut samples, mut ends) = (vec![0u64; numbers.len()], vec![0u32; numbers.len()]);
+        for ((ordinals, numbers), part) in self.parts.iter().zip(parts) {
+            for (ordinal, number) in ordinals.iter().zip(numbers) {
+                let place = place_of[*number as usize] as usize;
+                samples[place] += part.open.index.index.extent(*ordinal).rows;
+                ends[place] += 1;
+            }
+        }
+        let mut next = Vec::with_capacity(ends.len());
         let mut end = 0;
-        for number in numbers {
-            let found = self.found[number];
-            places.insert(*number, end);
-            end += found.sources;
-            leaf.source_ends.push(end);
-            leaf.slots.push(found.slot);
-            leaf.samples.push(found.samples);
+        for count in &mut ends {
+            next.push(end);
+            end += *count;
+            *count = end;
         }
-        leaf.sources = vec![(0, 0); end as usize];
-        for (number, part, ordinal) in self.sources {
-            let place = places.get_mut(&number).expect("every source has a series");
-            leaf.sources[*place as usize] = (part, ordinal);
-            *place += 1;
+        let mut sources = vec![(0, 0); end as usize];
+        for (part, (ordinals, numbers)) in self.parts.iter().enumerate() {
+            for (ordinal, number) in ordinals.iter().zip(numbers) {
+                let at = &mut next[place_of[*number as usize] as usize];
+                sources[*at as usize] = (part as u32, *ordinal);
+                *at += 1;
+            }
         }
-        leaf.labels = labels;
-        leaf
+        (samples, ends, sources)
     }
 }
 

@@ -3,32 +3,36 @@
 //! Owns: which subtrees operators evaluate (a selector, a function over one, and an aggregation right above), and what the rest
 //! is fed with. Does not own: what the nodes above mean (`plan::reference`), the operators ([`crate::exec`]).
 
+mod values;
+
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use arrow::record_batch::RecordBatch;
+use datafusion_execution::TaskContext;
 use datafusion_execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion_physical_plan::display::DisplayableExecutionPlan;
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
-use model::{LabelSet, Matcher, TimeRangeMs, TimeRangeNs, TimestampMs, is_stale};
+use model::{Matcher, TimeRangeMs, TimeRangeNs, TimestampMs, is_stale};
 use plan::error::EvalError;
 use plan::logical::{Aggregate, BinaryOp, Call, Dialect, Function, NodeKind, RangeInput, Select};
-use plan::reference::evaluated::{named, size};
+use plan::reference::evaluated::size;
 use plan::reference::{Evaluated, Source, Weight, selected_range, selector_of, subquery_grid, windows};
-use plan::{EvalOptions, Grid, Node, Series, StepSeries, StepValues, StreamEntries};
+use plan::{Grid, Node, Series, StreamEntries};
 
-use crate::EngineError;
-use crate::aggregate;
-use crate::batch::{WindowsRow, samples_rows, series_of, windows_rows};
+use crate::aggregate::{self, Fold, Way};
+use crate::batch::{samples_rows, series_of, windows_rows};
 use crate::context::QueryContext;
-use crate::exec::aggregate::{aggregate as folded, folds};
-use crate::exec::single;
-use crate::exec::window::Ask;
+use crate::exec::window::{Ask, WindowExec};
+use crate::exec::{in_order, single};
 use crate::leaf::Leaf;
-use crate::limits::VALUES_HELD_MAX;
+use crate::limits::CELL_BYTES;
 use crate::planner::{Plan, Planner};
 use crate::ranges::first_step;
+use crate::{EngineError, StageTimes};
+use values::{LeafValues, Notes, grouped};
 
 /// What a selector reads.
 type Read = (Vec<Matcher>, TimeRangeMs);
@@ -44,6 +48,8 @@ pub(crate) struct Inputs {
     again: bool,
     samples: usize,
     held: Vec<MemoryReservation>,
+    /// What the evaluation above holds.
+    above: Option<MemoryReservation>,
     stop: Option<Arc<AtomicBool>>,
 }
 
@@ -79,9 +85,18 @@ impl Source for Inputs {
     fn stop(&self) -> Option<Arc<AtomicBool>> {
         self.stop.clone()
     }
+
+    fn grants(&self, bytes: usize) -> bool {
+        self.above.as_ref().is_none_or(|above| above.try_resize(bytes).is_ok())
+    }
 }
 
 impl Inputs {
+    /// Has the evaluation's own values count against a pool.
+    pub(crate) fn bound(&mut self, task: &TaskContext) {
+        self.above = Some(MemoryConsumer::new("evaluation").register(task.memory_pool()));
+    }
+
     pub(crate) fn take_missing(&self) -> Option<Read> {
         self.missing.lock().expect("no call panics while it holds the lock").take()
     }
@@ -102,6 +117,8 @@ pub(crate) struct Leaves<'a> {
     planner: Planner<'a>,
     context: &'a Arc<QueryContext>,
     pub(crate) inputs: Inputs,
+    /// Where the time went, as far as it is spent here: `plan` and `scan`.
+    pub(crate) times: StageTimes,
     /// Physical plans as text, where they are only asked for and not run.
     pub(crate) explained: Option<String>,
 }
@@ -138,7 +155,7 @@ impl<'a> Leaves<'a> {
     pub(crate) fn new(planner: Planner<'a>, explain: bool) -> Leaves<'a> {
         let context = planner.context;
         let inputs = Inputs { stop: Some(Arc::clone(&context.stop)), ..Inputs::default() };
-        Leaves { planner, context, inputs, explained: explain.then(String::new) }
+        Leaves { planner, context, inputs, times: StageTimes::default(), explained: explain.then(String::new) }
     }
 
     /// Evaluates or fetches everything that the subtree reads, as the reference evaluator will ask for it.
@@ -157,11 +174,10 @@ impl<'a> Leaves<'a> {
                     return self.leaf(node, ask, None, grid, histogram_stats).await;
                 }
                 if let Node::Aggregate(above) = node
-                    && folds(above.op)
-                    && above.param.is_none()
+                    && let Some(way) = aggregate::way(above)
                     && let Some(ask) = ask_of(&above.input)
                 {
-                    return self.leaf(node, ask, Some(above), grid, histogram_stats).await;
+                    return self.leaf(node, ask, Some(Above { aggregate: above, way }), grid, histogram_stats).await;
                 }
             }
             match node {
@@ -226,29 +242,46 @@ impl<'a> Leaves<'a> {
         &mut self,
         node: &Node,
         ask: Ask,
-        above: Option<&Aggregate>,
+        above: Option<Above<'_>>,
         grid: Grid,
         histogram_stats: bool,
     ) -> Result<(), EngineError> {
         let (first, last) = selected_range(ask.select(), ask.range_ms(), &grid);
         let range = TimeRangeMs::new(TimestampMs(first), TimestampMs(last.saturating_add(1)));
-        let leaf = Arc::new(self.planner.leaf(ask.select().matchers.clone(), range).await?);
+        let leaf = self.select_series(ask.select().matchers.clone(), range).await?;
+        let started = Instant::now();
+        let outcome = self.leaf_values(node, leaf, ask, above, grid, histogram_stats).await;
+        self.times.scan += started.elapsed();
+        outcome
+    }
+
+    /// Opens what a selector selects.
+    async fn select_series(&mut self, matchers: Vec<Matcher>, range: TimeRangeMs) -> Result<Arc<Leaf>, EngineError> {
+        let started = Instant::now();
+        let leaf = self.planner.leaf(matchers, range).await?;
+        self.times.plan += started.elapsed();
+        Ok(Arc::new(leaf))
+    }
+
+    async fn leaf_values(
+        &mut self,
+        node: &Node,
+        leaf: Arc<Leaf>,
+        ask: Ask,
+        above: Option<Above<'_>>,
+        grid: Grid,
+        histogram_stats: bool,
+    ) -> Result<(), EngineError> {
         let function = ask.function();
-        let too_many = leaf.series_count().saturating_mul(grid.len()) > VALUES_HELD_MAX;
-        if let (Some(above), true) = (above, too_many) {
-            let window = self.planner.window(&leaf, ask.clone(), grid, histogram_stats, true);
-            let batches = self.run(folded(self.context, window, above.op, &above.grouping, grid.len())).await;
-            match batches.and_then(|batches| series_of(&batches)) {
-                Ok(series) => {
-                    let annotations = plan::Annotations::default();
-                    self.know(node, grid, histogram_stats, Evaluated { series: Ok(series), annotations, weights: Vec::new() });
-                    return Ok(());
-                }
-                Err(EngineError::Histograms) => {}
-                Err(error) => return Err(error),
+        let too_many = leaf.series_count().saturating_mul(grid.len()) > self.planner.values_held_max;
+        if let (Some(Above { aggregate, way: Way::Fold(_) }), true) = (above, too_many && self.explained.is_none()) {
+            let window = self.planner.window_in_order(&leaf, ask.clone(), grid, histogram_stats);
+            if let Some(known) = self.folded(&leaf, window, aggregate, function, grid.len()).await? {
+                self.know(node, grid, histogram_stats, known);
+                return Ok(());
             }
         }
-        let window = self.planner.window(&leaf, ask, grid, histogram_stats, false);
+        let window = self.planner.window(&leaf, ask, grid, histogram_stats);
         let batches = self.run(Arc::new(window)).await?;
         if self.explained.is_some() {
             return Ok(());
@@ -260,12 +293,46 @@ impl<'a> Leaves<'a> {
                 self.know(node, grid, histogram_stats, known);
             }
             _ => {
-                let leaf_node = above.map_or(node, |above| &above.input);
+                let leaf_node = above.map_or(node, |above| &above.aggregate.input);
                 let known = values.settled(&self.context.options, function);
                 self.know(leaf_node, grid, histogram_stats, known);
             }
         }
         Ok(())
+    }
+
+    /// Folds the series of a leaf while they come, in the order of their labels, so that only the groups are held; `None` where
+    /// a histogram is met.
+    async fn folded(
+        &mut self,
+        leaf: &Arc<Leaf>,
+        window: WindowExec,
+        above: &Aggregate,
+        function: Option<Function>,
+        steps: usize,
+    ) -> Result<Option<Evaluated>, EngineError> {
+        let options = &self.context.options;
+        let all: Vec<u32> = (0..leaf.series_count() as u32).collect();
+        let groups = grouped(leaf, &all, options, above, function);
+        let task = self.context.task()?;
+        let held = MemoryConsumer::new("fold").register(task.memory_pool());
+        held.try_grow(groups.heads.len() * steps * CELL_BYTES).map_err(|error| self.context.unboxed(error))?;
+        let mut fold = Fold::new(above.op, steps, groups.heads.len());
+        let (mut notes, mut present) = (Notes::default(), Vec::new());
+        let mut runs = std::pin::pin!(in_order(Arc::new(window), task, self.planner.partitions));
+        while let Some(batches) = runs.try_next().await.map_err(|error| self.context.unboxed(error))? {
+            for row in batches.iter().flat_map(windows_rows) {
+                let histograms = notes.take(self.context, &row);
+                if !histograms.is_empty() {
+                    return Ok(None);
+                }
+                if row.floats.iter().any(|value| !is_stale(*value)) {
+                    present.push(row.series);
+                    fold.add(groups.of[row.series as usize], row.floats);
+                }
+            }
+        }
+        Ok(Some(notes.aggregated(leaf, &present, options, above, function, &groups, fold.finish())))
     }
 
     fn know(&mut self, node: &Node, grid: Grid, histogram_stats: bool, value: Evaluated) {
@@ -304,7 +371,8 @@ impl<'a> Leaves<'a> {
         if self.inputs.fetched.iter().any(|(known, _)| *known == read) {
             return Ok(());
         }
-        let leaf = Arc::new(self.planner.leaf(read.0.clone(), read.1).await?);
+        let leaf = self.select_series(read.0.clone(), read.1).await?;
+        let started = Instant::now();
         let batches = self.run(self.planner.scan(&leaf)).await?;
         let mut series: Vec<(u32, Series)> = Vec::new();
         for row in batches.iter().flat_map(samples_rows) {
@@ -319,91 +387,15 @@ impl<'a> Leaves<'a> {
             series.push((row.series, leaf.to_series(row.series, samples)));
         }
         series.sort_unstable_by_key(|(at, _)| *at);
+        self.times.scan += started.elapsed();
         self.inputs.fetched.push((read, series.into_iter().map(|(_, series)| series).collect()));
         Ok(())
     }
 }
 
-/// The values of a leaf, in the order of labels.
-struct LeafValues<'b> {
-    leaf: &'b Leaf,
-    rows: Vec<(WindowsRow<'b>, StepValues)>,
-    weights: Vec<Weight>,
-    annotations: plan::Annotations,
-    any_histogram: bool,
-    /// What the first series that fails says; the ones behind it are not looked at.
-    error: Option<EvalError>,
-}
-
-impl<'b> LeafValues<'b> {
-    fn of(context: &QueryContext, leaf: &'b Leaf, batches: &'b [RecordBatch]) -> LeafValues<'b> {
-        let mut rows: Vec<WindowsRow<'b>> = batches.iter().flat_map(windows_rows).collect();
-        rows.sort_unstable_by_key(|row| row.series);
-        let mut values = LeafValues {
-            leaf,
-            rows: Vec::with_capacity(rows.len()),
-            weights: Vec::with_capacity(rows.len()),
-            annotations: plan::Annotations::default(),
-            any_histogram: false,
-            error: None,
-        };
-        for row in rows {
-            let extras = context.attachments.take_steps(row.extras);
-            values.annotations.merge(extras.annotations);
-            values.any_histogram |= !extras.histograms.is_empty();
-            // Floats stay where they are until it is known whether somebody wants them one by one.
-            let beside = StepValues { floats: Vec::new(), histograms: extras.histograms };
-            let floats = row.floats.iter().filter(|value| !is_stale(**value)).count();
-            values.weights.push(Weight { window: row.window as usize, result: floats + size(&beside) });
-            values.rows.push((row, beside));
-            if extras.error.is_some() {
-                values.error = extras.error;
-                break;
-            }
-        }
-        values
-    }
-
-    /// Returns the series as the function leaves them.
-    fn settled(self, options: &EvalOptions, function: Option<Function>) -> Evaluated {
-        let (leaf, annotations, weights) = (self.leaf, self.annotations, self.weights);
-        let series = self.rows.into_iter().map(|(row, beside)| StepSeries {
-            labels: leaf.labels(row.series).clone(),
-            drop_name: false,
-            values: StepValues { floats: row.floats.to_vec(), ..beside },
-        });
-        let series: Vec<StepSeries> = series.filter(|one| !one.values.is_absent()).collect();
-        let series = match (self.error, function) {
-            (Some(error), _) => Err(error),
-            (None, Some(function)) => named(function, series, options),
-            (None, None) => Ok(series),
-        };
-        Evaluated { series, annotations, weights }
-    }
-
-    /// Returns the groups of an aggregation of floats.
-    fn aggregated(self, options: &EvalOptions, above: &Aggregate, function: Option<Function>, steps: usize) -> Evaluated {
-        let LeafValues { leaf, mut rows, mut weights, annotations, error, .. } = self;
-        rows.retain(|(row, _)| row.floats.iter().any(|value| !is_stale(*value)));
-        let head = |(row, _): &(WindowsRow<'_>, StepValues)| StepSeries {
-            labels: leaf.labels(row.series).clone(),
-            drop_name: false,
-            values: StepValues::default(),
-        };
-        // Names are settled before groups are formed, as below any other node.
-        let heads: Vec<StepSeries> = rows.iter().map(head).collect();
-        let heads = match (error, function) {
-            (Some(error), _) => Err(error),
-            (None, Some(function)) => named(function, heads, options),
-            (None, None) => Ok(heads),
-        };
-        let series = heads.map(|heads| {
-            let drop_name = heads.first().is_some_and(|head| head.drop_name);
-            let input = heads.iter().map(|head| &head.labels).zip(rows.iter().map(|(row, _)| row.floats));
-            aggregate::apply(above, &input.collect::<Vec<(&LabelSet, &[f64])>>(), steps, drop_name)
-        });
-        let result = series.as_ref().map_or(0, |series| series.iter().map(|one| size(&one.values)).sum());
-        weights.push(Weight { window: result, result: 0 });
-        Evaluated { series, annotations, weights }
-    }
+/// An aggregation right above a leaf, and how it is made.
+#[derive(Clone, Copy)]
+struct Above<'a> {
+    aggregate: &'a Aggregate,
+    way: Way,
 }

@@ -10,7 +10,7 @@
 //!
 //! # Invariants
 //! A query reads one snapshot. What operators evaluate has the bits of the reference evaluator, however the
-//! segments lie and however a scan is cut (Q2); sums too large to be held fold per slot, then over slots in slot order.
+//! segments lie and however a scan is cut (Q2): there is one order of reduction, that of labels (docs/0018).
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

@@ -4,7 +4,7 @@
 pub const GAP_BYTES_MAX: u64 = 256 << 10;
 /// Objects up to this size are read whole: one request costs more time than the bytes.
 pub const WHOLE_OBJECT_BYTES_MAX: u64 = 1 << 20;
-/// Samples decoded at a time by one partition: about 16 MB.
+/// Samples decoded, and values made of them, at a time by one partition: about 16 MB.
 pub const SAMPLES_PER_CHUNK: u64 = 1 << 20;
 /// Fewer samples than this are not worth a second partition.
 pub const SAMPLES_PER_PARTITION_MIN: u64 = 1 << 17;
@@ -12,8 +12,10 @@ pub const SAMPLES_PER_PARTITION_MIN: u64 = 1 << 17;
 pub const SERIES_PER_BATCH: usize = 1024;
 /// Distinct warnings kept, beside which more say nothing new.
 pub const ANNOTATIONS_MAX: usize = 1000;
-/// Values (series times steps) held for an aggregation in the order of labels: 128 MB. More fold slot by slot instead.
+/// Values (series times steps) held below an aggregation, in case a histogram is met: 128 MB. More are folded as they come.
 pub const VALUES_HELD_MAX: usize = 1 << 24;
+/// Bytes of one group at one step while an aggregation is made.
+pub const CELL_BYTES: usize = 40;
 /// Samples and values above which an evaluation leaves the threads that serve requests: about a millisecond of work.
 pub const EVALUATED_INLINE_MAX: usize = 1 << 16;
 /// Corrupt segments one query has verified and put in quarantine: each costs reading it again.

@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 use crate::EngineError;
 use crate::cache::Cache;
 use crate::context::QueryContext;
-use crate::fetch::{OpenPart, open_parts, prune, read_ranges, warn_corrupt};
+use crate::fetch::{OpenPart, Want, open_parts, prune, read_ranges, warn_corrupt};
 use crate::limits::PIECES_IN_FLIGHT;
 
 /// What a selector reads, cut into pieces. Streams are numbered in the order of their labels.
@@ -77,14 +77,12 @@ impl LogScan {
         range: TimeRangeNs,
         pipeline: &Pipeline,
     ) -> Result<LogScan, EngineError> {
-        let listed = parts.len();
-        let mut parts = prune(Signal::Logs, parts, &select.matchers, range.cover_ms());
-        context.counters.segments_pruned.fetch_add((listed - parts.len()) as u64, Ordering::Relaxed);
+        let mut parts = prune(context, Signal::Logs, parts, &select.matchers, range.cover_ms());
         // Arrival: what was merged came before what was not. Entries of one time keep this order.
         parts.sort_by_key(|part| (std::cmp::Reverse(part.level), part.minted_at, part.id));
         let literals = pipeline.required_literals();
         let mut selected = Vec::new();
-        for open in open_parts(context, cache, parts).await? {
+        for open in open_parts(context, cache, parts, Want::Rows).await? {
             let mut entries = open.index.select(&select.matchers, range);
             entries.retain(|entry| !open.erases(&entry.labels, entry.range.cover_ms(), range.cover_ms()));
             context.count_series(entries.len() as u64)?;

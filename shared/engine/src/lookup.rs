@@ -11,7 +11,7 @@ use segment::logs;
 use crate::cache::Cache;
 use crate::context::QueryContext;
 use crate::engine::within;
-use crate::fetch::{MetricTail, OpenPart, Tail, open_parts, prune};
+use crate::fetch::{MetricTail, OpenPart, Tail, Want, open_parts, prune};
 use crate::{Engine, EngineError, QueryStats, StageTimes};
 
 /// What a lookup found, sorted and distinct.
@@ -164,7 +164,7 @@ impl Engine {
         let mut found = BTreeSet::new();
         let work = async {
             let parts = self.parts(&context, Signal::Metrics, Some(range)).await?;
-            for part in open_parts(&context, &self.caches.tails, parts.iter().collect()).await? {
+            for part in open_parts(&context, &self.caches.tails, parts.iter().collect(), Want::Index).await? {
                 match part.index.index.metadata() {
                     Ok(metadata) => found.extend(metadata.into_iter().filter(|one| metric.is_none_or(|name| name == one.metric))),
                     Err(error) => crate::fetch::warn_corrupt(&context, &part.part, &error),
@@ -243,7 +243,7 @@ impl Engine {
             let parts: Vec<Part> = self.parts(context, signal, Some(range)).await?;
             let mut tails = Vec::new();
             for matchers in sets {
-                let opened = open_parts(context, cache, prune(signal, &parts, matchers, range)).await?;
+                let opened = open_parts(context, cache, prune(context, signal, &parts, matchers, range), Want::Index).await?;
                 tails.extend(opened.into_iter().map(|part| (part, *matchers)));
             }
             Ok(tails)

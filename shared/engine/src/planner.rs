@@ -29,6 +29,7 @@ pub(crate) struct Planner<'a> {
     pub(crate) caches: &'a Arc<Caches>,
     pub(crate) log_tails: &'a Arc<Cache<logs::Index>>,
     pub(crate) partitions: usize,
+    pub(crate) values_held_max: usize,
 }
 
 pub(crate) type Plan = Arc<dyn ExecutionPlan>;
@@ -39,9 +40,16 @@ impl Planner<'_> {
         Leaf::open(self.context, self.caches, &self.parts, matchers, range).await
     }
 
-    /// Plans windows over a leaf; `whole_slots`: no slot lies in two partitions.
-    pub(crate) fn window(&self, leaf: &Arc<Leaf>, ask: Ask, grid: Grid, histogram_stats: bool, whole_slots: bool) -> WindowExec {
-        let partitions = leaf.cut(self.partitions, whole_slots);
+    /// Plans windows over a leaf.
+    pub(crate) fn window(&self, leaf: &Arc<Leaf>, ask: Ask, grid: Grid, histogram_stats: bool) -> WindowExec {
+        let partitions = leaf.cut(self.partitions);
+        WindowExec::new(Arc::clone(self.context), Arc::clone(leaf), ask, grid, histogram_stats, partitions)
+    }
+
+    /// Plans windows over a leaf, each partition what is decoded at a time: read in order, they come in the order of labels.
+    pub(crate) fn window_in_order(&self, leaf: &Arc<Leaf>, ask: Ask, grid: Grid, histogram_stats: bool) -> WindowExec {
+        let all: Vec<u32> = (0..leaf.series_count() as u32).collect();
+        let partitions = leaf.chunks(&all, grid.len()).into_iter().map(|chunk| all[chunk].to_vec()).collect();
         WindowExec::new(Arc::clone(self.context), Arc::clone(leaf), ask, grid, histogram_stats, partitions)
     }
 

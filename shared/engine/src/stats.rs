@@ -13,16 +13,23 @@ pub struct QueryStats {
     pub bytes_read: u64,
     /// Segments of the snapshot.
     pub segments_total: u64,
-    /// Segments that the manifest's statistics ruled out.
+    /// Segments looked at by each selector, summed over selectors.
+    pub segments_considered: u64,
+    /// Of these, the ones that the manifest's statistics ruled out.
     pub segments_pruned: u64,
+    /// Of these, the ones whose tail was opened.
+    pub segments_opened: u64,
     /// Tails that were in memory already.
     pub tails_cached: u64,
+    /// Metrics: row groups samples were decoded from (an L0 block is one), except by an earlier query. Logs: row groups with rows
+    /// of the streams selected.
+    pub row_groups: u64,
+    /// Pages read for samples.
+    pub pages: u64,
     /// Series or streams selected, per leaf.
     pub series: u64,
     /// Samples loaded.
     pub samples: u64,
-    /// Row groups with rows of the streams selected.
-    pub row_groups: u64,
     /// Row groups that token filters ruled out.
     pub row_groups_pruned: u64,
     /// Log entries looked at, by their times at least.
@@ -40,8 +47,10 @@ pub struct QueryStats {
 pub struct StageTimes {
     /// Reading the manifest.
     pub snapshot: Duration,
-    /// Opening tails and planning.
+    /// Opening tails and selecting series, summed over selectors.
     pub plan: Duration,
-    /// Reading samples and evaluating.
+    /// Reading samples and sliding windows over them, summed over selectors.
+    pub scan: Duration,
+    /// Evaluating what is above the selectors.
     pub execute: Duration,
 }

@@ -36,13 +36,15 @@ struct Store {
     objects: store::Objects,
     manifest: Manifest,
     written: u128,
+    /// Objects, and the bytes of their tails.
+    tails: (u64, u64),
 }
 
 impl Store {
     fn new() -> Store {
         let records: store::Records = Arc::new(store::records::memory::MemoryRecords::default());
         let manifest = Manifest::new(records, Arc::new(Fixed), Arc::new(Nonces::seeded(1)));
-        Store { objects: store::objects::memory(), manifest, written: 0 }
+        Store { objects: store::objects::memory(), manifest, written: 0, tails: (0, 0) }
     }
 
     async fn put(&mut self, encoded: &Encoded, inline: bool) {
@@ -52,6 +54,8 @@ impl Store {
             Location::Inline(encoded.bytes.clone())
         } else {
             self.objects.put(&ObjectPath::from(key.as_str()), encoded.bytes.clone().into()).await.unwrap();
+            let (objects, bytes) = self.tails;
+            self.tails = (objects + 1, bytes + encoded.bytes.len() as u64 - encoded.tail_offset);
             Location::Object { key, len: encoded.bytes.len() as u64 }
         };
         let stats = PartStats {
@@ -321,14 +325,17 @@ async fn an_instant_query_counts_what_is_there() {
 
 #[tokio::test]
 async fn lookups_read_no_samples() {
-    let store = filled(Layout::Mixed, 5, 4).await;
+    let store = filled(Layout::Mixed, 50, 40).await;
     let (engine, tenant, limits) = (store.engine(2), TenantId::anonymous(), Limits::default());
     let range = TimeRangeMs::new(TimestampMs(T0), TimestampMs(T0 + 600_000));
     let sets = [vec![Matcher::equal("__name__", "temperature")]];
     let series = engine.series(&tenant, Signal::Metrics, &sets, range, None, &limits).await.unwrap();
-    assert_eq!((series.items.len(), series.stats.samples), (5, 0));
+    assert_eq!((series.items.len(), series.stats.samples, series.stats.pages), (50, 0, 0));
+    // Each object's tail, and nothing else; from then on not even that.
+    assert_eq!((series.stats.requests, series.stats.bytes_read), store.tails);
     let names = engine.label_names(&tenant, Signal::Metrics, &[], range, None, &limits).await.unwrap();
     assert_eq!(names.items, ["__name__", "instance", "job"]);
+    assert_eq!((names.stats.requests, names.stats.bytes_read), (0, 0));
     let values = engine.label_values(&tenant, Signal::Metrics, "job", &[], range, Some(2), &limits).await.unwrap();
     assert_eq!((values.items, values.truncated), (vec!["api".to_owned(), "db".to_owned()], true));
 }
@@ -352,6 +359,24 @@ async fn limits_are_named_and_a_corrupt_segment_is_a_warning() {
     let answer = run(&store.engine(1), plan).await.unwrap();
     assert_eq!((answer.warnings.len(), bits(&answer).len()), (1, 5));
     assert!(answer.warnings[0].contains("is left out"), "{:?}", answer.warnings);
+}
+
+#[tokio::test]
+async fn pruning_shows_in_the_plan_and_in_the_counts() {
+    let mut store = filled(Layout::Compacted, 5, 10).await;
+    let mut other = MetricBatch::default();
+    other.start_series_of(&labels("other", 0));
+    other.push_sample(TimestampMs(T0 + 400_000), 1.0, TimestampMs(0));
+    store.put(&segment::l0::encode_metrics(&TenantId::anonymous(), &other).unwrap(), false).await;
+    let (engine, tenant, limits) = (store.engine(2), TenantId::anonymous(), Limits::default());
+    let plan = plan_of("sum by (job) (rate(requests_total[5m]))", 300, 600, 60);
+    let text = engine.explain(&tenant, &plan, &limits).await.unwrap();
+    assert!(text.contains("segments=2, pruned=1, opened=1, selected=1, row_groups=1, pages="), "{text}");
+    let (_, first) = engine.query(&tenant, plan.clone(), &limits).await.unwrap();
+    assert_eq!((first.segments_considered, first.segments_pruned, first.segments_opened, first.row_groups), (2, 1, 1, 1));
+    assert!(text.contains(&format!("pages={},", first.pages)) && first.pages > 0, "{text} {first:?}");
+    let (_, then) = engine.query(&tenant, plan, &limits).await.unwrap();
+    assert_eq!((then.segments_opened, then.tails_cached, then.requests, then.pages), (1, 1, 0, 0));
 }
 
 #[tokio::test]
@@ -380,7 +405,7 @@ async fn figures() {
         for _ in 0..3 {
             let plan = plan_of("sum(rate(requests_total[5m]))", 600, 3500, 60);
             let (_, stats) = engine.query(&TenantId::anonymous(), plan, &Limits::default()).await.unwrap();
-            let seconds = (stats.times.plan + stats.times.execute).as_secs_f64();
+            let seconds = (stats.times.plan + stats.times.scan + stats.times.execute).as_secs_f64();
             println!("{partitions} partitions: {} samples, {:.1} M/s wall", stats.samples, stats.samples as f64 / seconds / 1e6);
         }
     }

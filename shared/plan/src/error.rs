@@ -14,6 +14,9 @@ pub enum EvalError {
     /// Nobody waits for the answer any more: the query timed out or was cancelled.
     #[error("query was canceled in query execution")]
     Stopped,
+    /// The values of the evaluation do not fit into what its source grants.
+    #[error("query needs more memory than it may have")]
+    TooMuchMemory,
     /// A construct this evaluator does not know.
     #[error("not implemented: {0}")]
     Unsupported(String),
@@ -32,7 +35,7 @@ impl EvalError {
     pub fn kind(&self) -> ErrorKind {
         match self {
             EvalError::Execution(_) => ErrorKind::Invalid,
-            EvalError::TooManySamples => ErrorKind::Limit,
+            EvalError::TooManySamples | EvalError::TooMuchMemory => ErrorKind::Limit,
             EvalError::Stopped => ErrorKind::Unavailable,
             EvalError::Unsupported(_) => ErrorKind::Internal,
             EvalError::Source { kind, .. } => *kind,

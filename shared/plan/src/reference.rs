@@ -42,6 +42,10 @@ pub trait Source {
     fn stop(&self) -> Option<Arc<AtomicBool>> {
         None
     }
+    /// Reports whether an evaluation may hold so many bytes of values beside what the source holds itself.
+    fn grants(&self, _bytes: usize) -> bool {
+        true
+    }
 }
 
 /// Samples held at once, against `samples_max`.
@@ -57,6 +61,8 @@ pub struct Budget {
     pub max: usize,
     /// Set by whoever no longer waits for the answer.
     pub stop: Option<Arc<AtomicBool>>,
+    /// Bytes of the values that nodes have returned and nobody has used yet.
+    pub bytes: usize,
 }
 
 impl Budget {
@@ -142,12 +148,25 @@ pub fn evaluate(plan: &LogicalPlan, source: &dyn Source) -> Result<Answer, EvalE
     Ok(Answer { value, warnings, infos, samples_loaded: budget.loaded })
 }
 
-/// Evaluates a node over the context's grid: first its children, then [`apply`].
+/// Evaluates a node over the context's grid, and counts the bytes of its value: on top of those of its children while it is made,
+/// in their place from then on. Values that somebody else has evaluated are that source's to count.
 fn node(node_: &Node, source: &dyn Source, context: &mut Context<'_>) -> Result<Value, EvalError> {
     context.budget.go_on()?;
     if let Some(evaluated) = source.evaluated(node_, &context.grid, context.histogram_stats) {
         return evaluated.enter(context);
     }
+    let before = context.budget.bytes;
+    let value = inner(node_, source, context)?;
+    let bytes = collect::bytes(&value);
+    if !source.grants(context.budget.bytes + bytes) {
+        return Err(EvalError::TooMuchMemory);
+    }
+    context.budget.bytes = before + bytes;
+    Ok(value)
+}
+
+/// First the children of a node, then [`apply`].
+fn inner(node_: &Node, source: &dyn Source, context: &mut Context<'_>) -> Result<Value, EvalError> {
     match node_ {
         Node::Instant(select) => instant(select, source, context),
         Node::Call(call) => call_(call, node_, source, context),
@@ -259,17 +278,26 @@ pub fn selected_range(select: &Select, range_ms: Option<i64>, grid: &Grid) -> (i
     )
 }
 
-fn fetch(select: &Select, range_ms: Option<i64>, source: &dyn Source, grid: &Grid) -> Result<Vec<Series>, EvalError> {
-    if grid.is_empty() {
+/// Reads what a selector selects; it counts against memory until the node that reads it has its value.
+fn fetch(
+    select: &Select,
+    range_ms: Option<i64>,
+    source: &dyn Source,
+    context: &mut Context<'_>,
+) -> Result<Vec<Series>, EvalError> {
+    if context.grid.is_empty() {
         return Ok(Vec::new());
     }
-    let (first, last) = selected_range(select, range_ms, grid);
-    source.series(&select.matchers, TimeRangeMs::new(TimestampMs(first), TimestampMs(last.saturating_add(1))))
+    let (first, last) = selected_range(select, range_ms, &context.grid);
+    let range = TimeRangeMs::new(TimestampMs(first), TimestampMs(last.saturating_add(1)));
+    let series = source.series(&select.matchers, range)?;
+    context.budget.bytes += series.iter().map(collect::series_bytes).sum::<usize>();
+    if source.grants(context.budget.bytes) { Ok(series) } else { Err(EvalError::TooMuchMemory) }
 }
 
 fn instant(select: &Select, source: &dyn Source, context: &mut Context<'_>) -> Result<Value, EvalError> {
     let mut out = Vec::new();
-    for mut series in fetch(select, None, source, &context.grid)? {
+    for mut series in fetch(select, None, source, context)? {
         if context.histogram_stats {
             windows::state_resets(&mut series, selected_range(select, None, &context.grid).0);
         }
@@ -289,7 +317,7 @@ fn call_(call: &Call, node_: &Node, source: &dyn Source, context: &mut Context<'
         && let Some(select) = selector_of(call.args.first())
     {
         let mut out = Vec::new();
-        for series in fetch(select, None, source, &context.grid)? {
+        for series in fetch(select, None, source, context)? {
             let values = windows::timestamps(&series, select, &context.grid, call.function, context.options);
             if !values.is_absent() {
                 context.budget.hold(collect::size(&values))?;
@@ -368,7 +396,7 @@ fn input_series(
 ) -> Result<(Vec<Series>, Vec<bool>), EvalError> {
     match input {
         RangeInput::Select { select, range_ms, .. } => {
-            let mut series = fetch(select, Some(*range_ms), source, &context.grid)?;
+            let mut series = fetch(select, Some(*range_ms), source, context)?;
             if context.histogram_stats {
                 let after = selected_range(select, Some(*range_ms), &context.grid).0;
                 series.iter_mut().for_each(|s| windows::state_resets(s, after));

@@ -12,7 +12,7 @@ use super::{Shared, adapt, operator, properties};
 use crate::EngineError;
 use crate::batch::{SamplesBuilder, samples_schema};
 use crate::context::SampleExtras;
-use crate::leaf::Leaf;
+use crate::leaf::{Leaf, Pruning};
 use crate::merge::Merged;
 
 /// Reads the samples of a leaf.
@@ -27,7 +27,7 @@ pub(crate) struct SegmentScanExec {
 
 impl SegmentScanExec {
     pub(crate) fn new(context: Shared, leaf: Arc<Leaf>, partitions: usize) -> SegmentScanExec {
-        let partitions: Vec<Arc<[u32]>> = leaf.cut(partitions, false).into_iter().map(Arc::from).collect();
+        let partitions: Vec<Arc<[u32]>> = leaf.cut(partitions).into_iter().map(Arc::from).collect();
         let properties = properties(samples_schema(), partitions.len());
         SegmentScanExec { context, leaf, partitions, children: Vec::new(), properties }
     }
@@ -61,14 +61,19 @@ impl DisplayAs for SegmentScanExec {
 /// Says what a leaf reads.
 pub(crate) fn describe(leaf: &Leaf, partitions: usize, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
     write!(f, "matchers={:?}, range=[{}, {})", leaf.matchers, leaf.range.start.0, leaf.range.end.0)?;
-    write!(f, ", segments={}, series={}, partitions={partitions}", leaf.parts.len(), leaf.series_count())
+    let Pruning { considered, opened } = leaf.pruning;
+    write!(f, ", segments={considered}, pruned={}, opened={opened}, selected={}", considered - opened, leaf.parts.len())?;
+    let reads = leaf.reads();
+    let bytes: u64 = reads.ranges.iter().map(|range| range.end - range.start).sum();
+    write!(f, ", row_groups={}, pages={}, bytes={bytes}", reads.row_groups, reads.pages)?;
+    write!(f, ", series={}, partitions={partitions}", leaf.series_count())
 }
 
 operator!(
     SegmentScanExec,
     fn execute(&self, partition: usize, task: Arc<TaskContext>) -> datafusion_common::Result<SendableRecordBatchStream> {
         let series = Arc::clone(&self.partitions[partition]);
-        let chunks = self.leaf.chunks(&series);
+        let chunks = self.leaf.chunks(&series, 0);
         let scan = self.clone();
         let reservation = MemoryConsumer::new("SegmentScanExec").register(task.memory_pool());
         let batches = stream::iter(chunks).then(move |chunk| {

@@ -197,7 +197,7 @@ operator!(
     WindowExec,
     fn execute(&self, partition: usize, task: Arc<TaskContext>) -> datafusion_common::Result<SendableRecordBatchStream> {
         let series = Arc::clone(&self.partitions[partition]);
-        let chunks = self.leaf.chunks(&series);
+        let chunks = self.leaf.chunks(&series, self.grid.len());
         let window = self.clone();
         let reservation = MemoryConsumer::new("WindowExec").register(task.memory_pool());
         let batches = stream::iter(chunks).then(move |chunk| {

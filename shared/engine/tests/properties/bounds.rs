@@ -36,6 +36,9 @@ async fn each_limit_is_named() {
     let error =
         error_of("sum_over_time(temperature[40m:15s])", Limits { query_memory_bytes_max: 5_000, ..Limits::default() }).await;
     assert_eq!(error.to_string(), "query needs more than 5000 bytes of memory");
+    // Nothing is read, but a million steps of a subquery are held.
+    let error = error_of("sum_over_time(vector(1)[40m:10ms])", Limits { query_memory_bytes_max: 1_000_000, ..Limits::default() });
+    assert_eq!(error.await.to_string(), "query needs more than 1000000 bytes of memory");
     // Seconds of work, which ends with the query: otherwise the runtime of this test would not end either.
     let long = "max_over_time((temperature * 2)[40m:10ms])";
     let error = error_of(long, Limits { query_timeout: Duration::from_millis(30), ..Limits::default() }).await;

@@ -30,7 +30,11 @@ const METRICS: &[(&str, Kind)] = &[
     ("latency", Kind::Exponential),
     ("sizes", Kind::Custom),
     ("changing", Kind::Mixed),
+    ("target_info", Kind::Gauge),
 ];
+
+/// Bounds of the classic histogram.
+const BOUNDS: &[&str] = &["0.1", "1", "+Inf"];
 
 pub fn generate(random: &mut Random) -> Vec<Series> {
     let mut all = Vec::new();
@@ -42,8 +46,15 @@ pub fn generate(random: &mut Random) -> Vec<Series> {
             if random.below(5) == 0 {
                 labels.push(("__type__", random.pick(&["counter", "gauge"])));
             }
+            if *name == "target_info" {
+                labels.push(("version", random.pick(&["1", "2"])));
+            }
             all.push(series(LabelSet::from_pairs(labels), *kind, random));
         }
+    }
+    for bound in BOUNDS {
+        let labels = [("__name__", "latency_bucket"), ("instance", "host-0"), ("job", "api"), ("le", *bound)];
+        all.push(series(LabelSet::from_pairs(labels), Kind::Counter, random));
     }
     all.retain(|one| !one.timestamps.is_empty() || !one.histograms.is_empty());
     all.sort_by(|a, b| a.labels.cmp(&b.labels));

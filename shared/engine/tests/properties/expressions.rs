@@ -17,6 +17,8 @@ fn matchers(random: &mut Random) -> String {
         "latency",
         "sizes",
         "changing",
+        "latency_bucket",
+        "target_info",
         "{__name__=~\"requests_total|errors_total\"}",
         "{__name__=~\".+\"}",
         "{__name__=~\"latency|sizes\"}",
@@ -42,7 +44,7 @@ fn modifiers(random: &mut Random) -> String {
 }
 
 fn window(random: &mut Random) -> &'static str {
-    random.pick(&["1m", "2m", "5m", "10m", "40m"])
+    random.pick(&["1m", "2m", "5m", "10m", "40m", "step() + 1m", "max_of(3m, step() * 2)"])
 }
 
 fn range(random: &mut Random) -> String {
@@ -99,9 +101,17 @@ fn vector(random: &mut Random, depth: u64) -> String {
         },
         6 | 7 => {
             let grouping = random.pick(&["", " by (job)", " without (instance)", " by (__name__)", " by (job, nothing)"]);
-            match random.below(4) {
-                0 => format!("topk{grouping} (2, {})", vector(random, below)),
-                1 => format!("quantile{grouping} (0.7, {})", vector(random, below)),
+            match random.below(8) {
+                0 => {
+                    let op = random.pick(&["topk", "bottomk", "limitk"]);
+                    format!("{op}{grouping} ({}, {})", random.pick(&["2", "0", "scalar(temperature)"]), vector(random, below))
+                }
+                1 => format!("limit_ratio{grouping} ({}, {})", random.pick(&["0.5", "-0.3", "7"]), vector(random, below)),
+                2 => format!("count_values{grouping} (\"value\", {})", vector(random, below)),
+                3 => {
+                    let phi = random.pick(&["0.7", "0", "1", "0.01", "1.5", "time()"]);
+                    format!("quantile{grouping} ({phi}, {})", vector(random, below))
+                }
                 _ => {
                     let op = random.pick(&["sum", "avg", "count", "min", "max", "group", "stddev", "stdvar"]);
                     format!("{op}{grouping} ({})", vector(random, below))
@@ -109,16 +119,29 @@ fn vector(random: &mut Random, depth: u64) -> String {
             }
         }
         8 | 9 => {
-            let op = random.pick(&["+", "-", "*", "/", ">", "== bool", "and", "or", "unless", "^"]);
-            let matching = random.pick(&["", " on (instance, job)", " ignoring (__name__)", " on (job) group_left"]);
+            let op = random.pick(&["+", "-", "*", "/", ">", "== bool", "and", "or", "unless", "^", "</", ">/", "atan2"]);
+            let matching = random.pick(&[
+                "",
+                " on (instance, job)",
+                " ignoring (__name__)",
+                " on (job) group_left",
+                " on (instance) group_right (job)",
+                " on (instance) fill (0)",
+                " on (instance, job) fill_left (1)",
+                " on (job) group_left fill_right (-1)",
+            ]);
             if random.below(3) == 0 {
                 let op = random.pick(&["+", "*", ">", "!= bool", "/"]);
                 return format!("({}) {op} {}", vector(random, below), random.pick(&["2", "time()", "scalar(temperature)"]));
             }
-            let matching = if matches!(op, "and" | "or" | "unless") && matching.contains("group") { "" } else { matching };
+            let plain = !matching.contains("group") && !matching.contains("fill");
+            let matching = if matches!(op, "and" | "or" | "unless") && !plain { "" } else { matching };
             format!("({}) {op}{matching} ({})", vector(random, below), vector(random, below))
         }
         10 => {
+            if random.below(6) == 0 {
+                return format!("info({}{})", vector(random, below), random.pick(&["", ", {version=~\".+\"}", ", {zone!=\"\"}"]));
+            }
             let function = random.pick(&[
                 "histogram_count",
                 "histogram_sum",
@@ -134,8 +157,9 @@ fn vector(random: &mut Random, depth: u64) -> String {
             ]);
             format!("{function}({})", vector(random, below))
         }
-        _ => match random.below(3) {
-            0 => format!("histogram_quantile(0.9, {})", vector(random, below)),
+        _ => match random.below(4) {
+            0 => format!("histogram_quantile({}, {})", random.pick(&["0.9", "0.2", "-1"]), vector(random, below)),
+            3 => format!("histogram_quantiles({}, \"q\", 0.1, 0.99)", vector(random, below)),
             1 => format!("histogram_fraction(0, 2, {})", vector(random, below)),
             _ => format!("label_replace({}, \"job\", \"x-$1\", \"instance\", \"(.*)\")", vector(random, below)),
         },

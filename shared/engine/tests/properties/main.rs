@@ -71,7 +71,7 @@ pub fn said(answer: Result<Answer, String>) -> Result<Said, String> {
     let bits = |floats: &[f64]| floats.iter().map(|value| value.to_bits()).collect::<Vec<u64>>();
     let value = match &answer.value {
         Value::Scalar(floats) => vec![format!("{:?}", bits(floats))],
-        Value::Text(text) => vec![text.clone()],
+        Value::Text(text) => vec![format!("{text:?}")],
         Value::Ranges(series) => series.iter().map(raw).collect(),
         Value::Vector(series) => {
             let one =

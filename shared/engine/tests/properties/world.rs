@@ -48,7 +48,7 @@ impl Clock for Fixed {
 pub struct World {
     pub objects: store::Objects,
     pub manifest: Manifest,
-    /// Over the same stores: one partition, several, and one that may keep next to nothing in memory.
+    /// Over the same stores: one partition, several, one that may keep next to nothing in memory, and one that folds all it can.
     pub engines: Vec<Engine>,
 }
 
@@ -71,7 +71,9 @@ impl World {
                 EngineConfig { partitions, tail_cache_bytes: bytes, sample_cache_bytes: bytes, ..EngineConfig::default() };
             Engine::new(config, Arc::clone(&stores.objects), stores.manifest.clone(), Arc::new(Fixed))
         };
-        let engines = vec![engine(1, 64 << 20), engine(4, 64 << 20), engine(2, 4000)];
+        let mut engines = vec![engine(1, 64 << 20), engine(4, 64 << 20), engine(2, 4000)];
+        let folding = EngineConfig { partitions: 3, values_held_max: 0, ..EngineConfig::default() };
+        engines.push(Engine::new(folding, Arc::clone(&stores.objects), stores.manifest.clone(), Arc::new(Fixed)));
         World { objects: stores.objects, manifest: stores.manifest, engines }
     }
 }

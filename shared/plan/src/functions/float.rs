@@ -89,7 +89,7 @@ pub fn variance(values: &[f64]) -> f64 {
     aux.total() / count
 }
 
-/// The φ-quantile; sorts `values`, NaN first.
+/// The φ-quantile, NaN before all else; changes the order of `values`.
 pub fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if values.is_empty() || q.is_nan() {
         return f64::NAN;
@@ -100,13 +100,12 @@ pub fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    values.sort_by(|a, b| nan_first(*a, *b));
-    let n = values.len() as f64;
-    let rank = q * (n - 1.0);
-    let lower = rank.floor().max(0.0);
-    let upper = (lower + 1.0).min(n - 1.0);
+    let rank = q * (values.len() as f64 - 1.0);
     let weight = rank - rank.floor();
-    values[lower as usize] * (1.0 - weight) + values[upper as usize] * weight
+    // The two values around the rank are found without sorting all.
+    let (_, lower, above) = values.select_nth_unstable_by(rank.floor().max(0.0) as usize, |a, b| nan_first(*a, *b));
+    let upper = above.iter().copied().min_by(|a, b| nan_first(*a, *b)).unwrap_or(*lower);
+    *lower * (1.0 - weight) + upper * weight
 }
 
 /// Ascending order with NaN first.

@@ -8,7 +8,7 @@ use super::Context;
 use crate::error::EvalError;
 use crate::functions::histogram::sample_size;
 use crate::logical::{AggregateOp, EvalOptions, Function, Node};
-use crate::value::{StepSeries, StepValue, StepValues, Value};
+use crate::value::{Series, StepSeries, StepValue, StepValues, Value};
 
 /// Output of a node that works step by step.
 pub(super) struct Collector {
@@ -61,9 +61,41 @@ pub(super) fn size(values: &StepValues) -> usize {
         + values.histograms.iter().flatten().map(|h| sample_size(h)).sum::<usize>()
 }
 
+/// Bytes of a value in memory, estimated.
+pub(super) fn bytes(value: &Value) -> usize {
+    let step_series = |one: &StepSeries| {
+        let histograms: usize =
+            one.values.histograms.iter().map(|at| at.as_ref().map_or(8, |one| 8 + histogram_bytes(one))).sum();
+        64 + 8 * one.values.floats.len() + histograms
+    };
+    match value {
+        Value::Scalar(floats) => 8 * floats.len(),
+        Value::Vector(series) => series.iter().map(step_series).sum(),
+        Value::Text(text) => text.as_bytes().len(),
+        // Raw series and entries are what the source holds.
+        Value::Ranges(_) | Value::Streams(_) => 0,
+    }
+}
+
+/// Bytes of the samples of a series in memory, estimated.
+pub(super) fn series_bytes(series: &Series) -> usize {
+    let numbers = series.timestamps.len() + series.values.len() + series.start_timestamps.len();
+    64 + 8 * numbers + series.histograms.iter().map(|sample| 24 + histogram_bytes(&sample.histogram)).sum::<usize>()
+}
+
+fn histogram_bytes(histogram: &model::Histogram) -> usize {
+    let numbers = histogram.positive_buckets.len() + histogram.negative_buckets.len() + histogram.custom_values.len();
+    256 + 8 * (numbers + histogram.positive_spans.len() + histogram.negative_spans.len())
+}
+
+/// Reports whether a label says what the metric is, and goes where the value is another one.
+pub(super) fn is_metric_label(name: &str) -> bool {
+    matches!(name, "__name__" | "__type__" | "__unit__")
+}
+
 /// Labels without `__name__`, `__type__`, `__unit__`.
 pub(super) fn without_name(labels: &LabelSet) -> LabelSet {
-    labels.retain(|name| !matches!(name, "__name__" | "__type__" | "__unit__"))
+    labels.retain(|name| !is_metric_label(name))
 }
 
 /// Drops the name, or notes that it goes at the end.

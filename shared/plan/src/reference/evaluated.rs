@@ -39,13 +39,22 @@ impl Evaluated {
     }
 }
 
+/// Reports whether a leaf function leaves the metric's name to its result.
+pub fn keeps_name(function: Function) -> bool {
+    matches!(function, Function::LastOverTime | Function::FirstOverTime)
+}
+
+/// Reports whether a label goes with the metric's name.
+pub fn is_metric_label(name: &str) -> bool {
+    collect::is_metric_label(name)
+}
+
 /// Settles the names of the series a leaf function returns, as the function and the options say.
 ///
 /// # Errors
 /// Where two series end up with the same labels.
 pub fn named(function: Function, series: Vec<StepSeries>, options: &EvalOptions) -> Result<Vec<StepSeries>, EvalError> {
-    let keeps = matches!(function, Function::LastOverTime | Function::FirstOverTime);
-    if keeps {
+    if keeps_name(function) {
         return Ok(series);
     }
     let series: Vec<StepSeries> = series.into_iter().map(|one| collect::drop_name(one, options)).collect();

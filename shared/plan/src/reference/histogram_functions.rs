@@ -72,7 +72,7 @@ pub(super) fn apply(call: &Call, args: Vec<Value>, context: &mut Context<'_>) ->
         match arg {
             Value::Vector(series) => vector = Some((position, series)),
             Value::Scalar(values) => scalars.push((position, values)),
-            Value::Text(text) => label = text,
+            Value::Text(text) => label = text.to_lossy().into_owned(),
             _ => {}
         }
     }
@@ -84,6 +84,7 @@ pub(super) fn apply(call: &Call, args: Vec<Value>, context: &mut Context<'_>) ->
     let quantiles = call.function != Function::HistogramFraction;
     let mut out = Collector::new(context);
     for (step, at) in context.grid.iter().enumerate() {
+        context.budget.go_on()?;
         if quantiles {
             for (position, values) in &scalars {
                 let q = values[step];

@@ -88,7 +88,7 @@ fn regex_quote(text: &str) -> String {
 /// Info series with the time of the sample seen at each step, in seconds.
 fn info_series(select: &Select, source: &dyn Source, context: &mut Context<'_>) -> Result<Vec<StepSeries>, EvalError> {
     let mut out = Vec::new();
-    for series in fetch(select, None, source, &context.grid)? {
+    for series in fetch(select, None, source, context)? {
         if series.values.is_empty() && !series.histograms.is_empty() {
             return Err(EvalError::Execution(format!("this should be an info metric, with float samples: {}", series.labels)));
         }
