@@ -67,6 +67,29 @@ pub fn ask_loki(url: &str, question: &Question) -> Result<Value> {
     answer(url, "/loki/api/v1", question)
 }
 
+/// Asks for what a selector matches: `path` is that of label values or of series.
+pub fn look_up(url: &str, path: &str, selector: &str, (start, end): (f64, f64)) -> Result<Value> {
+    let request = ureq::get(format!("{url}/api/v1/{path}")).query("match[]", selector);
+    let mut response = request.query("start", start.to_string()).query("end", end.to_string()).call()?;
+    let text = response.body_mut().with_config().limit(1 << 30).read_to_string()?;
+    serde_json::from_str(&text).with_context(|| format!("{url} answered {text}"))
+}
+
+/// Compares two lists in any order.
+pub fn same_lists(reference: &Value, answer: &Value) -> Result<()> {
+    let sorted = |answer: &Value| {
+        let mut items: Vec<String> = answer["data"].as_array().into_iter().flatten().map(Value::to_string).collect();
+        items.sort_unstable();
+        items
+    };
+    let (left, right) = (sorted(reference), sorted(answer));
+    match left.iter().zip(&right).find(|(left, right)| left != right) {
+        Some((left, right)) => bail!("{left} against {right}"),
+        None if left.len() != right.len() => bail!("{} items against {}", left.len(), right.len()),
+        None => Ok(()),
+    }
+}
+
 fn answer(url: &str, api: &str, question: &Question) -> Result<Value> {
     let reply = reply_of(url, api, question)?;
     if reply.status != 200 || reply.body.is_null() {
@@ -75,9 +98,9 @@ fn answer(url: &str, api: &str, question: &Question) -> Result<Value> {
     Ok(reply.body)
 }
 
-/// Counts the series of an answer.
+/// Counts the series of an answer, or the items of a list.
 pub fn series_count(answer: &Value) -> usize {
-    answer["data"]["result"].as_array().map_or(0, Vec::len)
+    answer["data"]["result"].as_array().or(answer["data"].as_array()).map_or(0, Vec::len)
 }
 
 /// Compares two answers: the same series in any order, the same points, floats within a relative `tolerance`.

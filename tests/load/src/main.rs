@@ -18,7 +18,7 @@ enum Command {
     Metrics(metrics::Options),
     /// Pushes a log set by the Loki protocol and prints MB per CPU second of the server.
     Logs(logs::Options),
-    /// Runs the dashboard and incident queries M1 to M10 and prints wall and CPU time of each; with a second server compares the answers.
+    /// Runs the dashboard and incident queries M1 to M12 and prints wall and CPU time of each; with a second server compares the answers.
     Queries(queries::Options),
     /// Sends a file of queries to two servers and says where the answers differ.
     Compare(compare::Options),
