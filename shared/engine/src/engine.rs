@@ -104,7 +104,6 @@ impl Engine {
         }
         let mut leaves = Leaves::new(self.planner(&context, parts), true);
         leaves.read(&plan.root, plan.grid, false).await?;
-        leaves.inputs.bound(context.task()?);
         Ok(leaves.explained.unwrap_or_default())
     }
 
@@ -200,6 +199,7 @@ impl Engine {
     ) -> Result<Answer, EngineError> {
         let mut leaves = Leaves::new(self.planner(context, parts), false);
         leaves.read(&plan.root, plan.grid, false).await?;
+        leaves.inputs.bound(context.task()?);
         let samples_max = plan.options.samples_max.min(context.limits.query_samples_max);
         let options = EvalOptions { samples_max, ..plan.options.clone() };
         let plan = Arc::new(LogicalPlan { options, ..plan.clone() });

@@ -327,7 +327,7 @@ async fn an_instant_query_counts_what_is_there() {
 async fn lookups_read_no_samples() {
     let store = filled(Layout::Mixed, 50, 40).await;
     let (engine, tenant, limits) = (store.engine(2), TenantId::anonymous(), Limits::default());
-    let range = TimeRangeMs::new(TimestampMs(T0), TimestampMs(T0 + 600_000));
+    let range = TimeRangeMs::new(TimestampMs(T0), TimestampMs(T0 + 3_600_000));
     let sets = [vec![Matcher::equal("__name__", "temperature")]];
     let series = engine.series(&tenant, Signal::Metrics, &sets, range, None, &limits).await.unwrap();
     assert_eq!((series.items.len(), series.stats.samples, series.stats.pages), (50, 0, 0));
