@@ -11,9 +11,7 @@ use plan::patterns::Pattern;
 use plan::value::{Entry, StreamEntries};
 use plan::{LogicalPlan, Node, Series, Value};
 
-use crate::source::{
-    Cardinality, Cost, Evaluated, Found, Labels, Lookup, Source, SourceError, Stages, VolumeQuery, Volumes,
-};
+use crate::source::{Cardinality, Cost, Evaluated, Found, Labels, Lookup, Source, SourceError, Stages, VolumeQuery, Volumes};
 
 /// Evaluates on the engine of this process.
 pub struct EngineSource {

@@ -317,7 +317,7 @@ impl Index {
     pub fn plan_ordinals(&self, ordinals: &[u32], projection: Projection) -> Reads {
         match &self.inner.data {
             _ if ordinals.is_empty() => Reads::default(),
-            Data::Block(frame) => Reads { ranges: vec![0..u64::from(frame.len)], row_groups: 1, pages: 1 },
+            Data::Block(frame) => Reads { ranges: std::iter::once(0..u64::from(frame.len)).collect(), row_groups: 1, pages: 1 },
             Data::Parquet(layout) => reader::plan(layout, &self.inner.table, &self.places(ordinals), projection),
         }
     }
