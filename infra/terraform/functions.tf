@@ -52,6 +52,16 @@ data "aws_iam_policy_document" "function" {
     }
   }
 
+  dynamic "statement" {
+    for_each = each.value.url && var.credentials_secret != "" ? [1] : []
+
+    content {
+      sid       = "ReadAccounts"
+      actions   = ["secretsmanager:GetSecretValue"]
+      resources = [var.credentials_secret]
+    }
+  }
+
   statement {
     sid       = "Logs"
     actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
@@ -112,17 +122,19 @@ resource "aws_lambda_function" "function" {
   timeout                        = each.value.timeout_s
   reserved_concurrent_executions = local.managed[each.key] ? null : each.value.concurrency
   publish                        = local.managed[each.key]
+  layers                         = each.value.url && var.credentials_secret != "" ? [var.secrets_extension] : []
   tags                           = local.tags
 
   environment {
     variables = {
-      LAMELLA_STORAGE        = "aws"
-      LAMELLA_BUCKET         = aws_s3_bucket.segments.id
-      LAMELLA_TABLE          = aws_dynamodb_table.manifest.name
-      LAMELLA_REQUIRE_TENANT = tostring(var.require_tenant)
-      LAMELLA_RETENTION      = var.retention
-      LAMELLA_LOG            = var.log_level
-      LAMELLA_LOG_FORMAT     = "json"
+      LAMELLA_STORAGE            = "aws"
+      LAMELLA_BUCKET             = aws_s3_bucket.segments.id
+      LAMELLA_TABLE              = aws_dynamodb_table.manifest.name
+      LAMELLA_CREDENTIALS_SECRET = each.value.url ? var.credentials_secret : ""
+      LAMELLA_REQUIRE_TENANT     = tostring(var.require_tenant)
+      LAMELLA_RETENTION          = var.retention
+      LAMELLA_LOG                = var.log_level
+      LAMELLA_LOG_FORMAT         = "json"
     }
   }
 

@@ -131,3 +131,20 @@ variable "tracing" {
   type        = string
   default     = "PassThrough"
 }
+
+variable "credentials_secret" {
+  description = "ARN of the Secrets Manager secret that holds accounts and their hashes (docs/edge.md); empty leaves authentication to the function URLs."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = var.credentials_secret == "" || can(regex("^arn:[a-z0-9-]+:secretsmanager:", var.credentials_secret))
+    error_message = "credentials_secret is the ARN of a Secrets Manager secret."
+  }
+}
+
+variable "secrets_extension" {
+  description = "With credentials_secret: ARN of the layer AWS-Parameters-and-Secrets-Lambda-Extension of this region and architecture."
+  type        = string
+  default     = ""
+}

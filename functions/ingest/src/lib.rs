@@ -20,6 +20,7 @@ use axum::Router;
 use axum::response::Response;
 use axum::routing::post;
 use boot::Host;
+use edge::{Guard, Need, Role, guarded};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::otlp::OtlpOptions;
 use model::{Clock, TenantId, TenantLimits};
@@ -37,6 +38,7 @@ pub struct State {
     otlp: Arc<OtlpOptions>,
     require_tenant: bool,
     admission: Arc<Admission>,
+    guard: Guard,
     /// What was received, stored and refused.
     pub metrics: Arc<Metrics>,
 }
@@ -45,8 +47,8 @@ impl State {
     /// Makes the state over a host and a write buffer of the caller's.
     pub fn new(host: &Host, buffer: Arc<dyn WriteBuffer>) -> State {
         let (clock, limits, require_tenant) = (host.clock.clone(), host.limits.clone(), host.config.require_tenant);
-        let otlp = Arc::new(host.config.otlp.clone());
-        State { buffer, clock, limits, otlp, require_tenant, admission: Arc::default(), metrics: Arc::default() }
+        let (otlp, guard) = (Arc::new(host.config.otlp.clone()), host.guard.clone());
+        State { buffer, clock, limits, otlp, require_tenant, admission: Arc::default(), guard, metrics: Arc::default() }
     }
 
     /// Makes the state of a function whose environment freezes after the answer: every request is written at once.
@@ -95,11 +97,13 @@ pub fn router(state: State) -> Router {
         .route("/api/v1/otlp/v1/metrics", post(otlp::metrics))
         .route("/otlp/v1/metrics", post(otlp::metrics))
         .method_not_allowed_fallback(refusal::method_not_allowed);
-    prometheus
+    let guard = state.guard.clone();
+    let routes = prometheus
         .route("/loki/api/v1/push", post(loki::push))
         .route("/api/prom/push", post(loki::legacy_push))
         .route("/otlp/v1/logs", post(otlp_logs::logs))
-        .with_state(state)
+        .with_state(state);
+    guarded(routes, &guard, |_, _| Need::Role(Role::Write))
 }
 
 /// Returns a header as text; one that is not text is as good as unknown.

@@ -47,6 +47,7 @@ fn state(buffer: &Arc<Buffer>) -> State {
         otlp: Arc::default(),
         require_tenant: false,
         admission: Arc::default(),
+        guard: Guard::open(),
         metrics: Arc::default(),
     }
 }

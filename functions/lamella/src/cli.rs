@@ -7,7 +7,7 @@ pub mod storage;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::tools::{compact, cost, deletions, gc, health, manifest, quarantine, ring, segments};
+use crate::tools::{compact, cost, credentials, deletions, gc, health, manifest, quarantine, ring, segments};
 
 /// Prometheus and Loki without servers: metrics and logs in one binary, on a local directory or on S3 and DynamoDB.
 #[derive(Parser)]
@@ -49,6 +49,9 @@ pub enum Command {
     /// Shows what was found to be corrupt and is left out of answers, and lets it in again.
     #[command(subcommand)]
     Quarantine(quarantine::Command),
+    /// Makes secrets, and the entries of accounts that hold their hashes.
+    #[command(subcommand)]
+    Credentials(credentials::Command),
     /// Says what a load costs a month on AWS, and elsewhere.
     Cost(cost::Options),
     /// Asks a running server whether it is ready.

@@ -13,6 +13,7 @@ use appender::{Adaptive, GroupOptions, WriteBuffer, Writer};
 use axum::Router;
 use axum::routing::get;
 use boot::Host;
+use edge::{Need, Role, guarded};
 use fn_query::live::Hub;
 use http::header;
 use tokio::net::TcpListener;
@@ -50,6 +51,7 @@ pub async fn run(options: &Options) -> Result<()> {
     let timer = start_compaction(&host, options, &metrics, &stopped, backlogs);
     let app = routes(&host, options, &buffer, hub, &metrics);
     announce(address, &host);
+    host.say_who_may_enter();
 
     let server = axum::serve(listener, app).with_graceful_shutdown(until(stopped.clone()));
     let mut server = tokio::spawn(server.into_future());
@@ -84,15 +86,17 @@ fn start_compaction(
 
 fn routes(host: &Host, options: &Options, buffer: &Arc<dyn WriteBuffer>, hub: Hub, metrics: &Arc<Metrics>) -> Router {
     let ingest = fn_ingest::State::new(host, Arc::clone(buffer));
-    let asked = fn_query::Options { live: Some(hub), ..options.query() };
+    let asked = fn_query::Options { live: Some(hub), ..options.query(host.config.require_tenant) };
     let query = fn_query::router(fn_query::State::over(host, asked));
-    let (page, ingested) = (Arc::clone(metrics), Arc::clone(&ingest.metrics));
+    let (page, ingested, guard) = (Arc::clone(metrics), Arc::clone(&ingest.metrics), host.guard.clone());
     let text = move || {
         let mut text = page.text();
         ingested.render(&mut text);
+        guard.render(&mut text);
         ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
     };
     let own = Router::new().route("/metrics", get(async move || text()));
+    let own = guarded(own, &host.guard, |_, _| Need::Role(Role::Metrics));
     let routes = own.merge(fn_ingest::router(ingest)).merge(query).fallback(fn_query::respond::not_found);
     routes.layer(axum::middleware::from_fn_with_state(Arc::clone(metrics), metrics::count))
 }

@@ -8,8 +8,8 @@
 
 pub mod compact;
 pub mod cost;
+pub mod credentials;
 pub mod deletions;
-pub mod fetch;
 pub mod filter;
 pub mod findings;
 pub mod format;

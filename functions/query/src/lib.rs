@@ -6,6 +6,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod cost;
+mod entry;
 pub mod engine_source;
 pub mod gate;
 pub mod limits;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use axum::Router;
 use boot::Host;
+use edge::{Guard, guarded};
 use engine::{Engine, EngineConfig};
 use model::retention::RetentionPolicy;
 use model::{Clock, Limits, TenantId, TenantLimits, TimeRangeMs, TimestampMs, TimestampNs};
@@ -38,6 +40,8 @@ use source::Source;
 pub struct Options {
     /// Refuse requests that name no tenant.
     pub require_tenant: bool,
+    /// Who is let in.
+    pub guard: Guard,
     /// Queries evaluated at once (Prometheus: 20).
     pub places: usize,
     /// How far back an instant selector looks, milliseconds (Prometheus: 5 min).
@@ -60,6 +64,7 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             require_tenant: false,
+            guard: Guard::open(),
             places: 20,
             lookback_ms: 300_000,
             language: promql::Options::default(),
@@ -112,7 +117,7 @@ impl State {
         let engine = Engine::new(EngineConfig::default(), host.objects.clone(), host.manifest.clone(), host.clock.clone());
         let source = Arc::new(EngineSource::new(engine, host.manifest.clone(), host.limits.clone()));
         let (log_level, retention) = (host.config.log_filter.clone(), host.config.retention.clone());
-        State::new(source, host.limits.clone(), Options { log_level, retention, ..options }, host.clock.clone())
+        State::new(source, host.limits.clone(), Options { log_level, retention, guard: host.guard.clone(), ..options }, host.clock.clone())
     }
 
     /// Returns a tenant's limits.
@@ -146,5 +151,6 @@ impl State {
 pub fn router(state: State) -> Router {
     let routes = prom::router().merge(loki::router()).method_not_allowed_fallback(respond::method_not_allowed);
     let compressed = routes.layer(axum::middleware::from_fn(respond::compressed));
-    compressed.layer(axum::middleware::from_fn(respond::cors)).with_state(state)
+    let guard = state.options.guard.clone();
+    guarded(compressed.layer(axum::middleware::from_fn(respond::cors)).with_state(state), &guard, entry::need)
 }

@@ -10,6 +10,7 @@
 //! | `LAMELLA_S3_PATH_STYLE` | bucket in the path; true where an endpoint is given |
 //! | `LAMELLA_CREATE` | aws: create bucket and table if absent, for local servers; false |
 //! | `LAMELLA_REQUIRE_TENANT` | refuse requests without `X-Scope-OrgID` instead of using `anonymous`; false |
+//! | `LAMELLA_CREDENTIALS*` | [`crate::credentials`]: who may do what; without them authentication is off |
 //! | `LAMELLA_LISTEN` | `lamella`: address to listen on; `127.0.0.1:9009` |
 //! | `LAMELLA_LOG`, `LAMELLA_LOG_FORMAT` | filter such as `info,store=debug`; `text` or `json` |
 //! | `AWS_LAMBDA_MAX_CONCURRENCY` | set by Lambda Managed Instances: requests a process serves at once; 1 |
@@ -18,7 +19,8 @@
 //! | `LAMELLA_RETENTION`, `LAMELLA_RETENTION_FILE` | [`crate::retention`]; metrics 7 days, logs 90 days |
 //! | `LAMELLA_OTLP_*` | [`crate::otlp`] |
 
-use crate::{Error, Result, limits, otlp, overrides, retention};
+use crate::credentials::Credentials;
+use crate::{Error, Result, credentials, limits, otlp, overrides, retention};
 use model::otlp::OtlpOptions;
 use model::{RetentionPolicy, TenantLimits};
 use std::fmt;
@@ -32,7 +34,9 @@ use store::records::dynamodb::DynamoDbConfig;
 pub struct Config {
     /// Where data lies.
     pub storage: Storage,
-    /// Whether a request must name its tenant.
+    /// Where accounts are kept; without, authentication is off.
+    pub credentials: Option<Credentials>,
+    /// Whether a request must name its tenant, itself or by its account.
     pub require_tenant: bool,
     /// Where `lamella` listens.
     pub listen: SocketAddr,
@@ -107,9 +111,12 @@ impl Config {
 
     /// Reads variables through `lookup`.
     pub fn from_lookup(lookup: Lookup<'_>) -> Result<Config> {
+        let credentials = credentials::from_lookup(lookup)?;
+        let require_tenant = flag(lookup, "LAMELLA_REQUIRE_TENANT")?.unwrap_or(false) || credentials.is_some();
         Ok(Config {
             storage: storage(lookup)?,
-            require_tenant: flag(lookup, "LAMELLA_REQUIRE_TENANT")?.unwrap_or(false),
+            credentials,
+            require_tenant,
             listen: parsed(lookup, "LAMELLA_LISTEN", "an address and port")?.unwrap_or(LISTEN),
             log_filter: lookup("LAMELLA_LOG").unwrap_or_else(|| "info".to_owned()),
             log_format: log_format(lookup)?,
@@ -132,7 +139,7 @@ impl Config {
     }
 }
 
-/// Only this machine by default: nothing here authenticates. The port is Mimir's.
+/// Only this machine by default: authentication is off. The port is Mimir's.
 const LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 9009);
 
 fn storage(lookup: Lookup<'_>) -> Result<Storage> {

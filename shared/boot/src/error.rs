@@ -26,6 +26,21 @@ pub enum Error {
         /// What needs it.
         needed: &'static str,
     },
+    /// Variables that exclude each other.
+    #[error("only one of {} may be set", names.join(", "))]
+    Several {
+        /// Their names.
+        names: [&'static str; 3],
+    },
+    /// Accounts cannot be read.
+    #[error("read credentials of {place}")]
+    Credentials {
+        /// Where they are kept.
+        place: String,
+        /// Why, without what stands there.
+        #[source]
+        source: edge::ReadError,
+    },
     /// A file that a variable names cannot be read.
     #[error("read {path}, named by {name}")]
     File {
@@ -64,7 +79,8 @@ impl Error {
     /// Answers what the caller should do.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::Variable { .. } | Error::Missing { .. } | Error::File { .. } | Error::Limits { .. } => ErrorKind::Invalid,
+            Error::Variable { .. } | Error::Missing { .. } | Error::Several { .. } => ErrorKind::Invalid,
+            Error::File { .. } | Error::Limits { .. } | Error::Credentials { .. } => ErrorKind::Invalid,
             Error::DataDirectory { .. } => ErrorKind::Internal,
             Error::Store(source) => source.kind(),
         }

@@ -1,7 +1,8 @@
 //! What every process has once it is up.
 
 use crate::config::{AwsStorage, Config, Storage};
-use crate::{Error, Result, SystemClock, clock};
+use crate::{Error, Result, SystemClock, clock, credentials};
+use edge::Guard;
 use manifest::Manifest;
 use model::{Clock, Nonces, TenantLimits};
 use std::path::Path;
@@ -32,6 +33,8 @@ pub struct Host {
     pub nonces: Arc<Nonces>,
     /// Bounds on what tenants may send and ask.
     pub limits: TenantLimits,
+    /// Who is let in.
+    pub guard: Guard,
 }
 
 impl Host {
@@ -42,7 +45,26 @@ impl Host {
             Storage::Aws(aws) => open_aws(aws).await?,
             Storage::Memory => (objects::memory(), records::memory()),
         };
-        Ok(Host::over(config, objects, records, Arc::new(SystemClock), clock::seed()))
+        let host = Host::over(config, objects, records, Arc::new(SystemClock), clock::seed());
+        host.check_credentials().await?;
+        Ok(host)
+    }
+
+    /// Reads accounts where they are there already, so that a mistake ends the start and not the first request.
+    async fn check_credentials(&self) -> Result<()> {
+        let Some(credentials) = self.config.credentials.as_ref().filter(|credentials| credentials.is_there_at_start()) else {
+            return Ok(());
+        };
+        let failed = |source| Error::Credentials { place: credentials.to_string(), source };
+        self.guard.check().await.map(drop).map_err(failed)
+    }
+
+    /// Logs whether requests are authenticated, and by what.
+    pub fn say_who_may_enter(&self) {
+        match &self.config.credentials {
+            Some(credentials) => tracing::info!(%credentials, "authentication is on"),
+            None => tracing::warn!("authentication is off: whoever can send a request here reads and writes every tenant"),
+        }
     }
 
     /// Puts a host together over stores and a clock of the caller's, as simulations do.
@@ -51,7 +73,8 @@ impl Host {
         let nonces = Arc::new(Nonces::seeded(seed));
         let manifest = Manifest::new(records.clone(), clock.clone(), nonces.clone());
         let limits = config.limits.clone();
-        Host { config, objects, object_counters, records, manifest, clock, nonces, limits }
+        let guard = credentials::guard(config.credentials.as_ref(), &clock);
+        Host { config, objects, object_counters, records, manifest, clock, nonces, limits, guard }
     }
 }
 

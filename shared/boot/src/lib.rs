@@ -11,7 +11,9 @@
 
 pub mod clock;
 pub mod config;
+pub mod credentials;
 pub mod error;
+pub mod fetch;
 mod host;
 pub mod limits;
 mod logging;
@@ -31,5 +33,6 @@ pub async fn start(name: &str) -> Result<Host> {
     init_logging(&config);
     let host = Host::open(config).await?;
     tracing::info!(process = name, storage = %host.config.storage, "started");
+    host.say_who_may_enter();
     Ok(host)
 }

@@ -18,7 +18,7 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("clap", &["lamella", "suite", "load"]),
     ("indicatif", &["lamella"]),
     ("tracing-subscriber", &["boot"]),
-    ("axum", &["fn-ingest", "fn-query", "lamella", "suite"]),
+    ("axum", &["edge", "fn-ingest", "fn-query", "lamella", "suite"]),
 ];
 
 #[cfg(test)]

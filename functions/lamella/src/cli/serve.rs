@@ -1,6 +1,7 @@
 //! Flags of `serve`, each with a variable of the same meaning, on top of `boot`'s configuration.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -12,7 +13,7 @@ use super::storage;
 /// Settings of `serve`.
 #[derive(Args)]
 pub struct Options {
-    /// Address to listen on; nothing here authenticates, so only this machine by default.
+    /// Address to listen on; authentication is off by default, so only this machine by default.
     #[arg(long, env = "LAMELLA_LISTEN", default_value = "127.0.0.1:9009")]
     pub listen: SocketAddr,
     /// Where data lies.
@@ -21,6 +22,9 @@ pub struct Options {
     /// Refuse requests without X-Scope-OrgID instead of using the tenant `anonymous`.
     #[arg(long, env = "LAMELLA_REQUIRE_TENANT")]
     pub require_tenant: bool,
+    /// File of accounts; with one, requests need a bearer token or basic authentication. `lamella credentials new` makes entries.
+    #[arg(long, env = "LAMELLA_CREDENTIALS_FILE")]
+    pub credentials_file: Option<PathBuf>,
     /// Seconds between compactions; 0 turns them off.
     #[arg(long, env = "LAMELLA_COMPACT_INTERVAL_SECONDS", default_value_t = 60)]
     pub compact_interval_seconds: u64,
@@ -72,16 +76,17 @@ impl Options {
             "LAMELLA_LISTEN" => Some(self.listen.to_string()),
             "LAMELLA_REQUIRE_TENANT" => Some(self.require_tenant.to_string()),
             "LAMELLA_LOG" => Some(self.log.clone()),
+            "LAMELLA_CREDENTIALS_FILE" => self.credentials_file.as_ref().map(|path| path.display().to_string()),
             other => self.storage.lookup(other),
         };
         Config::from_lookup(&lookup).context("read configuration")
     }
 
     /// Returns the settings of the query APIs.
-    pub fn query(&self) -> fn_query::Options {
+    pub fn query(&self, require_tenant: bool) -> fn_query::Options {
         let on = |feature| self.enable_feature.contains(&feature);
         let mut options = fn_query::Options {
-            require_tenant: self.require_tenant,
+            require_tenant,
             places: self.query_concurrency,
             admin: self.enable_admin_api,
             ..fn_query::Options::default()
@@ -135,7 +140,7 @@ mod tests {
         let config = options(&["--bucket", "b", "--table", "t"]).config().expect("valid");
         assert!(matches!(config.storage, Storage::Aws(_)));
         assert!(options(&["--storage", "aws"]).config().is_err());
-        let query = options(&["--enable-feature", "promql-experimental-functions,promql-binop-fill-modifiers"]).query();
+        let query = options(&["--enable-feature", "promql-experimental-functions,promql-binop-fill-modifiers"]).query(false);
         assert!(query.language.experimental_functions && query.language.binop_fill && !query.language.extended_range_selectors);
     }
 }

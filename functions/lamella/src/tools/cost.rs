@@ -14,8 +14,8 @@ use clap::Args;
 use model::prices::US_EAST_1;
 
 use super::output::Answer;
+use super::output;
 use super::table::Table;
-use super::{fetch, output};
 pub use bill::{Bill, Rates};
 
 /// The load: given rates, or those that a running server has counted.
@@ -42,7 +42,8 @@ pub struct Options {
     /// Days that logs are kept.
     #[arg(long, default_value_t = 90.0)]
     pub logs_days: f64,
-    /// Takes the rates from a running server's /metrics, read twice, in place of the flags.
+    /// Takes the rates from a running server's /metrics, read twice, in place of the flags. The variable LAMELLA_TOKEN holds the
+    /// bearer token of an account with the role `metrics`, where the server asks for one.
     #[arg(long)]
     pub url: Option<String>,
     /// Seconds between the two readings.
@@ -77,11 +78,18 @@ fn given(options: &Options) -> Rates {
 }
 
 async fn measured(options: &Options, url: &str) -> Result<Rates> {
-    let before = counters::parse(&fetch::get(url, "/metrics").await?);
+    let before = counters::parse(&page(url).await?);
     tokio::time::sleep(Duration::from_secs(options.seconds)).await;
-    let after = counters::parse(&fetch::get(url, "/metrics").await?);
+    let after = counters::parse(&page(url).await?);
     let counted = after.since(&before, options.seconds as f64);
     Ok(Rates { metrics_days: options.metrics_days, logs_days: options.logs_days, ..counted })
+}
+
+async fn page(url: &str) -> Result<String> {
+    // Not a flag: command lines are seen by everybody on a machine.
+    let token = std::env::var("LAMELLA_TOKEN").map(|token| format!("Bearer {token}")).ok();
+    let headers: Vec<(&str, &str)> = token.iter().map(|token| ("Authorization", token.as_str())).collect();
+    Ok(boot::fetch::get(url, "/metrics", &headers).await?)
 }
 
 impl Answer for Bill {

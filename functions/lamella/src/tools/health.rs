@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Args;
 
-use super::{fetch, output};
+use super::output;
 
 /// Who is asked.
 #[derive(Args, Clone, Debug)]
@@ -17,6 +17,6 @@ pub struct Options {
 
 /// Asks `/ready`; ends with 0 where the server is.
 pub async fn run(options: &Options) -> Result<ExitCode> {
-    output::print(&fetch::get(&options.url, "/ready").await?)?;
+    output::print(&boot::fetch::get(&options.url, "/ready", &[]).await?)?;
     Ok(ExitCode::SUCCESS)
 }

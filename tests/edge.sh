@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# The front door of the real binary: who is let in, with whose tenant, and that no secret is said.
+#
+#   tests/edge.sh           EDGE_PORT=19180
+set -euo pipefail
+cd "$(dirname "$0")/.."
+target=${CARGO_TARGET_DIR:-target}/release
+port=${EDGE_PORT:-19180}
+work=$(mktemp -d)
+pid=
+finish() {
+    local code=$?
+    [ "$code" -eq 0 ] || tail -n 20 "$work/log" >&2 || true
+    [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
+    wait 2>/dev/null || true
+    rm -rf "$work"
+}
+trap finish EXIT
+
+# account <name> <tenants> <roles>: makes a secret and adds its entry.
+declare -A secrets=()
+echo "accounts:" >"$work/credentials.yaml"
+account() {
+    local made
+    made=$("$target/lamella" credentials new "$1" --tenants "$2" --roles "$3" --json)
+    secrets[$1]=$(jq -r .secret <<<"$made")
+    echo "  - $(jq -c .account <<<"$made")" >>"$work/credentials.yaml"
+}
+account sender shop write
+account viewer shop read
+account both shop,bank read,write
+account operator '*' read,admin,metrics
+
+url=http://127.0.0.1:$port
+LAMELLA_LOG=debug "$target/lamella" serve --data-dir "$work/data" --listen "127.0.0.1:$port" --credentials-file "$work/credentials.yaml" \
+    2>"$work/log" &
+pid=$!
+for _ in $(seq 100); do
+    if "$target/lamella" health --url "$url" >/dev/null 2>&1; then break; fi
+    sleep 0.1
+done
+
+failed=0
+# expect <status> <curl arguments…>
+expect() {
+    local want=$1 got
+    shift
+    got=$(curl -s -m 20 -o "$work/body" -w '%{http_code}' "$@")
+    if [ "$got" != "$want" ]; then
+        echo "status $got, expected $want: ${*//lamella_*/…}: $(head -c 200 "$work/body")" >&2
+        failed=1
+    fi
+}
+bearer() { echo "Authorization: Bearer ${secrets[$1]}"; }
+now=$(date +%s)000000000
+line='{"streams":[{"stream":{"app":"till"},"values":[["'$now'","sold"]]}]}'
+push=(-H 'Content-Type: application/json' -d "$line" "$url/loki/api/v1/push")
+labels=$url/loki/api/v1/labels
+
+expect 200 "$url/ready"
+expect 401 "${push[@]}"
+expect 401 -H 'X-Scope-OrgID: shop' "${push[@]}"
+expect 401 -H 'Authorization: Bearer guess' "${push[@]}"
+expect 403 -H "$(bearer viewer)" "${push[@]}"
+expect 204 -H "$(bearer sender)" "${push[@]}"
+expect 204 -u "sender:${secrets[sender]}" "${push[@]}"
+expect 401 -u "viewer:${secrets[sender]}" "${push[@]}"
+expect 403 -H "$(bearer sender)" -H 'X-Scope-OrgID: bank' "${push[@]}"
+expect 403 -H "$(bearer sender)" "$labels"
+expect 200 -H "$(bearer viewer)" "$labels"
+grep -q '"app"' "$work/body" || { echo "the viewer does not see what the sender sent" >&2; failed=1; }
+expect 403 -H "$(bearer viewer)" -H 'X-Scope-OrgID: bank' "$labels"
+expect 401 -H "$(bearer both)" "$labels" # which of the two?
+expect 200 -H "$(bearer both)" -H 'X-Scope-OrgID: bank' "$labels"
+! grep -q '"app"' "$work/body" || { echo "a tenant sees another's labels" >&2; failed=1; }
+expect 403 -H "$(bearer viewer)" "$url/metrics"
+expect 200 -H "$(bearer operator)" "$url/metrics"
+grep -q 'lamella_edge_requests_total{outcome="forbidden"}' "$work/body" || { echo "refusals are not counted" >&2; failed=1; }
+expect 403 -H "$(bearer viewer)" -X POST "$url/loki/api/v1/delete?query=%7Bapp%3D%22till%22%7D&start=1"
+expect 403 -H "$(bearer viewer)" "$url/config"
+expect 200 -H "$(bearer operator)" "$url/config"
+curl -s -o /dev/null -D "$work/head" "$labels"
+grep -qi '^www-authenticate: bearer' "$work/head" || { echo "401 does not say how to authenticate" >&2; failed=1; }
+
+for secret in "${secrets[@]}"; do
+    ! grep -rqF -- "$secret" "$work/log" || { echo "a secret is in the log" >&2; failed=1; }
+done
+grep -q 'authentication is on' "$work/log" || { echo "the start does not say that authentication is on" >&2; failed=1; }
+
+# A file with a mistake ends the start, without saying what stands there.
+printf 'accounts:\n- {name: a, tenants: [t], roles: [read], secrets: [hunter2]}\n' >"$work/broken.yaml"
+if "$target/lamella" serve --data-dir "$work/other" --listen 127.0.0.1:0 --credentials-file "$work/broken.yaml" 2>"$work/broken"; then
+    failed=1
+fi
+grep -q 'account "a", secret 1' "$work/broken" && ! grep -q hunter2 "$work/broken" || { cat "$work/broken" >&2; failed=1; }
+[ "$failed" -eq 0 ] && echo "the edge lets in whom it should, and nobody else"
+exit "$failed"
