@@ -96,6 +96,7 @@ fn make(new: &New, random: &[u8]) -> Result<Made> {
     ensure!(!new.name.is_empty() && !new.name.contains(':'), "a name is a text without colons");
     if new.tenants != ["*"] {
         for tenant in &new.tenants {
+            ensure!(tenant != "*", "\"*\" stands alone: it is everybody");
             TenantId::parse(tenant).with_context(|| format!("tenant {tenant:?}"))?;
         }
     }
