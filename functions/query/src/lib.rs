@@ -6,8 +6,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod cost;
-mod entry;
 pub mod engine_source;
+mod entry;
 pub mod gate;
 pub mod limits;
 pub mod live;
@@ -117,7 +117,12 @@ impl State {
         let engine = Engine::new(EngineConfig::default(), host.objects.clone(), host.manifest.clone(), host.clock.clone());
         let source = Arc::new(EngineSource::new(engine, host.manifest.clone(), host.limits.clone()));
         let (log_level, retention) = (host.config.log_filter.clone(), host.config.retention.clone());
-        State::new(source, host.limits.clone(), Options { log_level, retention, guard: host.guard.clone(), ..options }, host.clock.clone())
+        State::new(
+            source,
+            host.limits.clone(),
+            Options { log_level, retention, guard: host.guard.clone(), ..options },
+            host.clock.clone(),
+        )
     }
 
     /// Returns a tenant's limits.

@@ -242,7 +242,9 @@ mod tests {
     fn tenants_cover_what_is_theirs() {
         let tenant = |name| TenantId::parse(name).unwrap();
         let two = Tenants::These(BTreeSet::from([tenant("a"), tenant("b")]));
-        for (named, covered) in [("a", true), ("b", true), ("a|b", true), ("c", false), ("a|c", false), ("a|", false), ("A", false)] {
+        for (named, covered) in
+            [("a", true), ("b", true), ("a|b", true), ("c", false), ("a|c", false), ("a|", false), ("A", false)]
+        {
             assert_eq!(two.cover(named), covered, "{named}");
         }
         assert_eq!((two.only(), Tenants::All.only()), (None, None));

@@ -117,9 +117,10 @@ fn tenant_of(account: &Account, headers: &HeaderMap) -> Result<Option<HeaderValu
             true => Ok(Some(value.clone())),
             false => Err(Refusal::Tenant),
         },
-        _ => Ok(account.tenants.only().map(|tenant| {
-            HeaderValue::try_from(tenant.as_str()).expect("a tenant's characters are a header's")
-        })),
+        _ => Ok(account
+            .tenants
+            .only()
+            .map(|tenant| HeaderValue::try_from(tenant.as_str()).expect("a tenant's characters are a header's"))),
     }
 }
 

@@ -13,8 +13,8 @@ use anyhow::Result;
 use clap::Args;
 use model::prices::US_EAST_1;
 
-use super::output::Answer;
 use super::output;
+use super::output::Answer;
 use super::table::Table;
 pub use bill::{Bill, Rates};
 

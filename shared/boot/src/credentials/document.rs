@@ -52,7 +52,8 @@ fn account(written: Written) -> Result<Account, ReadError> {
             Tenants::These(parsed.collect::<Result<BTreeSet<_>, _>>()?)
         }
     };
-    let role = |(n, text): (usize, &String)| Role::parse(text).ok_or_else(|| of("role", n, &"it is read, write, admin or metrics"));
+    let role =
+        |(n, text): (usize, &String)| Role::parse(text).ok_or_else(|| of("role", n, &"it is read, write, admin or metrics"));
     let roles = roles.iter().enumerate().map(role).collect::<Result<BTreeSet<_>, _>>()?;
     let secret = |(n, text): (usize, &String)| text.parse::<SecretHash>().map_err(|error| of("secret", n, &error));
     let secrets = secrets.iter().enumerate().map(secret).collect::<Result<Vec<_>, _>>()?;

@@ -2,8 +2,7 @@ use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
-const TEXT_OF_ONE: &str =
-    "accounts: [{name: a, tenants: [t], roles: [read], secrets: [\"blake3:0101010101010101010101010101010101010101010101010101010101010101\"]}]";
+const TEXT_OF_ONE: &str = "accounts: [{name: a, tenants: [t], roles: [read], secrets: [\"blake3:0101010101010101010101010101010101010101010101010101010101010101\"]}]";
 
 fn of(variables: &[(&str, &str)]) -> Result<Option<Credentials>> {
     from_lookup(&|name| variables.iter().find(|(of, _)| *of == name).map(|(_, value)| (*value).to_owned()))
