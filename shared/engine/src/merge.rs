@@ -1,7 +1,8 @@
 //! One series out of several segments: sorted, and one sample per time (W3, the same rule as in `segment`).
 
 use plan::value::HistogramSample;
-use segment::metrics::SeriesSlices;
+use segment::metrics::{SeriesSlices, histogram_bytes};
+use std::cmp::Reverse;
 use std::sync::Arc;
 
 /// Samples of one series.
@@ -102,12 +103,10 @@ fn settle_floats(merged: &mut Merged) {
     }
 }
 
+/// Of equal times the larger bytes win, as in a merge: the answer must not depend on whether one was made (Q2).
 fn settle_histograms(histograms: &mut Vec<HistogramSample>) {
-    let rank = |sample: &HistogramSample| {
-        let histogram = &sample.histogram;
-        (histogram.schema, histogram.count.to_bits(), histogram.sum.to_bits(), sample.start_timestamp)
-    };
-    histograms.sort_by(|a, b| a.timestamp.cmp(&b.timestamp).then_with(|| rank(b).cmp(&rank(a))));
+    histograms
+        .sort_by_cached_key(|sample| (sample.timestamp, Reverse((histogram_bytes(&sample.histogram), sample.start_timestamp))));
     histograms.dedup_by_key(|sample| sample.timestamp);
 }
 
@@ -141,6 +140,23 @@ mod tests {
         let merged = merge(vec![slices(&[10, 20, 30], &[1.0, 2.0, 3.0]), slices(&[5, 20], &[0.5, -2.0])]);
         assert_eq!(merged.timestamps, [5, 10, 20, 30]);
         assert_eq!(merged.values, [0.5, 1.0, -2.0, 3.0]);
+    }
+
+    #[test]
+    fn of_histograms_at_one_time_the_one_a_merge_keeps_wins() {
+        let of = |schema, sum: f64| segment::metrics::HistogramSample {
+            timestamp: model::TimestampMs(10),
+            start_timestamp: model::TimestampMs(0),
+            histogram: model::Histogram { schema, sum, ..Default::default() },
+        };
+        // Bytes put the schema before the sum, and a negative schema between the positive ones.
+        for (one, other, wins) in [(of(1, 9.0), of(2, 1.0), 2), (of(-1, 9.0), of(0, 9.0), -1), (of(-2, 1.0), of(2, 9.0), 2)] {
+            for pair in [[&one, &other], [&other, &one]] {
+                let sources = pair.map(|sample| SeriesSlices { histograms: std::slice::from_ref(sample), ..slices(&[], &[]) });
+                let merged = merge(sources.to_vec());
+                assert_eq!(merged.histograms.iter().map(|sample| sample.histogram.schema).collect::<Vec<_>>(), [wins]);
+            }
+        }
     }
 
     #[test]

@@ -115,6 +115,13 @@ pub struct HistogramSample {
     pub histogram: Histogram,
 }
 
+/// Returns the exact bytes of a histogram: of several at one time the largest wins (W3), wherever that is decided.
+pub fn histogram_bytes(histogram: &Histogram) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    crate::histogram::put(&mut bytes, histogram);
+    bytes
+}
+
 /// Samples of several series as shared columns.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SeriesColumns {

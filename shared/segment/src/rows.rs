@@ -3,9 +3,8 @@
 use model::MetricBatch;
 use model::TimestampMs;
 
-use crate::histogram;
 use crate::merge::MergeReport;
-use crate::metrics::{HistogramSample, SeriesSlices};
+use crate::metrics::{HistogramSample, SeriesSlices, histogram_bytes};
 
 /// Samples of one series in any order, until [`SeriesRows::settle`] sorts and deduplicates them.
 ///
@@ -105,13 +104,8 @@ impl SeriesRows {
     }
 
     fn settle_histograms(&mut self, report: &mut MergeReport) {
-        let bytes_of = |sample: &HistogramSample| {
-            let mut bytes = Vec::new();
-            histogram::put(&mut bytes, &sample.histogram);
-            bytes
-        };
         let mut keyed: Vec<(Vec<u8>, HistogramSample)> =
-            self.histograms.drain(..).map(|sample| (bytes_of(&sample), sample)).collect();
+            self.histograms.drain(..).map(|sample| (histogram_bytes(&sample.histogram), sample)).collect();
         keyed.sort_by(|a, b| {
             let by_time = a.1.timestamp.cmp(&b.1.timestamp);
             by_time.then_with(|| (&b.0, b.1.start_timestamp).cmp(&(&a.0, a.1.start_timestamp)))
