@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, Weak};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use manifest::{Deletion, Location, Part};
-use model::{LabelSet, Matcher, Signal, TimeRangeMs};
+use model::{LabelSet, Matcher, Signal, TimeRangeMs, TimestampMs};
 use segment::stats::LabelFilter;
 use segment::{Fetched, SegmentError, SegmentStats, fetched, logs, metrics};
 use store::objects::{ObjectPath, ObjectStoreExt};
@@ -84,6 +84,14 @@ impl<T> OpenPart<T> {
         let hit =
             requests.filter(|request| request.filter.is_none() && request.matchers.iter().all(|m| m.matches_labels(labels)));
         hit.map(|request| request.range).collect()
+    }
+
+    /// Reports whether a deletion leaves out what a series has at a time.
+    pub(crate) fn erases_at(&self, labels: &LabelSet, at: TimestampMs) -> bool {
+        self.deletions.iter().map(|deletion| &deletion.request).any(|request| {
+            let within = request.range.start <= at && at < request.range.end;
+            within && request.matchers.iter().all(|matcher| matcher.matches_labels(labels))
+        })
     }
 
     /// Reports whether a deletion leaves nothing of a series or stream, which covers `own`, inside `range`.

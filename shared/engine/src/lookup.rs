@@ -192,10 +192,12 @@ impl Engine {
         let tails = self.opened(&context, &self.caches.tails, Signal::Metrics, match_sets, range).await?;
         for (part, matchers) in &tails {
             match part.index.index.exemplars(matchers, range) {
-                Ok(exemplars) => found.extend(exemplars.into_iter().map(|one| {
-                    let (time, value) = (one.exemplar.timestamp.0, one.exemplar.value.to_bits());
-                    ((one.labels.clone(), time, one.exemplar.labels.clone(), value), (one.labels, one.exemplar))
-                })),
+                Ok(exemplars) => found.extend(
+                    exemplars.into_iter().filter(|one| !part.erases_at(&one.labels, one.exemplar.timestamp)).map(|one| {
+                        let (time, value) = (one.exemplar.timestamp.0, one.exemplar.value.to_bits());
+                        ((one.labels.clone(), time, one.exemplar.labels.clone(), value), (one.labels, one.exemplar))
+                    }),
+                ),
                 Err(error) => crate::fetch::warn_corrupt(&context, &part.part, &error),
             }
         }

@@ -1,7 +1,9 @@
 //! What was deleted, is corrupt or in quarantine is not answered, and the rest is.
 
 use manifest::DeletionRequest;
-use model::{Limits, MatchOp, Matcher, Signal, TenantId, TimeRangeMs, TimestampMs};
+use model::batch::ExemplarRow;
+use model::{Exemplar, LabelSet, Limits, MatchOp, Matcher, MetricBatch, Signal, TenantId, TimeRangeMs, TimestampMs};
+use segment::{l0, merge};
 use store::objects::{ObjectPath, ObjectStoreExt};
 
 use crate::data::{SPAN_MS, T0, generate};
@@ -53,6 +55,39 @@ async fn deleted_samples_are_left_out_whatever_the_layout() {
         assert!(!hosts.items.is_empty() && !hosts.items.contains(&"host-1".to_owned()), "{layout:?}: {:?}", hosts.items);
         let found = engine.series(&tenant, Signal::Metrics, &[vec![job.clone()]], gone, None, &limits).await.unwrap();
         assert!(found.items.is_empty(), "{layout:?}: {:?}", found.items);
+    }
+}
+
+#[tokio::test]
+async fn exemplars_of_what_was_deleted_are_left_out() {
+    let (tenant, limits) = (TenantId::anonymous(), Limits::default());
+    let at = |minutes: i64| TimestampMs(T0 + minutes * 60_000);
+    let mut batch = MetricBatch::default();
+    for (series, job) in ["api", "web"].into_iter().enumerate() {
+        batch.start_series_of(&LabelSet::from_pairs([("__name__", "requests_total"), ("job", job)]));
+        for minutes in [1, 2, 3] {
+            batch.push_sample(at(minutes), 1.0, TimestampMs(0));
+            let labels = LabelSet::from_pairs([("trace", format!("{job}-{minutes}").as_str())]);
+            let exemplar = Exemplar { labels, value: 1.0, timestamp: at(minutes) };
+            batch.exemplars.push(ExemplarRow { series: series as u32, exemplar });
+        }
+    }
+    let block = l0::encode_metrics(&tenant, &batch).unwrap();
+    let mut merged = Vec::new();
+    merge::metrics(&tenant, std::slice::from_ref(&block.bytes), &Default::default(), &mut |one| merged.push(one)).unwrap();
+    for encoded in [block, merged.remove(0)] {
+        let world = World::filled(Layout::Fresh, &[]).await;
+        world.commit(Signal::Metrics, 1, &encoded).await;
+        let traces = async || {
+            let all = [vec![Matcher::new("job", MatchOp::Regex, ".+").unwrap()]];
+            let found = world.engines[0].exemplars(&tenant, &all, whole(), &limits).await.unwrap();
+            found.items.iter().map(|(_, exemplar)| exemplar.labels.get("trace").unwrap().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(traces().await, ["api-1", "api-2", "api-3", "web-1", "web-2", "web-3"]);
+        let range = TimeRangeMs::new(at(2), at(3));
+        let request = DeletionRequest { range, matchers: vec![Matcher::equal("job", "api")], filter: None };
+        world.manifest.request_deletion(&tenant, Signal::Metrics, request).await.unwrap();
+        assert_eq!(traces().await, ["api-1", "api-3", "web-1", "web-2", "web-3"]);
     }
 }
 

@@ -76,6 +76,13 @@ impl World {
         engines.push(Engine::new(folding, Arc::clone(&stores.objects), stores.manifest.clone(), Arc::new(Fixed)));
         World { objects: stores.objects, manifest: stores.manifest, engines }
     }
+
+    /// Commits a segment of the data's first hour, beside those of the layout.
+    pub async fn commit(&self, signal: Signal, id: u128, encoded: &Encoded) {
+        let hour = TimestampMs(crate::data::T0).hour();
+        let item = item(id, Location::Inline(encoded.bytes.clone()), encoded);
+        self.manifest.commit(&TenantId::anonymous(), signal, hour, item).await.unwrap();
+    }
 }
 
 /// Which segment a sample goes to: merged or not, of which hour (`None`: the day's), and which of several.
@@ -162,15 +169,7 @@ impl Stores {
             self.objects.put(&ObjectPath::from(key.as_str()), encoded.bytes.clone().into()).await.unwrap();
             Location::Object { key, len: encoded.bytes.len() as u64 }
         };
-        let stats = PartStats {
-            rows: encoded.stats.rows,
-            series: encoded.stats.series as u32,
-            time_range: encoded.stats.range,
-            slots: encoded.stats.slots,
-            epoch: 0,
-            names: Bytes::copy_from_slice(encoded.stats.filter.as_bytes()),
-        };
-        L0Item { id: SegmentId(self.written), location, tail_offset: encoded.tail_offset, stats, minted_at: Fixed.now() }
+        item(self.written, location, encoded)
     }
 
     async fn publish(&self, tenant: &TenantId, item: L0Item) {
@@ -181,6 +180,18 @@ impl Stores {
             Replacement { window, resolution: Resolution::Raw, generation: 0, inputs: vec![], outputs: vec![output] };
         self.manifest.replace(tenant, Signal::Metrics, replacement).await.unwrap();
     }
+}
+
+fn item(id: u128, location: Location, encoded: &Encoded) -> L0Item {
+    let stats = PartStats {
+        rows: encoded.stats.rows,
+        series: encoded.stats.series as u32,
+        time_range: encoded.stats.range,
+        slots: encoded.stats.slots,
+        epoch: 0,
+        names: Bytes::copy_from_slice(encoded.stats.filter.as_bytes()),
+    };
+    L0Item { id: SegmentId(id), location, tail_offset: encoded.tail_offset, stats, minted_at: Fixed.now() }
 }
 
 /// Series as the reference evaluator reads them.
