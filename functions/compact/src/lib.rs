@@ -2,10 +2,8 @@
 //!
 //! Owns: how long a run may take. Does not own: what is compacted (`compactor`), what is visible (`manifest`).
 
-pub mod filters;
 pub mod hints;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use boot::Host;
@@ -43,7 +41,7 @@ impl State {
             clock: host.clock.clone(),
             nonces: host.nonces.clone(),
         };
-        State { compactor: Compactor::new(stores, policy).with_line_filters(Arc::new(filters::LogQl)) }
+        State { compactor: Compactor::new(stores, policy).with_entry_filters(logql::entry_filter) }
     }
 
     /// Returns the compactor, for tools.

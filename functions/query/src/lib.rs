@@ -115,6 +115,7 @@ impl State {
     /// Makes the state over a host, with an engine of its own.
     pub fn over(host: &Host, options: Options) -> State {
         let engine = Engine::new(EngineConfig::default(), host.objects.clone(), host.manifest.clone(), host.clock.clone());
+        let engine = engine.with_entry_filters(logql::entry_filter);
         let source = Arc::new(EngineSource::new(engine, host.manifest.clone(), host.limits.clone()));
         let (log_level, retention) = (host.config.log_filter.clone(), host.config.retention.clone());
         State::new(

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use manifest::Manifest;
-use model::{Clock, Nonces, TimestampMs};
+use model::{Clock, CompileEntryFilter, EntryFilter, Nonces, TimestampMs};
 use store::{Objects, Records};
 
 use crate::Policy;
-use crate::deletes::{LineFilters, NoLineFilters};
 use crate::diary::Diary;
 use crate::journal::Journal;
 
@@ -32,22 +31,22 @@ pub struct Stores {
 pub struct Compactor {
     stores: Stores,
     policy: Arc<Policy>,
-    line_filters: Arc<dyn LineFilters>,
+    entry_filters: CompileEntryFilter,
     diary: Arc<Diary>,
     owner: u64,
 }
 
 impl Compactor {
-    /// Makes a compactor over the given stores. Deletions with a line filter wait until it is told what they mean.
+    /// Makes a compactor over the given stores. Deletions with a filter wait until it is told what they mean.
     pub fn new(stores: Stores, policy: Policy) -> Compactor {
         let owner = stores.nonces.next() as u64;
-        let (policy, line_filters) = (Arc::new(policy), Arc::new(NoLineFilters));
-        Compactor { stores, policy, line_filters, diary: Arc::default(), owner }
+        let policy = Arc::new(policy);
+        Compactor { stores, policy, entry_filters: EntryFilter::of_no_language, diary: Arc::default(), owner }
     }
 
-    /// Tells what the line filters of deletions mean.
-    pub fn with_line_filters(self, line_filters: Arc<dyn LineFilters>) -> Compactor {
-        Compactor { line_filters, ..self }
+    /// Tells what the filters of deletions mean.
+    pub fn with_entry_filters(self, entry_filters: CompileEntryFilter) -> Compactor {
+        Compactor { entry_filters, ..self }
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {
@@ -70,8 +69,8 @@ impl Compactor {
         &self.policy
     }
 
-    pub(crate) fn line_filters(&self) -> &dyn LineFilters {
-        &*self.line_filters
+    pub(crate) fn entry_filters(&self) -> CompileEntryFilter {
+        self.entry_filters
     }
 
     pub(crate) fn diary(&self) -> &Diary {

@@ -32,9 +32,9 @@ pub enum CompactError {
         #[source]
         source: segment::SegmentError,
     },
-    /// A deletion's line filter means nothing here.
-    #[error("line filter {text:?}: {reason}")]
-    LineFilter {
+    /// A deletion's filter means nothing here.
+    #[error("filter of a deletion {text:?}: {reason}")]
+    EntryFilter {
         /// The filter.
         text: String,
         /// Why it does not compile.
@@ -60,7 +60,7 @@ impl CompactError {
             CompactError::Objects { source, .. } => store::error::object_error_kind(source),
             CompactError::Segment { source } => source.kind(),
             CompactError::Journal { source } => source.kind(),
-            CompactError::LineFilter { .. } => ErrorKind::Invalid,
+            CompactError::EntryFilter { .. } => ErrorKind::Invalid,
             CompactError::Cancelled => ErrorKind::Unavailable,
         }
     }

@@ -8,7 +8,7 @@
 //!            └─▶ inventory: objects that nothing references ─▶ burn ─▶ look again ─▶ delete
 //! ```
 //! Owns: what is compacted when, the rewrite, retention, the deletion of objects, the order in which tenants are served.
-//! Does not own: the merge itself (`segment`), what is visible (`manifest`), what a line filter means ([`LineFilters`]).
+//! Does not own: the merge itself (`segment`), what is visible (`manifest`), what the filter of a deletion means ([`Compactor::with_entry_filters`]).
 //!
 //! **C1** a crash at any step loses nothing and doubles nothing. **C2** a rewrite preserves every visible row, except what
 //! deduplication, deletions and retention name (D3). **C3** an object is deleted only after the manifest said that it is dead
@@ -17,7 +17,6 @@
 
 mod collect;
 mod compactor;
-mod deletes;
 mod diary;
 pub mod error;
 mod garbage;
@@ -35,7 +34,6 @@ mod turn;
 mod visit;
 
 pub use compactor::{Compactor, Stores};
-pub use deletes::{LineFilter, LineFilters};
 pub use error::CompactError;
 pub use garbage::{Garbage, Reason};
 pub use plan::{DayPlan, Job, plan_day, plan_hour};

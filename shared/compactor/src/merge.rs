@@ -5,29 +5,28 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use manifest::{Deletion, Part};
-use model::{LabelSet, Matcher, Signal, Slot, SlotRange, TenantId, TimeRangeMs, TimeRangeNs, TimestampMs, TimestampNs};
+use model::{
+    CompileEntryFilter, EntryFilter, LabelSet, Matcher, Signal, Slot, SlotRange, TenantId, TimeRangeMs, TimeRangeNs, TimestampMs,
+    TimestampNs,
+};
 use segment::merge::{self, Effort, EraseEntry, MergeOptions, MergeReport};
 use segment::{Encoded, SegmentError};
 
-use crate::deletes::{LineFilter, LineFilters};
 use crate::{CompactError, Job};
 
 /// What is left out of one input.
 struct Erasure {
     range: TimeRangeMs,
     matchers: Vec<Matcher>,
-    /// Only lines that it accepts.
-    filter: Option<LineFilter>,
+    /// Only entries that it accepts.
+    filter: Option<EntryFilter>,
 }
 
 impl Erasure {
-    fn of(deletion: &Deletion, line_filters: &dyn LineFilters) -> Result<Erasure, CompactError> {
+    fn of(deletion: &Deletion, compile: CompileEntryFilter) -> Result<Erasure, CompactError> {
         let request = &deletion.request;
-        let compile = |text: &String| {
-            let error = |reason| CompactError::LineFilter { text: text.clone(), reason };
-            line_filters.compile(text).map_err(error)
-        };
-        let filter = request.filter.as_ref().map(compile).transpose()?;
+        let compiled = |text: &String| compile(text).map_err(|reason| CompactError::EntryFilter { text: text.clone(), reason });
+        let filter = request.filter.as_ref().map(compiled).transpose()?;
         Ok(Erasure { range: request.range, matchers: request.matchers.clone(), filter })
     }
 
@@ -35,10 +34,10 @@ impl Erasure {
         self.matchers.iter().all(|matcher| matcher.matches_labels(labels))
     }
 
-    fn erases(&self, timestamp: TimestampNs, line: &[u8]) -> bool {
+    fn erases(&self, stream: &LabelSet, timestamp: TimestampNs, line: &[u8], metadata: &[u8]) -> bool {
         let range = TimeRangeNs { start: self.range.start.to_ns(), end: self.range.end.to_ns() };
         let within = range.start <= timestamp && timestamp < range.end;
-        within && self.filter.as_ref().is_none_or(|accepts| accepts(line))
+        within && self.filter.as_ref().is_none_or(|filter| filter.accepts(stream, line, &label_set(metadata)))
     }
 }
 
@@ -65,7 +64,7 @@ impl Merge {
     /// Prepares the merge of `inputs`, whose bytes are given in the same order.
     ///
     /// # Errors
-    /// `LineFilter` where nobody knows what a deletion means: its rows must neither stay nor go.
+    /// `EntryFilter` where nobody knows what a deletion means: its rows must neither stay nor go.
     pub fn new(
         tenant: &TenantId,
         signal: Signal,
@@ -73,11 +72,11 @@ impl Merge {
         inputs: &[Part],
         bytes: Vec<Bytes>,
         output_bytes: u64,
-        line_filters: &dyn LineFilters,
+        entry_filters: CompileEntryFilter,
     ) -> Result<Merge, CompactError> {
         let mut compiled: Vec<(&Deletion, Arc<Erasure>)> = Vec::with_capacity(job.deletions.len());
         for deletion in &job.deletions {
-            compiled.push((deletion, Arc::new(Erasure::of(deletion, line_filters)?)));
+            compiled.push((deletion, Arc::new(Erasure::of(deletion, entry_filters)?)));
         }
         let applying = |input: &Part| -> Vec<Arc<Erasure>> {
             let applying = compiled.iter().filter(|(deletion, _)| deletion.applies_to(input));
@@ -149,13 +148,20 @@ impl Merge {
                     }
                     let selecting = self.erasures[input].iter().filter(|erasure| erasure.selects(labels));
                     let selecting: Vec<Arc<Erasure>> = selecting.cloned().collect();
-                    let erases = move |timestamp, line: &[u8]| selecting.iter().any(|erasure| erasure.erases(timestamp, line));
-                    Some(Box::new(move |timestamp, line, _| erases(timestamp, line)))
+                    let stream = labels.clone();
+                    Some(Box::new(move |timestamp, line, metadata| {
+                        selecting.iter().any(|erasure| erasure.erases(&stream, timestamp, line, metadata))
+                    }))
                 };
                 merge::logs_without(&self.tenant, inputs, &self.options, &erase, emit)
             }
         }
     }
+}
+
+/// Returns an entry's structured metadata. What is no label set, which no reader would show either, has none.
+fn label_set(metadata: &[u8]) -> LabelSet {
+    LabelSet::from_encoded(metadata).unwrap_or_else(|_| LabelSet::empty())
 }
 
 /// L1 is read once more within minutes, a day is kept.

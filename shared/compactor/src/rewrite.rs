@@ -134,7 +134,7 @@ impl Compactor {
             }
         }
         let output_bytes = self.policy().output_bytes;
-        let merge = Merge::new(tenant, signal, job, inputs, bytes, output_bytes, self.line_filters())?;
+        let merge = Merge::new(tenant, signal, job, inputs, bytes, output_bytes, self.entry_filters())?;
         // What waits here is bounded by the job: its outputs are no larger than its inputs.
         let (sender, mut ready) = mpsc::unbounded_channel();
         // Nobody listens any more when time is up.

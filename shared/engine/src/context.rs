@@ -9,7 +9,7 @@ use datafusion_execution::memory_pool::GreedyMemoryPool;
 use datafusion_execution::runtime_env::RuntimeEnvBuilder;
 use hashbrown::HashMap;
 use manifest::{Deletion, Location, Part, Snapshot};
-use model::{Histogram, Limits, TenantId};
+use model::{CompileEntryFilter, EntryFilter, Histogram, Limits, TenantId};
 use plan::EvalOptions;
 use plan::value::HistogramSample;
 use store::Objects;
@@ -29,8 +29,10 @@ pub(crate) struct QueryContext {
     pub(crate) annotations: Annotations,
     pub(crate) attachments: Attachments,
     pub(crate) counters: Counters,
-    /// Deletions of the query's one snapshot.
+    /// What the query's one snapshot says beside its parts.
     snapshot: OnceLock<Snapshot>,
+    /// Filters of its deletions, by their ids.
+    filters: OnceLock<HashMap<u128, EntryFilter>>,
     /// Segments found corrupt.
     corrupt: Mutex<Vec<Part>>,
     /// Set once nobody waits any more.
@@ -77,6 +79,7 @@ impl QueryContext {
             attachments: Attachments::default(),
             counters: Counters::default(),
             snapshot: OnceLock::new(),
+            filters: OnceLock::new(),
             corrupt: Mutex::default(),
             stop: Arc::default(),
             task: OnceLock::new(),
@@ -105,7 +108,16 @@ impl QueryContext {
     }
 
     /// Keeps what a snapshot says beside its parts, and names what it has in quarantine.
-    pub(crate) fn set_snapshot(&self, snapshot: Snapshot) {
+    ///
+    /// # Errors
+    /// `Internal` where nobody knows what the filter of a deletion means: its entries must neither be shown nor left out.
+    pub(crate) fn set_snapshot(&self, snapshot: Snapshot, compile: CompileEntryFilter) -> Result<(), EngineError> {
+        let of = |deletion: &Deletion| {
+            let text = deletion.request.filter.as_ref()?;
+            let unknown = |reason| EngineError::Internal(format!("filter of a deletion {text:?}: {reason}"));
+            Some(compile(text).map(|filter| (deletion.id, filter)).map_err(unknown))
+        };
+        let _ = self.filters.set(snapshot.deletions.iter().filter_map(of).collect::<Result<_, _>>()?);
         for part in &snapshot.quarantined {
             let name = match &part.location {
                 Location::Object { key, .. } => key.clone(),
@@ -114,6 +126,12 @@ impl QueryContext {
             self.annotations.warn(format!("segment {name} is in quarantine and left out"));
         }
         let _ = self.snapshot.set(snapshot);
+        Ok(())
+    }
+
+    /// Returns the filter of a deletion, where it has one.
+    pub(crate) fn filter_of(&self, deletion: &Deletion) -> Option<&EntryFilter> {
+        self.filters.get()?.get(&deletion.id)
     }
 
     /// Returns the deletions whose rows a part's reader leaves out.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use manifest::{Location, Manifest, Part};
-use model::{Clock, Limits, Signal, TenantId, TimeRangeMs};
+use model::{Clock, CompileEntryFilter, EntryFilter, Limits, Signal, TenantId, TimeRangeMs};
 use plan::logical::{LogQuery, Node};
 use plan::{Answer, EvalError, EvalOptions, Grid, LogicalPlan, StreamEntries, TimeUnit, Value};
 use segment::logs;
@@ -58,16 +58,23 @@ pub struct Engine {
     pub(crate) manifest: Manifest,
     pub(crate) caches: Arc<Caches>,
     pub(crate) log_tails: Arc<Cache<logs::Index>>,
+    entry_filters: CompileEntryFilter,
 }
 
 impl Engine {
-    /// Makes an engine over an object store and a manifest.
+    /// Makes an engine over an object store and a manifest. Queries that a deletion with a filter concerns fail until it is told
+    /// what filters mean.
     pub fn new(config: EngineConfig, objects: Objects, manifest: Manifest, _clock: Arc<dyn Clock>) -> Engine {
         let tails = Cache::new(config.tail_cache_bytes);
         let (samples, names) = (Cache::new(config.sample_cache_bytes), Registry::new(NAMES_BYTES_MAX));
         let caches = Arc::new(Caches { tails, samples, names });
         let log_tails = Arc::new(Cache::new(config.tail_cache_bytes));
-        Engine { config, objects, manifest, caches, log_tails }
+        Engine { config, objects, manifest, caches, log_tails, entry_filters: EntryFilter::of_no_language }
+    }
+
+    /// Tells what the filters of deletions mean.
+    pub fn with_entry_filters(self, entry_filters: CompileEntryFilter) -> Engine {
+        Engine { entry_filters, ..self }
     }
 
     /// Executes a plan. A segment that is corrupt is named in a warning and the rest is answered (S2); an object that is
@@ -130,7 +137,7 @@ impl Engine {
         context.counters.record_requests.fetch_add(snapshot.requests, Ordering::Relaxed);
         context.counters.segments_total.fetch_add(snapshot.parts.len() as u64, Ordering::Relaxed);
         let parts = std::mem::take(&mut snapshot.parts);
-        context.set_snapshot(snapshot);
+        context.set_snapshot(snapshot, self.entry_filters)?;
         Ok(parts)
     }
 

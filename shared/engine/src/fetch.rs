@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, Weak};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use manifest::{Deletion, Location, Part};
-use model::{LabelSet, Matcher, Signal, TimeRangeMs, TimestampMs};
+use model::{EntryFilter, LabelSet, Matcher, Signal, TimeRangeMs, TimestampMs};
 use segment::stats::LabelFilter;
 use segment::{Fetched, SegmentError, SegmentStats, fetched, logs, metrics};
 use store::objects::{ObjectPath, ObjectStoreExt};
@@ -77,13 +77,19 @@ pub(crate) struct OpenPart<T> {
     pub(crate) whole: Option<Bytes>,
 }
 
+/// What a deletion leaves out of a stream: the entries of a range, or of those only what a filter accepts.
+#[derive(Debug)]
+pub(crate) struct Erasure {
+    pub(crate) range: TimeRangeMs,
+    pub(crate) filter: Option<EntryFilter>,
+}
+
 impl<T> OpenPart<T> {
-    /// Returns the times that deletions leave out of a stream; those with a line filter are left to the merge that applies it.
-    pub(crate) fn erased_ms(&self, labels: &LabelSet) -> Vec<TimeRangeMs> {
-        let requests = self.deletions.iter().map(|deletion| &deletion.request);
-        let hit =
-            requests.filter(|request| request.filter.is_none() && request.matchers.iter().all(|m| m.matches_labels(labels)));
-        hit.map(|request| request.range).collect()
+    /// Returns what deletions leave out of a stream.
+    pub(crate) fn erasures(&self, context: &QueryContext, stream: &LabelSet) -> Vec<Erasure> {
+        let selects = |deletion: &&Deletion| deletion.request.matchers.iter().all(|matcher| matcher.matches_labels(stream));
+        let erasure = |of: &Deletion| Erasure { range: of.request.range, filter: context.filter_of(of).cloned() };
+        self.deletions.iter().filter(selects).map(erasure).collect()
     }
 
     /// Reports whether a deletion leaves out what a series has at a time.

@@ -19,7 +19,7 @@ use std::sync::atomic::Ordering;
 use futures::{Stream, StreamExt, stream};
 use hashbrown::{HashMap, HashSet};
 use manifest::Part;
-use model::{ErrorKind, LabelSet, Signal, TimeRangeMs, TimeRangeNs, TimestampNs};
+use model::{ErrorKind, LabelSet, Signal, TimeRangeNs, TimestampNs};
 use plan::logical::LogSelect;
 use plan::pipeline::Pipeline;
 use segment::logs::{Chunk, EntryColumns, Index, Projection, StreamEntry};
@@ -28,7 +28,7 @@ use tokio::sync::Semaphore;
 use crate::EngineError;
 use crate::cache::Cache;
 use crate::context::QueryContext;
-use crate::fetch::{OpenPart, Want, open_parts, prune, read_ranges, warn_corrupt};
+use crate::fetch::{Erasure, OpenPart, Want, open_parts, prune, read_ranges, warn_corrupt};
 use crate::limits::PIECES_IN_FLIGHT;
 
 /// What a selector reads, cut into pieces. Streams are numbered in the order of their labels.
@@ -48,8 +48,8 @@ pub(crate) struct LogScan {
 #[derive(Debug)]
 struct LogPart {
     open: OpenPart<Index>,
-    /// Per stream selected: its number, and the times that deletions leave out.
-    streams: Vec<(u32, Vec<TimeRangeMs>)>,
+    /// Per stream selected: its number, and what deletions leave out.
+    streams: Vec<(u32, Vec<Erasure>)>,
 }
 
 /// Rows of one row group.
@@ -57,8 +57,9 @@ struct LogPart {
 pub(crate) struct Piece {
     part: u32,
     pub(crate) chunk: Chunk,
-    /// Whether an entry may stand in another part as well: lines and metadata are then needed to tell.
-    shared: bool,
+    /// Whether lines and metadata are needed to tell if an entry counts: it may stand in another part as well, or the filter of a
+    /// deletion asks for them.
+    doubtful: bool,
 }
 
 /// A piece, decoded.
@@ -96,7 +97,7 @@ impl LogScan {
         let mut scan = LogScan { parts: Vec::new(), streams: Vec::new(), shared, pieces: Vec::new(), range, hashers };
         for (open, entries) in selected {
             let chunks = chunks(context, &open.index, &entries, range, &literals);
-            let of_stream = |entry: &StreamEntry| (streams[&entry.labels], open.erased_ms(&entry.labels));
+            let of_stream = |entry: &StreamEntry| (streams[&entry.labels], open.erasures(context, &entry.labels));
             let part = LogPart { streams: entries.iter().map(of_stream).collect(), open };
             for chunk in chunks {
                 scan.add(&part, &entries, chunk);
@@ -109,16 +110,17 @@ impl LogScan {
         Ok(scan)
     }
 
-    /// Adds a chunk, the runs that may stand in another part as well apart.
+    /// Adds a chunk, the runs apart whose entries may not count.
     fn add(&mut self, part: &LogPart, entries: &[StreamEntry], chunk: Chunk) {
-        let is_shared = |run: &u32| {
-            let entry = &entries[*run as usize];
-            self.shared[part.streams[*run as usize].0 as usize].iter().any(|range| range.overlaps(entry.range))
+        let is_doubtful = |run: &u32| {
+            let (entry, (stream, erasures)) = (&entries[*run as usize], &part.streams[*run as usize]);
+            let is_shared = self.shared[*stream as usize].iter().any(|range| range.overlaps(entry.range));
+            is_shared || erasures.iter().any(|erasure| erasure.filter.is_some())
         };
-        let (shared, own): (Vec<_>, Vec<_>) = chunk.runs.iter().cloned().partition(|(run, _)| is_shared(run));
-        for (shared, runs) in [(false, own), (true, shared)] {
+        let (doubtful, certain): (Vec<_>, Vec<_>) = chunk.runs.iter().cloned().partition(|(run, _)| is_doubtful(run));
+        for (doubtful, runs) in [(false, certain), (true, doubtful)] {
             if !runs.is_empty() {
-                self.pieces.push(Piece { part: self.parts.len() as u32, chunk: Chunk { runs, ..chunk.clone() }, shared });
+                self.pieces.push(Piece { part: self.parts.len() as u32, chunk: Chunk { runs, ..chunk.clone() }, doubtful });
             }
         }
     }
@@ -135,7 +137,7 @@ impl LogScan {
 
     /// Reports whether an entry of this time may be met again in another part.
     fn is_shared(&self, piece: &Piece, stream: u32, timestamp: i64) -> bool {
-        piece.shared && self.shared[stream as usize].iter().any(|range| range.contains(TimestampNs(timestamp)))
+        piece.doubtful && self.shared[stream as usize].iter().any(|range| range.contains(TimestampNs(timestamp)))
     }
 
     /// Fetches pieces, in the order of `order`, and has `work` decode and process each on a thread that may be busy; `workers` at a

@@ -89,9 +89,10 @@ impl Engine {
         for (part, matchers) in &tails {
             for entry in part.index.select(matchers, range) {
                 context.count_series(1)?;
-                let erased = part.erased_ms(&entry.labels);
+                // What a filter accepts nobody can say without reading lines.
+                let erasures = part.erasures(&context, &entry.labels).into_iter().filter(|erasure| erasure.filter.is_none());
                 let erased: Vec<TimeRangeNs> =
-                    erased.iter().map(|gone| TimeRangeNs::new(gone.start.to_ns(), gone.end.to_ns())).collect();
+                    erasures.map(|gone| TimeRangeNs::new(gone.range.start.to_ns(), gone.range.end.to_ns())).collect();
                 sums.add(&entry.labels, entry.range, &pieces(&part.index, &entry), &erased);
             }
         }

@@ -9,6 +9,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod ast;
+mod entry_filter;
 pub mod error;
 mod lexer;
 pub mod limits;
@@ -20,6 +21,7 @@ mod token;
 mod validate;
 
 pub use ast::Expr;
+pub use entry_filter::entry_filter;
 pub use error::{Error, ParseError};
 pub use lower::{Params, lower};
 pub use pretty::pretty;

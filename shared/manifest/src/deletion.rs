@@ -49,7 +49,8 @@ pub struct DeletionRequest {
     pub range: TimeRangeMs,
     /// One selector, at least one matcher. Several selectors are several requests.
     pub matchers: Vec<Matcher>,
-    /// For logs: line filters in LogQL's text (`|= "x" != "y"`); only entries they accept are deleted. The caller has parsed it.
+    /// For logs: the stages behind the selector in LogQL's text (`|= "x" | json | level="error"`); only entries that come out of
+    /// them are deleted. The caller has parsed it.
     pub filter: Option<String>,
 }
 

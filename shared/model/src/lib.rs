@@ -4,6 +4,7 @@
 //! Does not own: any wire or file format, any IO, any query semantics. `model` knows nobody.
 
 pub mod batch;
+pub mod entry_filter;
 pub mod error;
 pub mod exemplar;
 pub mod go_float;
@@ -26,6 +27,7 @@ pub mod text;
 pub mod time;
 
 pub use batch::{LogBatch, MetricBatch};
+pub use entry_filter::{CompileEntryFilter, EntryFilter};
 pub use error::ErrorKind;
 pub use exemplar::Exemplar;
 pub use histogram::{CounterResetHint, Histogram, Span};

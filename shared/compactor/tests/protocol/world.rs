@@ -5,10 +5,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use compactor::{Compactor, LineFilter, LineFilters, Policy, Report, Stores, part_stats};
+use compactor::{Compactor, Policy, Report, Stores, part_stats};
 use manifest::{L0Item, Location, Manifest, ObjectKey, Part, Window};
 use model::{
-    Clock, Hour, LabelSet, LogBatch, MetricBatch, Nonces, Resolution, Signal, TenantId, TimeRangeMs, TimestampMs, TimestampNs,
+    Clock, EntryFilter, Hour, LabelSet, LogBatch, MetricBatch, Nonces, Resolution, Signal, TenantId, TimeRangeMs, TimestampMs,
+    TimestampNs,
 };
 use segment::{Encoded, Fetched, l0, logs, metrics};
 use store::objects::{ObjectPath, ObjectStore, ObjectStoreExt};
@@ -38,14 +39,10 @@ pub struct World {
 }
 
 /// A toy language: the line contains the text.
-#[derive(Debug)]
-struct Contains;
-
-impl LineFilters for Contains {
-    fn compile(&self, text: &str) -> Result<LineFilter, String> {
-        let text = text.to_owned();
-        Ok(Arc::new(move |line| String::from_utf8_lossy(line).contains(&text)))
-    }
+#[allow(clippy::unnecessary_wraps)] // As a language of filters is asked.
+fn contains(text: &str) -> Result<EntryFilter, String> {
+    let text = text.to_owned();
+    Ok(EntryFilter::new(move |_, line, _| String::from_utf8_lossy(line).contains(&text)))
 }
 
 /// Rows by series or stream, sorted.
@@ -113,7 +110,7 @@ impl World {
         let shared: Records = Arc::new(records.clone());
         let manifest = Manifest::new(shared.clone(), clock.clone(), nonces.clone());
         let stores = Stores { manifest, records: shared, objects: Arc::new(objects), clock, nonces };
-        (Compactor::new(stores, self.policy.clone()).with_line_filters(Arc::new(Contains)), records)
+        (Compactor::new(stores, self.policy.clone()).with_entry_filters(contains), records)
     }
 
     /// Runs a fresh process to the end.

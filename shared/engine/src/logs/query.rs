@@ -114,7 +114,7 @@ impl Ask {
             scratch: Scratch::default(),
             sets: MetadataSets::default(),
         };
-        for run in scan.runs(decoded) {
+        for run in scan.runs(decoded)? {
             worker.run(&run)?;
         }
         let Worker { mut out, bound, .. } = worker;

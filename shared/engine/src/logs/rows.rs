@@ -23,27 +23,29 @@ impl LogScan {
     }
 
     /// Returns the runs of a piece inside the range, without what deletions leave out.
-    pub(crate) fn runs(&self, decoded: &Decoded) -> Vec<Run> {
+    pub(crate) fn runs(&self, decoded: &Decoded) -> Result<Vec<Run>, EngineError> {
         let part = &self.parts[self.piece_of(decoded).part as usize];
+        let mut sets = MetadataSets::default();
         let mut runs = Vec::new();
         for (of, rows) in &decoded.columns.runs {
-            let (stream, erased) = &part.streams[*of as usize];
+            let (stream, erasures) = &part.streams[*of as usize];
             let first = rows.start as usize;
             let times = &decoded.columns.timestamps[first..rows.end as usize];
             let at = |time: i64| first + times.partition_point(|timestamp| *timestamp < time);
-            let within = at(self.range.start.0)..at(self.range.end.0);
-            let mut kept = vec![within];
-            for gone in erased {
-                let gone = at(gone.start.0.saturating_mul(1_000_000))..at(gone.end.0.saturating_mul(1_000_000));
-                kept = kept
-                    .into_iter()
-                    .flat_map(|rows| [rows.start..gone.start.min(rows.end), gone.end.max(rows.start)..rows.end])
-                    .collect();
-                kept.retain(|rows| rows.start < rows.end);
+            let mut kept = vec![at(self.range.start.0)..at(self.range.end.0)];
+            for erasure in erasures {
+                let reached = at(erasure.range.start.to_ns().0)..at(erasure.range.end.to_ns().0);
+                kept = match &erasure.filter {
+                    Some(filter) => rejected(kept, reached, |row| {
+                        let metadata = sets.get(&decoded.columns, row)?;
+                        Ok(filter.accepts(self.labels(*stream), decoded.columns.lines.get(row), &metadata))
+                    })?,
+                    None => without(kept, reached),
+                };
             }
             runs.extend(kept.into_iter().filter(|rows| rows.start < rows.end).map(|rows| Run { stream: *stream, rows }));
         }
-        runs
+        Ok(runs)
     }
 
     /// Returns what tells the content of an entry from others of its stream and time, where another part may have it too.
@@ -55,6 +57,33 @@ impl LogScan {
             (self.hashers.0.hash_one((line, metadata)), self.hashers.1.hash_one((metadata, line)))
         })
     }
+}
+
+/// Returns ranges of rows without one of them.
+fn without(kept: Vec<Range<usize>>, gone: Range<usize>) -> Vec<Range<usize>> {
+    let around = |rows: Range<usize>| [rows.start..gone.start.min(rows.end), gone.end.max(rows.start)..rows.end];
+    kept.into_iter().flat_map(around).filter(|rows| rows.start < rows.end).collect()
+}
+
+/// Returns ranges of rows without those within `reached` that a filter accepts.
+fn rejected(
+    kept: Vec<Range<usize>>,
+    reached: Range<usize>,
+    mut accepts: impl FnMut(usize) -> Result<bool, EngineError>,
+) -> Result<Vec<Range<usize>>, EngineError> {
+    let mut rejected = Vec::new();
+    for rows in kept {
+        let mut start = rows.start;
+        for row in rows.start.max(reached.start)..rows.end.min(reached.end) {
+            if accepts(row)? {
+                rejected.push(start..row);
+                start = row + 1;
+            }
+        }
+        rejected.push(start..rows.end);
+    }
+    rejected.retain(|rows| rows.start < rows.end);
+    Ok(rejected)
 }
 
 /// Appends the rows of a run that pass the line filters in front, ascending.

@@ -88,7 +88,7 @@ impl Ask {
 
     /// Returns the columns a piece is read by.
     fn projection(&self, scan: &LogScan, piece: &Piece) -> Projection {
-        if piece.shared {
+        if piece.doubtful {
             return Projection::ALL;
         }
         let line_use = self.extractor.line_use();
@@ -106,7 +106,7 @@ impl Ask {
             rows: Vec::new(),
             sets: MetadataSets::default(),
         };
-        for run in scan.runs(decoded) {
+        for run in scan.runs(decoded)? {
             worker.run(&run)?;
         }
         Ok(worker.out)
@@ -126,9 +126,9 @@ struct Worker<'a> {
 
 impl Worker<'_> {
     fn run(&mut self, run: &Run) -> Result<(), EngineError> {
-        let shared = self.scan.piece_of(self.decoded).shared;
+        let doubtful = self.scan.piece_of(self.decoded).doubtful;
         match self.ask.extractor.series_of_stream(self.scan.labels(run.stream)) {
-            Some(series) if self.ask.adds_up() && !shared => {
+            Some(series) if self.ask.adds_up() && !doubtful => {
                 let series = self.out.series.of(&series);
                 self.counted(run, series);
                 Ok(())
@@ -178,7 +178,7 @@ impl Worker<'_> {
         let columns = &self.decoded.columns;
         let labels = self.scan.labels(run.stream);
         let line_use = self.ask.extractor.line_use();
-        let shared = self.scan.piece_of(self.decoded).shared;
+        let doubtful = self.scan.piece_of(self.decoded).doubtful;
         self.rows.clear();
         filtered(self.ask.extractor.pipeline(), columns, run.rows.clone(), &mut self.rows);
         let mut span = Span { first: 0, end: 0, until: i64::MIN };
@@ -200,7 +200,7 @@ impl Worker<'_> {
                     self.ask.extractor.extract_into(&mut self.scratch, entry, true, &mut encoded)
                 }
                 LineUse::Length | LineUse::None => {
-                    let line_bytes = match (line_use, shared) {
+                    let line_bytes = match (line_use, doubtful) {
                         (LineUse::None, _) => 0,
                         (_, true) => columns.lines.get(row).len(),
                         (_, false) => columns.line_lens[row] as usize,

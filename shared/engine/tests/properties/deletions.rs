@@ -1,9 +1,15 @@
 //! What was deleted, is corrupt or in quarantine is not answered, and the rest is.
 
+use engine::Engine;
 use manifest::DeletionRequest;
 use model::batch::ExemplarRow;
-use model::{Exemplar, LabelSet, Limits, MatchOp, Matcher, MetricBatch, Signal, TenantId, TimeRangeMs, TimestampMs};
-use segment::{l0, merge};
+use model::{
+    EntryFilter, ErrorKind, Exemplar, LabelSet, Limits, LogBatch, MatchOp, Matcher, MetricBatch, Signal, TenantId, TimeRangeMs,
+    TimestampMs, TimestampNs,
+};
+use plan::logical::{LogQuery, LogSelect, Node, Span};
+use plan::{EvalOptions, Grid, LogicalPlan, TimeUnit, Value};
+use segment::{Encoded, l0, merge};
 use store::objects::{ObjectPath, ObjectStoreExt};
 
 use crate::data::{SPAN_MS, T0, generate};
@@ -88,6 +94,85 @@ async fn exemplars_of_what_was_deleted_are_left_out() {
         let request = DeletionRequest { range, matchers: vec![Matcher::equal("job", "api")], filter: None };
         world.manifest.request_deletion(&tenant, Signal::Metrics, request).await.unwrap();
         assert_eq!(traces().await, ["api-1", "api-3", "web-1", "web-2", "web-3"]);
+    }
+}
+
+/// A toy language of filters: the line contains the text, or it is the entry's trace, or its stream's level.
+#[allow(clippy::unnecessary_wraps)] // As a language of filters is asked.
+fn mentions(text: &str) -> Result<EntryFilter, String> {
+    let text = text.to_owned();
+    Ok(EntryFilter::new(move |stream, line, metadata| {
+        let labelled = [stream.get("level"), metadata.get("trace")].contains(&Some(text.as_str()));
+        labelled || String::from_utf8_lossy(line).contains(&text)
+    }))
+}
+
+/// The same entries as a block and as merged.
+fn log_segments(tenant: &TenantId) -> [Encoded; 2] {
+    let mut batch = LogBatch::default();
+    for (app, level) in [("api", "info"), ("api", "debug"), ("db", "info")] {
+        batch.start_stream(|out| out.extend_from_slice(LabelSet::from_pairs([("app", app), ("level", level)]).encoded()));
+        for (second, line, trace) in [(1, "GET 200", "t1"), (2, "GET 500", "t1"), (3, "PUT 200", "t2"), (4, "PUT 500", "t1")] {
+            let trace = LabelSet::from_pairs([("trace", trace)]);
+            let line = format!("{app} {level} {line}");
+            batch.push_entry(TimestampNs((T0 + second * 1000) * 1_000_000), line.as_bytes(), trace.encoded());
+        }
+    }
+    let block = l0::encode_logs(tenant, &batch).unwrap();
+    let mut merged = Vec::new();
+    merge::logs(tenant, std::slice::from_ref(&block.bytes), &Default::default(), &mut |one| merged.push(one)).unwrap();
+    [block, merged.remove(0)]
+}
+
+fn all_lines() -> LogicalPlan {
+    let matchers = vec![Matcher::new("app", MatchOp::Regex, ".+").unwrap()];
+    let select = LogSelect { matchers, stages: Vec::new(), span: Span::default() };
+    let query = LogQuery { select, newest_first: false, limit: 100, interval_ns: 0 };
+    let (start, end) = (T0 * 1_000_000, (T0 + SPAN_MS) * 1_000_000);
+    let grid = Grid { start, end, step: 1, unit: TimeUnit::Nanoseconds };
+    LogicalPlan { grid, root: Node::Logs(Box::new(query)), options: EvalOptions::default(), text: "".into() }
+}
+
+async fn lines(engine: &Engine) -> Vec<String> {
+    let (answer, _) = engine.query(&TenantId::anonymous(), all_lines(), &Limits::default()).await.unwrap();
+    let Value::Streams(streams) = answer.value else { panic!("{:?}", answer.value) };
+    let entries = streams.into_iter().flat_map(|stream| stream.entries);
+    let mut lines: Vec<String> = entries.map(|entry| String::from_utf8(entry.line).unwrap()).collect();
+    lines.sort();
+    lines
+}
+
+#[tokio::test]
+async fn entries_that_the_filter_of_a_deletion_accepts_are_left_out_at_once() {
+    let (tenant, limits) = (TenantId::anonymous(), Limits::default());
+    let api = || vec![Matcher::equal("app", "api")];
+    let seconds = |from: i64, to: i64| TimeRangeMs::new(TimestampMs(T0 + from * 1000), TimestampMs(T0 + to * 1000));
+    for encoded in log_segments(&tenant) {
+        let world = World::filled(Layout::Fresh, &[]).await;
+        world.commit(Signal::Logs, 1, &encoded).await;
+        let engine = world.engines[0].clone().with_entry_filters(mentions);
+        let mut expected = lines(&engine).await;
+        assert_eq!(expected.len(), 12);
+        // By the line within a range, by structured metadata, by the stream.
+        for (range, text, gone) in [
+            (seconds(1, 4), "500", &["api info GET 500", "api debug GET 500"][..]),
+            (whole(), "t2", &["api info PUT 200", "api debug PUT 200"]),
+            (whole(), "debug", &["api debug GET 200", "api debug PUT 500"]),
+        ] {
+            let request = DeletionRequest { range, matchers: api(), filter: Some(text.to_owned()) };
+            world.manifest.request_deletion(&tenant, Signal::Logs, request).await.unwrap();
+            let before = expected.len();
+            expected.retain(|line| !gone.contains(&line.as_str()));
+            assert_eq!(before - expected.len(), gone.len());
+            assert_eq!(lines(&engine).await, expected, "{text}");
+        }
+        // Part of a stream is left: it is still listed.
+        let apps = engine.label_values(&tenant, Signal::Logs, "app", &[], whole(), None, &limits).await.unwrap();
+        assert_eq!(apps.items, ["api", "db"]);
+        // Who does not know what a filter means neither shows nor hides.
+        let refused = world.engines[0].query(&tenant, all_lines(), &limits).await.unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Internal);
+        assert!(refused.to_string().contains("knows no language of filters"), "{refused}");
     }
 }
 
