@@ -7,7 +7,6 @@ use crate::limits::{DEAD_GRACE, ROLL_REST_MIN};
 use crate::{DeadObject, Location, Part, Replacement};
 use model::{SegmentId, TimestampMs};
 use std::collections::HashSet;
-use std::time::Duration;
 use store::keys::Window;
 
 mod layout;
@@ -126,14 +125,14 @@ impl Head {
         self.parts.is_empty() && self.replaced.is_empty() && self.dead.is_empty()
     }
 
-    /// Marks replaced ids as gone below or as still there, and forgets those gone for as long as ids are kept. `below` holds the ids
-    /// that exist one level below at this moment.
-    pub fn trim(&mut self, below: &HashSet<SegmentId>, now: TimestampMs, kept: Duration) -> Change {
+    /// Marks replaced ids as gone below or as still there, and forgets those gone since `forgotten_from` or before. `below` holds
+    /// the ids that existed one level below at a moment before `now`.
+    pub fn trim(&mut self, below: &HashSet<SegmentId>, forgotten_from: TimestampMs, now: TimestampMs) -> Change {
         let before = self.clone();
         for replaced in &mut self.replaced {
             replaced.gone_since = if below.contains(&replaced.id) { None } else { replaced.gone_since.or(Some(now)) };
         }
-        self.replaced.retain(|replaced| replaced.gone_since.is_none_or(|since| since > now.minus(kept)));
+        self.replaced.retain(|replaced| replaced.gone_since.is_none_or(|since| since > forgotten_from));
         if self.replaced.len() < before.replaced.len() {
             // A plan that saw the id below, before it was gone, must not publish it again.
             self.generation += 1;

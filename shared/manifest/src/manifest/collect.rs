@@ -51,18 +51,19 @@ impl Manifest {
     async fn settle(&self, tenant: &TenantId, signal: Signal, placed: &PlacedHead) -> Result<()> {
         let key = keys::head(tenant, signal, placed.window, placed.resolution);
         let replaced = placed.head.replaced_ids();
+        let asked_at = self.now();
         match placed.window {
             Window::Hour(hour) => {
                 let items = self.item_records(tenant, signal, hour).await?;
                 // A burnt id can never be live again: for the head it is gone.
                 let live: Vec<_> = items.into_iter().filter(|(_, _, item)| *item != ItemRecord::Burnt).collect();
-                self.trim(&key, &live.iter().map(|(id, _, _)| *id).collect()).await?;
+                self.trim(&key, &live.iter().map(|(id, _, _)| *id).collect(), asked_at).await?;
                 let left = live.into_iter().filter(|(id, _, _)| replaced.contains(id));
                 self.delete_items(tenant, signal, hour, left.map(|(id, version, _)| (id, version)).collect()).await
             }
             Window::Day(_) | Window::Month(_) => {
                 let listed = self.listed_below(tenant, signal, placed.window, placed.resolution).await?;
-                self.trim(&key, &listed.iter().map(|(_, id)| *id).collect()).await?;
+                self.trim(&key, &listed.iter().map(|(_, id)| *id).collect(), asked_at).await?;
                 let left: BTreeSet<Window> =
                     listed.into_iter().filter(|(_, id)| replaced.contains(id)).map(|(window, _)| window).collect();
                 for window in left {
@@ -73,12 +74,12 @@ impl Manifest {
         }
     }
 
-    /// What exists below is read before the head is changed: an id put in between, by a frozen writer, is one whose time to
-    /// be kept has not passed ([`crate::limits::REPLACED_KEPT`]).
-    async fn trim(&self, key: &RecordKey, below: &HashSet<SegmentId>) -> Result<()> {
-        let now = self.now();
+    /// What exists below was asked for at `asked_at`, before the head is changed. An id put in between is one whose time to be kept
+    /// had passed then, however long this process was frozen since; and an id counts as gone from the update on that says so,
+    /// not from before, when another collection may have seen and deleted it.
+    async fn trim(&self, key: &RecordKey, below: &HashSet<SegmentId>, asked_at: TimestampMs) -> Result<()> {
         let kept = if self.makes(Mutation::TrimEarly) { Duration::ZERO } else { REPLACED_KEPT };
-        self.update_head(key, |head| head.trim(below, now, kept)).await.map(|_| ())
+        self.update_head(key, |head| head.trim(below, asked_at.minus(kept), self.now())).await.map(|_| ())
     }
 
     /// Returns what the heads one level below a window list.

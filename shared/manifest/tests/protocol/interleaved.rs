@@ -19,23 +19,42 @@ type Mistake = Option<std::convert::Infallible>;
 
 type Action = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// A record store that carries out an action before one of its calls.
+/// Where an action is carried out: before a call to the store, or after its effect and before its answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Place {
+    Before(u64),
+    After(u64),
+}
+
+/// A record store that carries out an action at one of its calls.
 struct Interposed {
     inner: FaultyRecords,
-    before: u64,
+    place: Place,
     calls: AtomicU64,
     action: Mutex<Option<Action>>,
 }
 
 impl std::fmt::Debug for Interposed {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Interposed({})", self.before)
+        write!(f, "Interposed({:?})", self.place)
     }
 }
 
 impl Interposed {
-    async fn enter(&self) {
-        if self.calls.fetch_add(1, Ordering::Relaxed) == self.before {
+    fn new(inner: FaultyRecords, place: Place, action: Action) -> Arc<Interposed> {
+        Arc::new(Interposed { inner, place, calls: AtomicU64::new(0), action: Mutex::new(Some(action)) })
+    }
+
+    async fn around<T>(&self, call: impl Future<Output = T>) -> T {
+        let number = self.calls.fetch_add(1, Ordering::Relaxed);
+        self.reach(Place::Before(number)).await;
+        let answer = call.await;
+        self.reach(Place::After(number)).await;
+        answer
+    }
+
+    async fn reach(&self, place: Place) {
+        if place == self.place {
             let action = self.action.lock().unwrap().take();
             if let Some(action) = action {
                 action.await;
@@ -47,28 +66,23 @@ impl Interposed {
 #[async_trait]
 impl RecordStore for Interposed {
     async fn put_if_absent(&self, key: &RecordKey, value: Bytes) -> Result<Put> {
-        self.enter().await;
-        self.inner.put_if_absent(key, value).await
+        self.around(self.inner.put_if_absent(key, value)).await
     }
 
     async fn get(&self, key: &RecordKey) -> Result<Option<Record>> {
-        self.enter().await;
-        self.inner.get(key).await
+        self.around(self.inner.get(key)).await
     }
 
     async fn query_prefix(&self, partition: &str, sort_prefix: &str) -> Result<Vec<Record>> {
-        self.enter().await;
-        self.inner.query_prefix(partition, sort_prefix).await
+        self.around(self.inner.query_prefix(partition, sort_prefix)).await
     }
 
     async fn cas_update(&self, key: &RecordKey, version: u64, value: Bytes) -> Result<Cas> {
-        self.enter().await;
-        self.inner.cas_update(key, version, value).await
+        self.around(self.inner.cas_update(key, version, value)).await
     }
 
     async fn delete_if(&self, key: &RecordKey, version: u64) -> Result<Delete> {
-        self.enter().await;
-        self.inner.delete_if(key, version).await
+        self.around(self.inner.delete_if(key, version)).await
     }
 }
 
@@ -144,11 +158,11 @@ impl Play {
         self.mutated(self.world.manifest(0))
     }
 
-    /// A process between whose steps, before step `before`, a whole stage happens; and whether it did.
-    fn interposed(&self, before: u64, stage: Stage) -> (Manifest, impl Fn() -> bool + use<>) {
-        let (inner, play) = (self.world.records.clone(), self.clone());
-        let action: Action = Box::pin(async move { play.act(&play.manifest(), stage).await });
-        let records = Arc::new(Interposed { inner, before, calls: AtomicU64::new(0), action: Mutex::new(Some(action)) });
+    /// A process between whose steps, at one place, whole stages happen; and whether they did.
+    fn interposed(&self, place: Place, stages: &'static [Stage]) -> (Manifest, impl Fn() -> bool + use<>) {
+        let play = self.clone();
+        let action: Action = Box::pin(async move { play.live(stages).await });
+        let records = Interposed::new(self.world.records.clone(), place, action);
         let (clock, nonces) = (Arc::new(self.world.clock.clone()), self.world.nonces.clone());
         let manifest = Manifest::new(records.clone(), clock, nonces).with_head_sizes(self.world.sizes);
         (self.mutated(manifest), move || records.action.lock().unwrap().is_none())
@@ -232,7 +246,7 @@ async fn read_between_the_steps(mistake: Mistake) -> Vec<String> {
             let play = Play::new(seed, mistake);
             play.live(&LIFE[..index]).await;
             let expected = play.world.expectation();
-            let (manifest, happened) = play.interposed(step, LIFE[index]);
+            let (manifest, happened) = play.interposed(Place::Before(step), &LIFE[index..=index]);
             play.check(&manifest, &expected).await;
             if !happened() {
                 break;
@@ -253,7 +267,7 @@ async fn rewrite_while_packing(mistake: Mistake) -> Vec<String> {
     for step in 0.. {
         let play = Play::new(step, mistake);
         play.live(&LIFE[..packing]).await;
-        let (manifest, happened) = play.interposed(step, RewriteDay);
+        let (manifest, happened) = play.interposed(Place::Before(step), &[RewriteDay]);
         play.act(&manifest, Pack).await;
         for stage in [None, Some(Collect), Some(Wait(61)), Some(Collect)] {
             if let Some(stage) = stage {
@@ -296,7 +310,7 @@ async fn mistakes_between_the_steps_are_caught() {
 async fn merge_around_a_deletion(step: u64, as_queries_do: bool) -> Vec<Content> {
     let play = Play::new(0, None);
     let (world, tenant) = (play.world.clone(), play.world.tenant.clone());
-    let (inner, clock, nonces) = (world.records.clone(), Arc::new(world.clock.clone()), world.nonces.clone());
+    let (clock, nonces) = (Arc::new(world.clock.clone()), world.nonces.clone());
     play.live(&[Write(2)]).await;
     let inside = play.clone();
     let action: Action = Box::pin(async move {
@@ -307,7 +321,7 @@ async fn merge_around_a_deletion(step: u64, as_queries_do: bool) -> Vec<Content>
         inside.world.clock.advance(Duration::from_secs(1));
         inside.act(&inside.manifest(), Write(8)).await;
     });
-    let records = Arc::new(Interposed { inner, before: step, calls: AtomicU64::new(0), action: Mutex::new(Some(action)) });
+    let records = Interposed::new(world.records.clone(), Place::Before(step), action);
     let manifest = Manifest::new(records, clock, nonces);
     let snapshot = match as_queries_do {
         true => manifest.snapshot(&tenant, SIGNAL, world.day_range()).await.unwrap(),
@@ -332,6 +346,25 @@ async fn what_is_written_after_a_deletion_survives_any_merge() {
     }
     // The mistake that `snapshot_to_merge` is there to avoid.
     assert_eq!(merge_around_a_deletion(1, true).await, [8]);
+}
+
+/// A request comes again 25 minutes after its item was gone, while a collector that has looked for the item is frozen for another
+/// 20: what was looked for so early must not count as gone for longer (seed 20264 of the simulation led here).
+#[tokio::test]
+async fn an_id_is_not_forgotten_by_a_collector_that_looked_long_ago() {
+    for step in 0.. {
+        let play = Play::new(step, None);
+        play.live(&[Write(2), Merge, Collect, Wait(25)]).await;
+        let expected = play.world.expectation();
+        let (manifest, happened) = play.interposed(Place::After(step), &[Write(2), Wait(20)]);
+        play.act(&manifest, Collect).await;
+        play.check(&play.manifest(), &expected).await;
+        assert_eq!(play.violations(), Vec::<String>::new(), "after step {step}");
+        if !happened() {
+            assert!(step > 5, "a collection took only {step} steps");
+            return;
+        }
+    }
 }
 
 /// The record of a deletion outlives its end for a writer that was frozen; without that its rows would come back.

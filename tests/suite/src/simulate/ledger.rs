@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// Time after the last deletion of an item in which its id must not become visible again, ms. The protocol keeps replaced ids
-/// for 30 minutes by the collector's clock, which may be fast by two.
+/// for 40 minutes from one collection to another, whose clocks may be wrong by two each.
 pub const ID_KEPT_MS: i64 = 26 * 60_000;
 
 /// A row of an account.
@@ -48,6 +48,8 @@ struct Item {
 struct Copied {
     minted_at_ms: i64,
     at_ms: i64,
+    /// Its id was still listed as replaced, though it need not be any more: it is listed once that is forgotten, if it is.
+    hidden: bool,
 }
 
 /// A deletion, and the true time at which its record was there.
@@ -117,11 +119,12 @@ impl Account {
     pub fn commit(&mut self, hour: i64, id: SegmentId, rows: &Arc<[RowId]>, minted_at_ms: Option<i64>, now_ms: i64) {
         let counts = match self.items.get(&(hour, id)) {
             None => true,
-            Some(item) => minted_at_ms.is_some() && item.gone_at_ms.is_some_and(|at| now_ms - at > ID_KEPT_MS),
+            Some(item) => item.gone_at_ms.is_some_and(|at| now_ms - at > ID_KEPT_MS),
         };
         if counts {
             for row in rows.iter() {
-                self.copies[*row as usize].push(Copied { minted_at_ms: minted_at_ms.unwrap_or(now_ms), at_ms: now_ms });
+                let (hidden, minted_at_ms) = (minted_at_ms.is_none(), minted_at_ms.unwrap_or(now_ms));
+                self.copies[*row as usize].push(Copied { minted_at_ms, at_ms: now_ms, hidden });
                 let (key, value) = self.row_places[*row as usize];
                 let committed = &mut self.committed[key as usize];
                 *committed = (*committed).max(Some(value));
@@ -161,7 +164,8 @@ impl Account {
                 () if copy.at_ms > of.at_ms => Fate::Kept,
                 () => Fate::Either,
             };
-            naming.iter().map(by).min().unwrap_or(Fate::Kept)
+            let best = if copy.hidden { Fate::Either } else { Fate::Kept };
+            naming.iter().map(by).min().unwrap_or(Fate::Kept).min(best)
         };
         self.copies[row].iter().map(fate_of).max().unwrap_or(Fate::Gone)
     }
