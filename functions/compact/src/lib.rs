@@ -15,6 +15,9 @@ pub use compactor::{Hint, Policy, Report};
 /// How long a run may take where nobody says.
 pub const RUN_MAX: Duration = Duration::from_secs(300);
 
+/// How long an invocation stays at most: the schedule starts one each minute.
+pub const STAY_MAX: Duration = Duration::from_secs(60);
+
 /// What a run needs.
 #[derive(Clone, Debug)]
 pub struct State {
@@ -55,6 +58,22 @@ pub fn deadline(told: TimestampMs, now: TimestampMs) -> TimestampMs {
     if told > now { told } else { now.plus(RUN_MAX) }
 }
 
+/// Returns how long there will be nothing to do after a run, as far as it knows.
+pub fn rest(report: &Report, now: TimestampMs) -> Option<Duration> {
+    report.next.map(|next| until(next, now))
+}
+
+/// Returns how long an invocation that began at `began` stays before it runs again, for an hour that fills fast; `None`: it ends,
+/// and the schedule starts the next.
+pub fn stay(report: &Report, began: TimestampMs, now: TimestampMs) -> Option<Duration> {
+    let full_at = report.busy.filter(|_| !report.out_of_time)?;
+    (full_at.max(now) < began.plus(STAY_MAX)).then(|| until(full_at, now))
+}
+
+fn until(at: TimestampMs, now: TimestampMs) -> Duration {
+    Duration::from_millis(u64::try_from(at.0 - now.0).unwrap_or(0))
+}
+
 /// Compacts, drops and collects until all is done or no job may begin any more, [`compactor::limits::JOB_MARGIN`] before
 /// `deadline`. What `hints` name comes first.
 ///
@@ -62,6 +81,10 @@ pub fn deadline(told: TimestampMs, now: TimestampMs) -> TimestampMs {
 /// Only where the list of tenants cannot be read; what fails for one tenant is logged and counted.
 pub async fn run_once(state: &State, deadline: TimestampMs, hints: &[Hint]) -> Result<Report, CompactError> {
     let report = state.compactor.run(deadline, hints).await?;
+    if (Report { tenants: 0, next: None, busy: None, ..report }) == Report::default() {
+        tracing::debug!(tenants = report.tenants, "compaction had nothing to do");
+        return Ok(report);
+    }
     tracing::info!(
         tenants = report.tenants,
         jobs = report.jobs,
@@ -91,6 +114,20 @@ mod tests {
         let later = now.plus(Duration::from_secs(60));
         assert_eq!(deadline(later, now), later);
         assert_eq!(deadline(TimestampMs(600_000), now), now.plus(RUN_MAX));
+    }
+
+    #[test]
+    fn an_invocation_stays_where_an_hour_fills() {
+        let second = |second: i64| TimestampMs(1_800_000_000_000 + second * 1000);
+        let report = Report { busy: Some(second(23)), next: Some(second(21)), ..Report::default() };
+        assert_eq!(rest(&report, second(20)), Some(Duration::from_secs(1)));
+        assert_eq!(rest(&report, second(22)), Some(Duration::ZERO));
+        assert_eq!(rest(&Report::default(), second(20)), None);
+        assert_eq!(stay(&report, second(0), second(20)), Some(Duration::from_secs(3)));
+        assert_eq!(stay(&report, second(0), second(30)), Some(Duration::ZERO), "the run took longer");
+        assert_eq!(stay(&report, second(0), second(60)), None, "the next invocation has begun");
+        assert_eq!(stay(&Report { out_of_time: true, ..report }, second(0), second(20)), None);
+        assert_eq!(stay(&Report { busy: None, ..report }, second(0), second(20)), None);
     }
 
     #[tokio::test]

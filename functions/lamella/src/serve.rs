@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use appender::{Adaptive, GroupOptions, WriteBuffer, Writer};
+use appender::{Adaptive, BacklogBounds, GroupOptions, WriteBuffer, Writer};
 use axum::Router;
 use axum::routing::get;
 use boot::Host;
@@ -28,6 +28,9 @@ use crate::timers;
 
 /// Stack of each worker: nested queries are evaluated by recursion, within the languages' depth limits.
 pub const STACK_BYTES: usize = 8 << 20;
+/// L0 segments of an hour above which compaction is told: here that costs nothing, and an hour that rested for long and is written to
+/// again is not looked at by the schedule before its time.
+const BACKLOG_TOLD: u32 = 64;
 /// How long requests under way may take once the process is told to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(30);
 /// How long the write buffer may take to write out what it holds.
@@ -69,7 +72,9 @@ pub async fn run(options: &Options) -> Result<()> {
 fn buffer(host: &Host, options: &Options, backlogs: &Arc<Backlogs>) -> Arc<dyn WriteBuffer> {
     let writer = Writer::new(host.objects.clone(), host.manifest.clone(), host.clock.clone(), host.nonces.clone());
     let group = GroupOptions { linger: Duration::from_millis(options.linger_ms), ..GroupOptions::default() };
-    Arc::new(Adaptive::living(writer.with_hints(backlogs.clone()), group, host.clock.clone()))
+    let bounds = BacklogBounds { hinted: BACKLOG_TOLD, ..BacklogBounds::default() };
+    let writer = writer.with_hints(backlogs.clone()).with_backlog_bounds(bounds);
+    Arc::new(Adaptive::living(writer, group, host.clock.clone()))
 }
 
 fn start_compaction(

@@ -8,7 +8,7 @@ use fn_compact::Hint;
 use manifest::Window;
 use model::Clock;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::sleep;
 
 use crate::backlog::Backlogs;
 use crate::metrics::Metrics;
@@ -16,7 +16,8 @@ use crate::metrics::Metrics;
 /// How long a run may go on beginning jobs.
 const RUN_MAX: Duration = Duration::from_secs(600);
 
-/// Compacts until told to stop. A run under way when that happens is dropped: nothing it did is lost or doubled (C1).
+/// Compacts until told to stop: `every` so often, and earlier where a run said that there will be something to do, or the write path
+/// that segments have become many. A run under way when it is told to stop is dropped: nothing it did is lost or doubled (C1).
 pub async fn compact(
     state: fn_compact::State,
     every: Duration,
@@ -25,26 +26,27 @@ pub async fn compact(
     metrics: Arc<Metrics>,
     mut stop: watch::Receiver<bool>,
 ) {
-    let mut ticks = interval(every);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.tick().await;
+    let mut wait = every;
     loop {
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
-            _ = ticks.tick() => {}
+            () = sleep(wait) => {}
             () = backlogs.told() => {}
         }
         let hints: Vec<Hint> = backlogs.take().into_iter().map(hint).collect();
         let deadline = clock.now().plus(RUN_MAX);
-        tokio::select! {
+        let run = tokio::select! {
             _ = stop.wait_for(|stop| *stop) => return,
-            run = fn_compact::run_once(&state, deadline, &hints) => {
-                if let Err(error) = &run {
-                    tracing::error!(%error, "compaction run failed");
-                }
-                metrics.compacted(run.as_ref().ok());
+            run = fn_compact::run_once(&state, deadline, &hints) => run,
+        };
+        metrics.compacted(run.as_ref().ok());
+        wait = match run {
+            Ok(report) => fn_compact::rest(&report, clock.now()).map_or(every, |rest| rest.min(every)),
+            Err(error) => {
+                tracing::error!(%error, "compaction run failed");
+                every
             }
-        }
+        };
     }
 }
 

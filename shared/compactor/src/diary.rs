@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use manifest::Window;
 use model::{Hour, Signal, TenantId, TimestampMs};
 
-use crate::limits::{PACE_MONTH, PACE_OLD, PACE_OPEN, PACE_RECENT, RECENT};
+use crate::limits::RECENT;
 
 /// Pages by tenant and signal.
 #[derive(Debug, Default)]
@@ -43,12 +43,42 @@ impl Diary {
         self.pages().insert((tenant.clone(), signal), page);
     }
 
+    /// Notes that a window was looked at by somebody who did not take the page.
+    pub fn note(&self, tenant: &TenantId, signal: Signal, window: Window, at: TimestampMs) {
+        if let Some(page) = self.pages().get_mut(&(tenant.clone(), signal)) {
+            page.windows.insert(window, at);
+        }
+    }
+
+    /// Returns what is due.
+    pub fn due(&self, now: TimestampMs) -> Vec<(TenantId, Signal)> {
+        let pages = self.pages();
+        let due = pages.iter().filter(|(_, page)| page.is_due(now));
+        due.map(|(of, _)| of.clone()).collect()
+    }
+
+    /// Returns when the first page is due.
+    pub fn next(&self) -> Option<TimestampMs> {
+        self.pages().values().filter_map(Page::next).min()
+    }
+
     fn pages(&self) -> std::sync::MutexGuard<'_, BTreeMap<(TenantId, Signal), Page>> {
         self.pages.lock().expect("no call panics while it holds the lock")
     }
 }
 
 impl Page {
+    /// Returns when the first of its windows, or its catalog, is due; `None` where its catalog is due in any case.
+    pub fn next(&self) -> Option<TimestampMs> {
+        let windows = self.windows.values().min();
+        self.catalog.map(|catalog| windows.map_or(catalog, |first| catalog.min(*first)))
+    }
+
+    /// Reports whether there is anything to look at.
+    pub fn is_due(&self, now: TimestampMs) -> bool {
+        is_due(self.next().as_ref(), now)
+    }
+
     /// Forgets windows and deletions that are no longer there, so that a page stays as small as the catalog.
     pub fn keep(&mut self, windows: &dyn Fn(Window) -> bool, deletions: &dyn Fn(u128) -> bool) {
         self.windows.retain(|window, _| windows(*window));
@@ -62,17 +92,6 @@ pub(crate) fn is_due(at: Option<&TimestampMs>, now: TimestampMs) -> bool {
     at.is_none_or(|at| *at <= now)
 }
 
-/// Returns when a window at which nothing was to be done is looked at again.
-pub(crate) fn next_look(window: Window, now: TimestampMs) -> TimestampMs {
-    let pace = match window {
-        Window::Hour(hour) if now < hour.end().plus(2 * PACE_RECENT) => PACE_OPEN,
-        Window::Hour(hour) if is_recent(hour, now) => PACE_RECENT,
-        Window::Hour(_) | Window::Day(_) => PACE_OLD,
-        Window::Month(_) => PACE_MONTH,
-    };
-    now.plus(pace)
-}
-
 /// Reports whether an hour is open or was not long ago.
 pub(crate) fn is_recent(hour: Hour, now: TimestampMs) -> bool {
     now < hour.end().plus(RECENT)
@@ -83,25 +102,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn older_is_looked_at_less_often() {
-        let hour = Hour(100);
-        let minutes_after_end = |minutes: i64| TimestampMs(hour.end().0 + minutes * 60_000);
-        for (minutes, pace) in [(-30, PACE_OPEN), (6, PACE_OPEN), (11, PACE_RECENT), (119, PACE_RECENT), (121, PACE_OLD)] {
-            let now = minutes_after_end(minutes);
-            assert_eq!(next_look(Window::Hour(hour), now), now.plus(pace), "{minutes} min after its end");
-        }
-        let now = minutes_after_end(0);
-        assert_eq!(next_look(Window::Day(hour.day()), now), now.plus(PACE_OLD));
-    }
-
-    #[test]
     fn a_page_is_taken_once_and_stays_small() {
         let (diary, tenant) = (Diary::default(), TenantId::anonymous());
         let mut page = Page { catalog: Some(TimestampMs(5)), ..Page::default() };
         page.windows.insert(Window::Day(1), TimestampMs(1));
-        page.windows.insert(Window::Day(2), TimestampMs(1));
+        page.windows.insert(Window::Day(2), TimestampMs(2));
         page.keep(&|window| window == Window::Day(2), &|_| false);
         diary.put(&tenant, Signal::Logs, page);
+        diary.note(&tenant, Signal::Logs, Window::Day(2), TimestampMs(3));
+        assert_eq!((diary.next(), diary.due(TimestampMs(2))), (Some(TimestampMs(3)), Vec::new()));
+        assert_eq!(diary.due(TimestampMs(3)), [(tenant.clone(), Signal::Logs)]);
         let taken = diary.take(&tenant, Signal::Logs);
         assert_eq!((taken.catalog, taken.windows.len()), (Some(TimestampMs(5)), 1));
         assert_eq!(diary.take(&tenant, Signal::Logs).catalog, None);

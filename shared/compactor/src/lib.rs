@@ -25,6 +25,7 @@ mod journal;
 pub mod limits;
 mod merge;
 mod orphans;
+mod pace;
 mod plan;
 mod policy;
 mod retain;

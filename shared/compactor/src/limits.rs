@@ -14,8 +14,14 @@ pub const JOB_MARGIN: Duration = Duration::from_secs(60);
 /// Time kept free before the end of a run in which a job still under way gives up: its outputs are left to the collector.
 pub const STOP_MARGIN: Duration = Duration::from_secs(5);
 
-/// Pace at which an open hour is looked at: any run.
+/// Pace at which an open hour, or one written to not long ago, is looked at, unless it fills faster.
 pub const PACE_OPEN: Duration = Duration::from_secs(30);
+
+/// The fastest pace: a look costs some six requests, however little came since the last.
+pub const PACE_MIN: Duration = Duration::from_secs(2);
+
+/// A faster pace than this makes a function stay and look again: eight writes a second cost about as much as a function that waits.
+pub const PACE_BUSY: Duration = Duration::from_secs(4);
 
 /// Pace at which an hour closed for less than [`RECENT`] is looked at for late data.
 pub const PACE_RECENT: Duration = Duration::from_secs(5 * 60);

@@ -1,7 +1,8 @@
 //! What to merge: pure decisions over a snapshot.
 //!
 //! ```text
-//! open hour     64 L0 or 32 MB ─▶ L1;  10 L1 ─▶ L2, at most every 5 min, else 10 L1 ─▶ one larger L1
+//! open hour     40 L0 or 32 MB ─▶ L1;  16 L1 ─▶ L2, at most every 5 min, else 16 L1 ─▶ one larger L1
+//! ended hour    8 of L0 and L1 ─▶ L2
 //! closed hour   everything ─▶ few L2;  late data by itself, with parts no larger than what joins them
 //! rolled hour   L0 ─▶ L1, which rolls
 //! day           parts of sealed hours that have rested ─▶ few parts

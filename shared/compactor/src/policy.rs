@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use model::RetentionPolicy;
 
-/// When segments are merged (design §7). The defaults keep a last-hour query at about 64 + 10 + 11 objects.
+/// When segments are merged (design §7, `docs/0012`). The defaults keep a last-hour query at 40 + 16 + 12 objects at two writes a
+/// second: a merge of 40, then of 16, then of 12 writes a row as often as one of 64, 10 and 11, and leaves fewer objects.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Policy {
     /// L0 segments of an hour that start a merge: by count rather than age, so that an idle tenant costs nothing.
@@ -21,7 +22,7 @@ pub struct Policy {
     pub late_after: Duration,
     /// Time after its start at which a day's hours roll into it.
     pub roll_after: Duration,
-    /// Late parts of a day's hours that start another roll, and the most that a rolled hour may hold before its L0
+    /// Parts of an hour that has just ended that start a merge, late parts of a day's hours that start another roll, and the most that a rolled hour may hold before its L0
     /// segments wait for the next roll: an hour must rest before its parts may leave.
     pub late_parts: usize,
     /// Age at which fewer late parts start another roll.
@@ -42,9 +43,9 @@ impl Default for Policy {
     fn default() -> Policy {
         const HOUR: u64 = 3600;
         Policy {
-            l0_files: 64,
+            l0_files: 40,
             l0_bytes: 32 << 20,
-            l1_files: 10,
+            l1_files: 16,
             l2_every: Duration::from_secs(5 * 60),
             close_after: Duration::from_secs(5 * 60),
             late_after: Duration::from_secs(5 * 60),

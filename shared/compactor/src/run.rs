@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use manifest::Window;
 use model::{Signal, TenantId, TimestampMs};
 
-use crate::limits::{JOB_MARGIN, STOP_MARGIN};
+use crate::limits::{JOB_MARGIN, PACE_BUSY, STOP_MARGIN};
 use crate::rewrite::manifest_error;
 use crate::turn::Turn;
 use crate::{CompactError, Compactor, Outcome};
@@ -40,6 +40,10 @@ pub struct Report {
     pub dropped_days: u64,
     /// Whether the deadline ended the run early.
     pub out_of_time: bool,
+    /// When there will be something to look at, as far as this process knows.
+    pub next: Option<TimestampMs>,
+    /// When the first hour will be full of those that fill within [`PACE_BUSY`].
+    pub busy: Option<TimestampMs>,
 }
 
 /// An hour or day that somebody says has a backlog. The schedule stays the truth.
@@ -102,13 +106,16 @@ impl Compactor {
 
     async fn serve(&self, tenants: Vec<(TenantId, Signal)>, run: &mut Run) {
         let mut turns: VecDeque<Turn> = VecDeque::new();
-        let mut fresh: VecDeque<(TenantId, Signal)> = tenants.into();
-        // Whoever has not had a turn yet goes before those who have.
+        let mut fresh: VecDeque<(TenantId, Signal)> = tenants.iter().cloned().collect();
+        // Whoever has not had a turn yet goes before those who have, and so does who is due again while others have theirs.
         loop {
             let turn = match fresh.pop_front() {
                 Some((tenant, signal)) => Turn::new(tenant, signal),
                 None => match turns.pop_front() {
-                    Some(turn) => turn,
+                    Some(turn) => {
+                        fresh.extend(self.diary().due(self.now()).into_iter().filter(|of| tenants.contains(of)));
+                        turn
+                    }
                     None => break,
                 },
             };
@@ -122,7 +129,8 @@ impl Compactor {
                 turns.push_back(turn);
             }
         }
-        turns.into_iter().for_each(|turn| turn.close(self.diary()));
+        turns.iter_mut().for_each(|turn| turn.close(self.diary()));
+        run.report.next = if run.report.out_of_time { Some(self.now()) } else { self.diary().next() };
     }
 
     /// Looks at hinted windows, whenever they were looked at last.
@@ -132,8 +140,10 @@ impl Compactor {
             while matches!(next, Ok(Next::Again)) && self.now() < run.begin_by {
                 next = self.visit(tenant, *signal, *window, false, run).await;
             }
-            if let Err(error) = next {
-                failed(tenant, *signal, &error, run);
+            match next {
+                Ok(Next::At(at)) => self.diary().note(tenant, *signal, *window, at),
+                Ok(Next::Again) => {}
+                Err(error) => failed(tenant, *signal, &error, run),
             }
         }
     }
@@ -169,6 +179,14 @@ pub(crate) fn failed(tenant: &TenantId, signal: Signal, error: &CompactError, ru
 impl Run {
     fn until(until: TimestampMs) -> Run {
         Run { report: Report::default(), begin_by: until.minus(JOB_MARGIN), stop_at: until.minus(STOP_MARGIN) }
+    }
+
+    /// Notes when an hour is looked at again.
+    pub fn look_again(&mut self, at: TimestampMs, now: TimestampMs) -> Next {
+        if at <= now.plus(PACE_BUSY) {
+            self.report.busy = Some(self.report.busy.map_or(at, |busy| busy.min(at)));
+        }
+        Next::At(at)
     }
 
     /// Counts a job.

@@ -8,7 +8,7 @@ use manifest::{DayState, Deletion, DeletionState, Finish, Part, Window};
 use model::{Hour, Resolution, Signal, TenantId, TimestampMs};
 
 use crate::diary::{Diary, Page, is_due, is_recent};
-use crate::limits::{PACE_FAILED, PACE_IDLE, PACE_RECENT};
+use crate::limits::{PACE_FAILED, PACE_IDLE, PACE_OPEN, PACE_RECENT};
 use crate::rewrite::manifest_error;
 use crate::run::{Next, Run, failed};
 use crate::{CompactError, Compactor};
@@ -33,18 +33,30 @@ pub(crate) struct Turn {
     pub signal: Signal,
     /// `None`: not looked at yet.
     open: Option<(Page, VecDeque<Task>)>,
+    reopened: bool,
     jobs: u64,
 }
 
 impl Turn {
     pub fn new(tenant: TenantId, signal: Signal) -> Turn {
-        Turn { tenant, signal, open: None, jobs: 0 }
+        Turn { tenant, signal, open: None, reopened: false, jobs: 0 }
     }
 
-    /// Puts the page back.
-    pub fn close(self, diary: &Diary) {
-        if let Some((page, _)) = self.open {
+    /// Puts the page back; what was not done is due at once.
+    pub fn close(&mut self, diary: &Diary) {
+        if let Some((mut page, tasks)) = self.open.take() {
+            page.catalog = page.catalog.filter(|_| tasks.is_empty());
             diary.put(&self.tenant, self.signal, page);
+        }
+    }
+
+    /// Closes the page once something on it is due again, so that an hour that fills need not wait for the end of a backlog; every
+    /// other time only, so that the backlog has its turns too.
+    fn reopen(&mut self, diary: &Diary, now: TimestampMs) {
+        let due = self.open.as_ref().is_some_and(|(page, _)| page.is_due(now));
+        self.reopened = due && !self.reopened;
+        if self.reopened {
+            self.close(diary);
         }
     }
 }
@@ -52,6 +64,7 @@ impl Turn {
 impl Compactor {
     /// Does tasks until one of them was a job or nothing is left; `None` then.
     pub(crate) async fn take_turn(&self, mut turn: Turn, run: &mut Run) -> Option<Turn> {
+        turn.reopen(self.diary(), self.now());
         let (mut page, mut tasks) = match turn.open.take() {
             Some(open) => open,
             None => match self.open(&turn, run).await {
@@ -96,7 +109,7 @@ impl Compactor {
     async fn open(&self, turn: &Turn, run: &mut Run) -> Result<(Page, VecDeque<Task>), CompactError> {
         let (tenant, signal, now) = (&turn.tenant, turn.signal, self.now());
         let mut page = self.diary().take(tenant, signal);
-        if !is_due(page.catalog.as_ref(), now) {
+        if !page.is_due(now) {
             return Ok((page, VecDeque::new()));
         }
         run.report.tenants += 1;
@@ -104,10 +117,13 @@ impl Compactor {
         let deletions = self.manifest().deletions(tenant, signal).await.map_err(manifest_error("read deletions"))?;
         let live: Vec<&DayState> = days.iter().filter(|day| !is_dropped(day)).collect();
         let hours: Vec<Hour> = live.iter().flat_map(|day| day.hours.clone()).collect();
-        page.catalog = (!hours.iter().any(|hour| is_recent(*hour, now))).then(|| now.plus(PACE_IDLE));
+        let is_idle = !hours.iter().any(|hour| is_recent(*hour, now));
+        page.catalog = Some(now.plus(if is_idle { PACE_IDLE } else { PACE_OPEN }));
         let windows = windows(&live, self.policy().roll_after, now);
         page.keep(&|window| windows.contains(&window), &|id| deletions.iter().any(|deletion| deletion.id == id));
-        let due = windows.iter().filter(|window| is_due(page.windows.get(window), now)).map(|window| Task::Window(*window));
+        // What is due has no entry, so that the entries say what is due next.
+        page.windows.retain(|_, at| *at > now);
+        let due = windows.iter().filter(|window| !page.windows.contains_key(window)).map(|window| Task::Window(*window));
         let mut tasks: VecDeque<Task> = due.collect();
         let ids = deletions.iter().map(|deletion| deletion.id).filter(|id| is_due(page.deletions.get(id), now));
         tasks.extend(ids.map(|id| Task::Deletion(id, None)));

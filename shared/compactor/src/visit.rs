@@ -3,8 +3,8 @@
 use manifest::{Snapshot, Window};
 use model::{Hour, Signal, TenantId, TimestampMs};
 
-use crate::diary::next_look;
 use crate::limits::{PACE_OPEN, SETTLED_AFTER};
+use crate::pace::next_look;
 use crate::plan::{Job, plan_day, plan_hour};
 use crate::rewrite::manifest_error;
 use crate::run::{Next, Run};
@@ -42,13 +42,21 @@ impl Compactor {
         let epoch = self.manifest().epoch(tenant, hour).await.map_err(manifest_error("read ring"))?;
         let jobs = plan_hour(hour, &snapshot, &epoch, self.policy(), self.now());
         if let Some(job) = jobs.first() {
-            let closed = self.now() >= hour.end().plus(self.policy().close_after);
-            return self.carry_out(tenant, signal, job, closed || jobs.len() > 1, run).await;
+            let more = self.now() >= hour.end() || jobs.len() > 1;
+            let merged = job.inputs.iter().filter(|input| input.level == 0).count();
+            let next = if more { Next::Again } else { self.look_again(window, &snapshot, merged, run) };
+            return self.carry_out(tenant, signal, job, next, run).await;
         }
         if garbage {
             run.report.deleted += self.collect(tenant, signal, window).await?;
         }
-        Ok(Next::At(next_look(window, self.now())))
+        Ok(self.look_again(window, &snapshot, 0, run))
+    }
+
+    /// Returns when an hour is looked at again, once its first `merged` L0 segments are.
+    fn look_again(&self, window: Window, snapshot: &Snapshot, merged: usize, run: &mut Run) -> Next {
+        let now = self.now();
+        run.look_again(next_look(window, &snapshot.parts, merged, self.policy(), now), now)
     }
 
     /// Seals hours of a day or does its next job; collects as [`Compactor::visit_hour`] does.
@@ -74,7 +82,7 @@ impl Compactor {
             return Ok(Next::Again);
         }
         if let Some(job) = plan.jobs.first() {
-            return self.carry_out(tenant, signal, job, true, run).await;
+            return self.carry_out(tenant, signal, job, Next::Again, run).await;
         }
         if garbage {
             run.report.deleted += self.collect(tenant, signal, window).await?;
@@ -82,7 +90,7 @@ impl Compactor {
                 self.rest(tenant, signal, day).await?;
             }
         }
-        Ok(Next::At(next_look(window, self.now())))
+        Ok(Next::At(next_look(window, &[], 0, self.policy(), self.now())))
     }
 
     /// Clears the hours of a day that have nothing left, and packs an old day into its month: nobody looks there any more. Only
@@ -111,24 +119,25 @@ impl Compactor {
         if garbage {
             run.report.deleted += self.collect(tenant, signal, month).await?;
         }
-        Ok(Next::At(next_look(month, self.now())))
+        Ok(Next::At(next_look(month, &[], 0, self.policy(), self.now())))
     }
 
+    /// Does a job; `next` comes after it is done.
     async fn carry_out(
         &self,
         tenant: &TenantId,
         signal: Signal,
         job: &Job,
-        more: bool,
+        next: Next,
         run: &mut Run,
     ) -> Result<Next, CompactError> {
         let outcome = self.rewrite(tenant, signal, job, run.stop_at).await?;
         run.count(tenant, signal, job.window, outcome);
         Ok(match outcome {
-            Outcome::Done(_) | Outcome::Nothing(_) if more => Next::Again,
+            Outcome::Done(_) | Outcome::Nothing(_) => next,
             Outcome::OutOfTime => Next::Again,
             // Whoever was faster may still be at it.
-            _ => Next::At(self.now().plus(PACE_OPEN)),
+            Outcome::Lost => Next::At(self.now().plus(PACE_OPEN)),
         })
     }
 }

@@ -1,4 +1,4 @@
-//! An hour: open, closed, rolled.
+//! An hour: open, ended, closed, rolled.
 
 use std::collections::BTreeMap;
 
@@ -37,10 +37,14 @@ pub fn plan_hour(hour: Hour, snapshot: &Snapshot, epoch: &Epoch, policy: &Policy
     let of_levels = HourParts::of(&parts);
     let must = of_levels.l0.iter().any(|part| snapshot.deletions.iter().any(|deletion| deletion.applies_to(part)));
     let closed_at = hour.end().plus(policy.close_after);
-    let mut merges = match (sealed, now < closed_at) {
-        (true, _) => plan_rolled(of_levels, must, policy, now),
-        (false, true) => plan_open(of_levels, must, policy, now),
-        (false, false) => plan_closed(of_levels, must, closed_at, epoch, policy, now),
+    let mut merges = if sealed {
+        plan_rolled(of_levels, must, policy, now)
+    } else if now < hour.end() {
+        plan_open(of_levels, must, policy, now)
+    } else if now < closed_at {
+        plan_ended(of_levels, must, policy)
+    } else {
+        plan_closed(of_levels, must, closed_at, epoch, policy, now)
     };
     if !sealed {
         merges.extend(deletions(&parts, &merges, snapshot));
@@ -61,14 +65,27 @@ fn plan_open(parts: HourParts, must: bool, policy: &Policy, now: TimestampMs) ->
     if l1.len() >= policy.l1_files {
         let newest = l2.iter().map(|part| part.minted_at).max();
         let rested = newest.is_none_or(|newest| newest.plus(policy.l2_every) <= now);
-        // Among themselves only the smallest, else the largest would be written again each time.
-        let small = |l1: &[Part]| l1.iter().filter(|part| is_small(part, policy)).cloned().collect();
-        let (level, inputs) = if rested { (2, l1) } else { (1, tier(small(&l1))) };
+        let (level, inputs) = if rested { (2, l1) } else { (1, alike(l1, policy)) };
         if level == 2 || inputs.len() >= policy.l1_files {
             merges.extend(merge(level, inputs, policy));
         }
     }
     merges
+}
+
+/// Chooses L1 parts that merge among themselves: none larger than twice the mean, so that what such a merge made waits for L2
+/// instead of being written again with each of the next.
+fn alike(l1: Vec<Part>, policy: &Policy) -> Vec<Part> {
+    let len_max = (2 * size_bytes(&l1) / l1.len().max(1) as u64).min(policy.output_bytes / 2);
+    l1.into_iter().filter(|part| part.location.len_bytes() <= len_max).collect()
+}
+
+/// An hour that has just ended gets little more. What would wait for company there goes at once: a query of the last hour reads
+/// what this hour and the new one hold.
+fn plan_ended(parts: HourParts, must: bool, policy: &Policy) -> Vec<Merge> {
+    let HourParts { l0, l1, .. } = parts;
+    let due = must || enough(&l0, policy) || l0.len() + l1.len() >= policy.late_parts;
+    if due { merge(2, [l0, l1].concat(), policy) } else { Vec::new() }
 }
 
 fn plan_closed(

@@ -72,15 +72,29 @@ fn hour_jobs(groups: &[Parts], at: i64, sealed: bool) -> Jobs {
 #[test]
 fn open_hour() {
     let none = Jobs::new();
-    assert_eq!(hour_jobs(&[Parts(0, 63, 1000, 29)], 30, false), none);
-    assert_eq!(hour_jobs(&[Parts(0, 64, 1000, 29)], 30, false), [(1, vec![0; 64])]);
+    assert_eq!(hour_jobs(&[Parts(0, 39, 1000, 29)], 30, false), none);
+    assert_eq!(hour_jobs(&[Parts(0, 40, 1000, 29)], 30, false), [(1, vec![0; 40])]);
     assert_eq!(hour_jobs(&[Parts(0, 4, 9 * MIB, 29)], 30, false).len(), 2, "36 MiB, unpacked in two jobs");
-    assert_eq!(hour_jobs(&[Parts(1, 9, MIB, 29), Parts(0, 3, 5, 29)], 30, false), none);
-    assert_eq!(hour_jobs(&[Parts(1, 10, MIB, 29), Parts(0, 3, 5, 29)], 30, false), [(2, vec![1; 10])]);
+    assert_eq!(hour_jobs(&[Parts(1, 15, MIB, 29), Parts(0, 3, 5, 29)], 30, false), none);
+    assert_eq!(hour_jobs(&[Parts(1, 16, MIB, 29), Parts(0, 3, 5, 29)], 30, false), [(2, vec![1; 16])]);
     // At most one L2 in five minutes.
-    assert_eq!(hour_jobs(&[Parts(2, 1, MIB, 25), Parts(1, 10, MIB, 29)], 30, false), [(2, vec![1; 10])]);
-    assert_eq!(hour_jobs(&[Parts(2, 1, MIB, 26), Parts(1, 10, MIB, 29)], 30, false), [(1, vec![1; 10])]);
-    assert_eq!(hour_jobs(&[Parts(2, 1, MIB, 26), Parts(1, 9, MIB, 29), Parts(1, 1, 10 * MIB, 29)], 30, false), none);
+    assert_eq!(hour_jobs(&[Parts(2, 1, MIB, 25), Parts(1, 16, MIB, 29)], 30, false), [(2, vec![1; 16])]);
+    assert_eq!(hour_jobs(&[Parts(2, 1, MIB, 26), Parts(1, 16, MIB, 29)], 30, false), [(1, vec![1; 16])]);
+    // What such a merge made is not written again by the next.
+    let large = || Parts(1, 2, 15 * MIB, 29);
+    assert_eq!(hour_jobs(&[Parts(2, 1, MIB, 26), Parts(1, 15, MIB, 29), large()], 30, false), none);
+    assert_eq!(hour_jobs(&[Parts(2, 1, MIB, 26), Parts(1, 16, MIB, 29), large()], 30, false), [(1, vec![1; 16])]);
+    assert_eq!(hour_jobs(&[Parts(2, 1, MIB, 25), Parts(1, 16, MIB, 29), large()], 30, false), [(2, vec![1; 18])]);
+}
+
+#[test]
+fn ended_hour() {
+    let none = Jobs::new();
+    let few = [Parts(0, 3, 5, 59), Parts(1, 5, MIB, 58), Parts(2, 11, 5 * MIB, 30)];
+    assert_eq!(hour_jobs(&few, 59, false), none);
+    assert_eq!(hour_jobs(&few, 60, false), [(2, vec![0, 0, 0, 1, 1, 1, 1, 1])]);
+    assert_eq!(hour_jobs(&[Parts(0, 7, 5, 61), Parts(2, 12, MIB, 60)], 62, false), none, "few came late");
+    assert_eq!(hour_jobs(&[Parts(0, 8, 5, 61), Parts(2, 12, MIB, 60)], 62, false), [(2, vec![0; 8])]);
 }
 
 #[test]
@@ -96,7 +110,7 @@ fn closed_hour() {
     assert_eq!(hour_jobs(&[Parts(0, 2, 5, 70), Parts(2, 1, MIB, 66)], 74, false), none);
     assert_eq!(hour_jobs(&[Parts(0, 2, 5, 70), Parts(2, 1, MIB, 66)], 75, false), [(2, vec![0, 0])]);
     assert_eq!(hour_jobs(&[Parts(0, 2, 5, 70), Parts(2, 1, 9, 66)], 75, false), [(2, vec![0, 0, 2])]);
-    assert_eq!(hour_jobs(&[Parts(0, 64, 5, 70)], 71, false), [(2, vec![0; 64])]);
+    assert_eq!(hour_jobs(&[Parts(0, 40, 5, 70)], 71, false), [(2, vec![0; 40])]);
     assert_eq!(hour_jobs(&[Parts(2, 7, MIB, 70)], 90, false), none);
     assert_eq!(hour_jobs(&[Parts(2, 8, MIB, 70)], 90, false), [(2, vec![2; 8])]);
 }

@@ -2,25 +2,54 @@
 
 use std::time::Duration;
 
-use compactor::{Hint, Policy};
+use compactor::Policy;
 use manifest::Window;
-use model::{Clock, Hour, LabelSet, MetricBatch, Signal, TimeRangeMs, TimestampMs};
+use model::{Clock, Hour, LabelSet, LogBatch, MetricBatch, Signal, TimeRangeMs, TimestampMs, TimestampNs};
 use segment::l0;
 
 use crate::world::{FOREVER, HOUR, World};
 
-/// Requests of so many series a second, a sample each, as many senders in turns: every series each 15 s.
+/// Requests of so many series (a sample each) or lines a second, as many senders in turns: every series each 15 s.
+#[derive(Clone, Copy)]
 struct Load {
+    signal: Signal,
     per_second: u64,
-    series: u64,
+    rows: u64,
     minutes: u64,
 }
 
+/// Who starts the runs.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Host {
+    /// A process that lives: each minute, and when the last run said.
+    Process,
+    /// A function: a schedule each minute, and it stays where an hour fills fast.
+    Function,
+}
+
+impl Host {
+    fn is_due(self, second: u64, report: &compactor::Report, now: TimestampMs) -> bool {
+        let told = if self == Host::Process { report.next } else { report.busy };
+        second.is_multiple_of(60) || told.is_some_and(|at| at <= now)
+    }
+}
+
 fn request(world: &World, number: u64, load: &Load, at: TimestampMs) -> segment::Encoded {
-    let mut batch = MetricBatch::default();
     let sender = number % (load.per_second * 15);
-    for series in 0..load.series {
-        let instance = format!("host-{sender}");
+    let instance = format!("host-{sender}");
+    if load.signal == Signal::Logs {
+        let mut batch = LogBatch::default();
+        let labels = LabelSet::from_pairs([("app", "shop"), ("instance", &*instance)]);
+        batch.start_stream(|out| out.extend_from_slice(labels.encoded()));
+        for line in 0..load.rows {
+            let id = (number * load.rows + line).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+            let text = format!("level=info msg=\"request done\" path=/api/v1/items/{} status=200 trace={id:016x}", id % 997);
+            batch.push_entry(TimestampNs(at.to_ns().0 + line as i64 * 1000), text.as_bytes(), &[]);
+        }
+        return l0::encode_logs(&world.tenant, &batch).unwrap();
+    }
+    let mut batch = MetricBatch::default();
+    for series in 0..load.rows {
         let name = format!("requests_{}_total", series % 20);
         let labels = [("__name__", &*name), ("instance", &*instance), ("job", "node"), ("mode", &*series.to_string())];
         batch.start_series_of(&LabelSet::from_pairs(labels));
@@ -36,60 +65,94 @@ fn cpu_seconds() -> f64 {
     (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
 }
 
-async fn measure(load: Load) {
+/// Objects of a query of the last so many seconds, at all times.
+struct Objects {
+    span: Duration,
+    counts: Vec<usize>,
+}
+
+impl Objects {
+    fn of(span: Duration) -> Objects {
+        Objects { span, counts: Vec::new() }
+    }
+
+    async fn look(&mut self, world: &World, signal: Signal) {
+        let now = world.clock.now();
+        let range = TimeRangeMs::new(now.minus(self.span), now);
+        self.counts.push(world.manifest().snapshot(&world.tenant, signal, range).await.unwrap().parts.len());
+    }
+
+    fn print(mut self, name: &str) {
+        self.counts.sort_unstable();
+        if let Some(most) = self.counts.last() {
+            println!("  {name}: {} objects in the middle, {most} at most", self.counts[self.counts.len() / 2]);
+        }
+    }
+}
+
+async fn measure(load: Load, host: Host) {
     let mut world = World::new();
     world.policy = Policy::default();
     let (compactor, _) = world.compactor(None);
-    let (mut l0_bytes, mut samples, mut cpu, mut report) = (0, 0, 0.0, (0, 0, 0));
-    let mut objects: Vec<usize> = Vec::new();
+    let (mut l0_bytes, mut rows, mut cpu, mut sum) = (0, 0, 0.0, (0, 0, 0, 0));
+    let (mut hour, mut day) = (Objects::of(Duration::from_secs(3600)), Objects::of(Duration::from_secs(24 * 3600)));
+    let mut report = compactor::Report::default();
     for second in 0..load.minutes * 60 {
         for request_of in 0..load.per_second {
             let at = world.clock.now().plus(Duration::from_millis(request_of * 1000 / load.per_second));
             let encoded = request(&world, second * load.per_second + request_of, &load, at);
-            samples += load.series;
+            rows += load.rows;
             l0_bytes += encoded.bytes.len() as u64;
-            world.append(Signal::Metrics, at.hour(), encoded, false).await;
+            world.append(load.signal, at.hour(), encoded, false).await;
         }
         world.clock.advance(Duration::from_secs(1));
-        // The schedule, and a hint whenever 64 segments were written.
-        let written = (second + 1) * load.per_second;
-        let hint = (written % 64 < load.per_second).then(|| Hint {
-            tenant: world.tenant.clone(),
-            signal: Signal::Metrics,
-            window: Window::Hour(Hour(HOUR.0 + second as i64 / 3600)),
-        });
-        let before = cpu_seconds();
-        let mut done = Vec::new();
-        done.extend(if hint.is_some() { Some(compactor.run_only(FOREVER, hint.as_slice()).await) } else { None });
-        done.extend(if second % 60 == 59 { Some(compactor.run(FOREVER, &[]).await.unwrap()) } else { None });
-        cpu += cpu_seconds() - before;
-        for done in done {
-            report = (report.0 + done.jobs, report.1 + done.input_bytes, report.2 + done.output_bytes);
+        // What a query finds is the most just before a run.
+        if second >= 3600 && second % 7 == 0 {
+            hour.look(&world, load.signal).await;
         }
-        if second >= 3600 && second % 10 == 0 {
-            let range = TimeRangeMs::new(world.clock.now().minus(Duration::from_secs(3600)), world.clock.now());
-            let snapshot = world.manifest().snapshot(&world.tenant, Signal::Metrics, range).await.unwrap();
-            objects.push(snapshot.parts.len());
+        if second >= 24 * 3600 && second % 49 == 0 {
+            day.look(&world, load.signal).await;
+        }
+        if host.is_due(second, &report, world.clock.now()) {
+            let before = cpu_seconds();
+            report = compactor.run(FOREVER, &[]).await.unwrap();
+            cpu += cpu_seconds() - before;
+            assert_eq!((report.failed, report.lost), (0, 0));
+            sum = (sum.0 + 1, sum.1 + report.jobs, sum.2 + report.input_bytes, sum.3 + report.output_bytes);
         }
     }
-    objects.sort_unstable();
-    let (median, most) = (objects[objects.len() / 2], objects[objects.len() - 1]);
-    let of_hour = |hour: i64| Window::Hour(Hour(HOUR.0 + hour)).range();
-    let closed = world.manifest().snapshot(&world.tenant, Signal::Metrics, of_hour(0)).await.unwrap().parts;
+    let of_hour = Window::Hour(Hour(HOUR.0)).range();
+    let closed = world.manifest().snapshot(&world.tenant, load.signal, of_hour).await.unwrap().parts;
     let bytes: u64 = closed.iter().map(|part| part.location.len_bytes()).sum();
-    let rows: u64 = closed.iter().map(|part| part.stats.rows).sum();
-    println!("{} requests/s of {} samples for {} min: {samples} samples", load.per_second, load.series, load.minutes);
-    println!("  last hour: {median} objects in the middle, {most} at most; closed hour: {} objects, {bytes} bytes", closed.len());
-    println!("  24 h: at most {} objects (23 closed hours and the last)", 23 * closed.len() + most);
-    println!("  L0 {:.2} B/sample, closed {:.2}", l0_bytes as f64 / samples as f64, bytes as f64 / rows as f64);
-    let (jobs, read, written) = report;
-    println!("  {jobs} jobs read {read} and wrote {written} bytes: {:.2} times L0's", written as f64 / l0_bytes as f64);
-    println!("  {:.2} CPU s per million samples", cpu / (samples as f64 / 1e6));
+    let rows_closed: u64 = closed.iter().map(|part| part.stats.rows).sum();
+    let Load { signal, per_second, minutes, .. } = load;
+    println!("{signal} {host:?}: {per_second} requests/s of {} rows for {minutes} min: {rows} rows", load.rows);
+    hour.print("last hour");
+    day.print("last 24 h");
+    println!("  first hour: {} objects, {bytes} bytes, {rows_closed} rows", closed.len());
+    println!("  L0 {:.2} B/row, first hour {:.2}", l0_bytes as f64 / rows as f64, bytes as f64 / rows_closed as f64);
+    let (runs, jobs, read, written) = sum;
+    println!(
+        "  {runs} runs, {jobs} jobs read {read} and wrote {written} bytes: {:.2} times L0's",
+        written as f64 / l0_bytes as f64
+    );
+    println!("  {:.2} CPU s per million rows", cpu / (rows as f64 / 1e6));
 }
 
 #[tokio::test]
 #[ignore = "prints figures for BENCHMARKS.md"]
 async fn measure_the_steady_state() {
-    measure(Load { per_second: 2, series: 500, minutes: 130 }).await;
-    measure(Load { per_second: 20, series: 50, minutes: 130 }).await;
+    for signal in [Signal::Metrics, Signal::Logs] {
+        measure(Load { signal, per_second: 2, rows: 500, minutes: 130 }, Host::Process).await;
+        measure(Load { signal, per_second: 20, rows: 50, minutes: 130 }, Host::Process).await;
+    }
+    measure(Load { signal: Signal::Metrics, per_second: 2, rows: 500, minutes: 130 }, Host::Function).await;
+    measure(Load { signal: Signal::Metrics, per_second: 20, rows: 50, minutes: 130 }, Host::Function).await;
+}
+
+#[tokio::test]
+#[ignore = "prints figures for BENCHMARKS.md"]
+async fn measure_days() {
+    measure(Load { signal: Signal::Metrics, per_second: 2, rows: 20, minutes: 50 * 60 }, Host::Process).await;
+    measure(Load { signal: Signal::Metrics, per_second: 20, rows: 5, minutes: 30 * 60 }, Host::Process).await;
 }

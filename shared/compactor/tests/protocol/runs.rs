@@ -72,6 +72,70 @@ async fn time_is_up_for_one_tenant_after_the_other() {
 }
 
 #[tokio::test]
+async fn a_job_whose_time_is_up_leaves_nothing_but_garbage() {
+    let mut world = World::new();
+    // As many outputs as series.
+    world.policy.output_bytes = 1;
+    world.fill(HOUR, 4).await;
+    let (expected, objects) = (world.visible().await, world.objects_stored().await);
+    world.put_takes = minutes(2);
+    let until = world.clock.now().plus(minutes(2));
+    let report = world.compactor(None).0.run(until, &[]).await.unwrap();
+    assert_eq!((report.jobs, report.failed, report.out_of_time), (0, 0, true));
+    assert_eq!(world.objects_stored().await, objects + 1, "one output was put");
+    assert_eq!((world.visible().await, world.levels(Signal::Metrics).await), (expected.clone(), vec![0; 4]));
+    // Another process takes over once the lease has ended.
+    world.put_takes = minutes(0);
+    world.clock.advance(minutes(1));
+    assert_eq!(world.run().await.jobs, 2);
+    assert_eq!(world.visible().await, expected);
+    assert!(world.levels(Signal::Metrics).await.iter().all(|level| *level == 1));
+}
+
+#[tokio::test]
+async fn an_hour_that_fills_does_not_wait_for_a_backlog() {
+    let mut world = World::new();
+    world.policy = Policy { inputs_max: 4, ..small_policy() };
+    world.fill(HOUR, 40).await;
+    world.clock.advance(hours(2));
+    let now = Hour(HOUR.0 + 2);
+    world.fill(now, 4).await;
+    // Ten jobs of a signal wait in the old hour, each as long as the open hour needs to fill again.
+    world.put_takes = minutes(1);
+    let until = world.clock.now().plus(minutes(8));
+    let report = world.compactor(None).0.run(until, &[]).await.unwrap();
+    assert!(report.out_of_time);
+    let open = |parts: &[manifest::Part]| parts.iter().filter(|part| part.window == Window::Hour(now) && part.level == 0).count();
+    assert_eq!(open(&world.parts(Signal::Metrics).await), 0);
+    world.fill(now, 4).await;
+    let until = world.clock.now().plus(minutes(5));
+    world.compactor(None).0.run(until, &[]).await.unwrap();
+    assert_eq!(open(&world.parts(Signal::Metrics).await), 0);
+}
+
+#[tokio::test]
+async fn a_closed_hour_that_is_written_to_is_merged_within_a_minute() {
+    let mut world = World::new();
+    world.policy = Policy::default();
+    world.fill(HOUR, 3).await;
+    world.clock.advance(hours(5));
+    let (compactor, _) = world.compactor(None);
+    let mut next = compactor.run(FOREVER, &[]).await.unwrap().next.unwrap();
+    assert_eq!(world.levels(Signal::Metrics).await, [2]);
+    // It comes for two minutes, after the hour was found at rest.
+    for _ in 0..120 {
+        world.fill(HOUR, 2).await;
+        world.clock.advance(minutes(1) / 60);
+        if world.clock.now() >= next {
+            next = compactor.run(FOREVER, &[]).await.unwrap().next.unwrap();
+        }
+    }
+    world.clock.advance(minutes(1));
+    compactor.run(FOREVER, &[]).await.unwrap();
+    assert!(world.levels(Signal::Metrics).await.len() < 40, "{:?}", world.levels(Signal::Metrics).await);
+}
+
+#[tokio::test]
 async fn what_rests_costs_nothing() {
     let mut world = World::new();
     for hour in 0..3 {
