@@ -95,6 +95,12 @@ impl Group {
         Group { shared: Arc::new(shared) }
     }
 
+    /// Ends the linger of every open group: what waits is written now. For whoever measures the linger by another clock.
+    pub fn flush(&self) {
+        let open = self.shared.open.lock().expect("no call panics while it holds the lock");
+        open.values().for_each(|group| group.full.notify_one());
+    }
+
     /// Appends a batch that is not empty and that the backlog lets pass.
     pub(crate) async fn append_admitted(&self, tenant: &TenantId, batch: Batch) -> Result<Receipt> {
         let receipt = self.join(tenant, batch)?.await.map_err(|_| Error::Interrupted)??;
@@ -208,10 +214,11 @@ impl WriteBuffer for Group {
 
     async fn close(&self) {
         {
-            let open = self.shared.open.lock().expect("no call panics while it holds the lock");
+            // Under the lock, so that no group opens after this.
+            let _open = self.shared.open.lock().expect("no call panics while it holds the lock");
             self.shared.closed.store(true, Ordering::SeqCst);
-            open.values().for_each(|group| group.full.notify_one());
         }
+        self.flush();
         loop {
             let idle = self.shared.idle.notified();
             if self.shared.groups.load(Ordering::SeqCst) == 0 {

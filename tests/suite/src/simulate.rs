@@ -7,6 +7,7 @@ mod answers;
 pub mod ledger;
 pub mod mutation;
 mod report;
+pub mod ring;
 pub mod rows;
 pub mod run;
 pub mod scenario;

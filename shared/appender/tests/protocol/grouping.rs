@@ -147,6 +147,22 @@ async fn close_answers_everybody_and_refuses_what_comes_later() {
     group.close().await;
 }
 
+#[tokio::test]
+async fn a_flush_ends_the_linger_and_the_group_goes_on() {
+    let world = World::new();
+    let batches: Vec<Batch> = (0..4).map(|number| request(number, 1)).collect();
+    let group = world.group(usize::MAX);
+    for (written, pair) in batches.chunks(2).enumerate() {
+        let appends = append_all(&world, &group, pair);
+        settle().await;
+        assert_eq!(world.parts(Signal::Metrics).await.len(), written, "the group lingers");
+        group.flush();
+        let receipts = tokio::time::timeout(Duration::from_secs(60), appends.join_all()).await.unwrap();
+        receipts.into_iter().for_each(|receipt| assert_eq!(receipt.unwrap().rows, 2));
+        assert_eq!(world.rows(Signal::Metrics).await, expected(&world.tenant, &batches[..2 * written + 2]));
+    }
+}
+
 /// Lets tasks that were spawned run until they wait.
 async fn settle() {
     for _ in 0..10 {

@@ -5,6 +5,7 @@ mod collector;
 mod compactor;
 mod eraser;
 mod hand;
+mod keeper;
 mod mistakes;
 mod reader;
 mod traffic;
@@ -12,8 +13,9 @@ mod vandal;
 
 pub use client::{Fleet, Sent, client};
 pub use collector::orphans;
-pub use compactor::{compactor, every_minute, keeper};
+pub use compactor::{compactor, every_minute};
 pub use eraser::eraser;
+pub use keeper::keeper;
 pub use reader::reader;
 pub use vandal::vandal;
 

@@ -1,16 +1,22 @@
 //! The real engine's answers, compared with the plain model.
 
+use super::actors::{Ended, within};
 use super::ledger::RowId;
-use super::rows::{self, RowKey};
+use super::mutation::{Mutation, Role};
+use super::rows::{self, RowKey, RowValue};
 use super::world::{World, part_name};
-use engine::{Engine, EngineConfig};
-use model::{Clock, Limits, Signal, TenantId};
+use engine::{Engine, EngineConfig, EngineError};
+use manifest::Manifest;
+use model::{Clock, CompileEntryFilter, EntryFilter, ErrorKind, Limits, Signal, TenantId, TimeRangeMs, TimestampMs};
 use plan::{Answer, EvalOptions, LogicalPlan, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use testkit::simulation::Stage;
+use store::Objects;
+use testkit::simulation::{Process, Stage};
 
 const DAY_MS: i64 = 86_400_000;
+/// Days up to now that are asked for: no run takes as long.
+const DAYS_ASKED: i64 = 40;
 
 /// Asks for everything of one account, in a share of runs.
 pub fn check_some(world: &World, stage: &Stage) {
@@ -30,35 +36,25 @@ pub fn check_all(world: &World, stage: &Stage) {
 
 fn check(world: &World, stage: &Stage, tenant: &TenantId, signal: Signal) -> Option<String> {
     let snapshot = world.look(tenant, signal)?;
-    // The engine does not know deletions yet: it is asked again once compaction has carried them out.
-    if !snapshot.deletions.is_empty() {
-        return None;
-    }
     let shown: Vec<(String, Arc<[RowId]>)> = world.shown(tenant, signal, &snapshot);
     let expected = world.account(tenant, signal, |account| account.winners(&shown));
     let clock: Arc<dyn Clock> = Arc::new(world.schedule.harness());
-    let config = EngineConfig { partitions: 1, ..EngineConfig::default() };
-    let engine = Engine::new(config, world.shelf.objects(), world.true_manifest().clone(), clock);
-    let answer = match plan_of(signal, world.schedule.now().0) {
-        Ok(plan) => stage.at_once(engine.query(tenant, plan, &Limits::default())),
-        Err(error) => return Some(format!("Q1: a plan was refused: {error}")),
-    };
-    let answer = match answer {
-        Ok((answer, _)) => answer,
+    let engine = engine(world, world.shelf.objects(), world.true_manifest().clone(), clock);
+    let answered = match stage.at_once(everything(world, &engine, tenant, signal)) {
+        Ok(answered) => answered,
         Err(error) => return Some(format!("Q1: the engine failed: {error:?}")),
     };
     let damaged = world.account(tenant, signal, |account| account.damaged_segments.clone());
-    let stray = answer.warnings.iter().find(|warning| !damaged.iter().any(|name| warning.contains(name.as_str())));
-    if let Some(warning) = stray {
-        return Some(format!("S2: the engine warned of what nobody damaged: {warning}"));
+    if let Some(found) = stray_warning(&answered, &damaged) {
+        return Some(found);
     }
-    let is_warned = !answer.warnings.is_empty();
+    let is_warned = !answered.warnings.is_empty();
     let whole: Vec<_> = shown.iter().filter(|(name, _)| !damaged.contains(name)).cloned().collect();
     let undamaged = world.account(tenant, signal, |account| account.winners(&whole));
-    let got = rows_of(answer);
+    let got = answered.rows;
     // Damage to bytes that mean nothing may leave a segment readable.
-    let is_answered = |(key, value): (&RowKey, &u64)| got.get(key).is_some_and(|answered| answered >= value);
-    let is_known = |(key, value): (&RowKey, &u64)| expected.get(key).is_some_and(|known| known >= value);
+    let is_answered = |(key, value): (&RowKey, &RowValue)| got.get(key).is_some_and(|answered| answered >= value);
+    let is_known = |(key, value): (&RowKey, &RowValue)| expected.get(key).is_some_and(|known| known >= value);
     let rest_is_answered = undamaged.iter().all(is_answered) && got.iter().all(is_known);
     if got == expected || is_warned && rest_is_answered {
         return None;
@@ -68,28 +64,85 @@ fn check(world: &World, stage: &Stage, tenant: &TenantId, signal: Signal) -> Opt
     let holding = missing.map(|(key, _)| world.account(tenant, signal, |account| account.holding(&shown, key)));
     let parts: Vec<_> =
         snapshot.parts.iter().filter(|part| holding.iter().flatten().any(|name| *name == part_name(part))).collect();
-    let text = |row: Option<(&RowKey, &u64)>| row.map(|(key, value)| format!("{} = {value:016x}", String::from_utf8_lossy(key)));
+    let text =
+        |row: Option<(&RowKey, &RowValue)>| row.map(|(key, value)| format!("{} = {value:?}", String::from_utf8_lossy(key)));
     let (answered, asked, missing, extra) = (got.len(), expected.len(), text(missing), text(extra));
     Some(format!(
         "Q2: {tenant} {signal}: the engine answers {answered} rows of {asked}: missing {missing:?}, extra {extra:?}; in {parts:?}"
     ))
 }
 
+/// What the engine answered.
+struct Answered {
+    rows: BTreeMap<RowKey, RowValue>,
+    warnings: Vec<String>,
+}
+
+/// Asks the engine in a process, over whatever happens on the way to the stores.
+pub async fn ask(world: &World, process: &Process, tenant: &TenantId, signal: Signal, limit_ms: u64) {
+    let clock: Arc<dyn Clock> = Arc::new(process.clone());
+    let engine = engine(world, world.objects(process), world.manifest(process, Role::Read), clock);
+    let since = world.account(tenant, signal, |account| account.since());
+    let Ended::Done(answer) = within(process, limit_ms, everything(world, &engine, tenant, signal)).await else { return };
+    let answered = match answer {
+        Ok(answered) => answered,
+        Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Conflict) => return,
+        Err(error) => return world.violated(format!("Q1: the engine failed under faults: {error:?}")),
+    };
+    world.schedule.note(process.id(), "answer", [tenant.as_str(), signal.as_str()], &answered.rows.len().to_string());
+    let damaged = world.account(tenant, signal, |account| account.damaged_segments.clone());
+    if let Some(found) = stray_warning(&answered, &damaged) {
+        return world.violated(found);
+    }
+    world.check_answer(tenant, signal, &answered.rows, &since);
+}
+
+fn stray_warning(answered: &Answered, damaged: &BTreeSet<String>) -> Option<String> {
+    let stray = answered.warnings.iter().find(|warning| !damaged.iter().any(|name| warning.contains(name.as_str())));
+    stray.map(|warning| format!("S2: the engine warned of what nobody damaged: {warning}"))
+}
+
+fn engine(world: &World, objects: Objects, manifest: Manifest, clock: Arc<dyn Clock>) -> Engine {
+    let config = EngineConfig { partitions: 1, ..EngineConfig::default() };
+    let language: CompileEntryFilter = match world.mutation {
+        Some(Mutation::EngineIgnoresFilters) => |_| Ok(EntryFilter::new(|_, _, _| false)),
+        _ => logql::entry_filter,
+    };
+    Engine::new(config, objects, manifest, clock).with_entry_filters(language)
+}
+
+/// Asks for all samples and exemplars, or all entries.
+async fn everything(world: &World, engine: &Engine, tenant: &TenantId, signal: Signal) -> Result<Answered, EngineError> {
+    let now_ms = world.schedule.now().0;
+    let plan = plan_of(signal, now_ms).map_err(EngineError::Internal)?;
+    let limits = Limits::default();
+    let (answer, _) = engine.query(tenant, plan, &limits).await?;
+    let mut answered = Answered { warnings: answer.warnings.clone(), rows: rows_of(answer) };
+    if signal == Signal::Metrics {
+        let range = TimeRangeMs::new(TimestampMs(now_ms - DAYS_ASKED * DAY_MS), TimestampMs(now_ms + DAY_MS));
+        let found = engine.exemplars(tenant, &[], range, &limits).await?;
+        answered.warnings.extend(found.warnings);
+        let rows = found.items.iter().map(|(labels, exemplar)| rows::exemplar(labels.encoded(), exemplar));
+        answered.rows.extend(rows.map(|row| (row.key, row.value)));
+    }
+    Ok(answered)
+}
+
 fn plan_of(signal: Signal, now_ms: i64) -> Result<LogicalPlan, String> {
     match signal {
         Signal::Metrics => {
-            let text = r#"{job="sim"}[10d]"#;
-            let expr = promql::parse(text, &promql::Options::default()).map_err(|error| error.to_string())?;
+            let text = format!(r#"{{job="sim"}}[{DAYS_ASKED}d]"#);
+            let expr = promql::parse(&text, &promql::Options::default()).map_err(|error| error.to_string())?;
             let at = model::TimestampMs(now_ms + DAY_MS);
             let params = promql::EvalParams { start: at, end: at, step_ms: 0, lookback_ms: 0, options: EvalOptions::default() };
-            promql::lower(text, &expr, &params).map_err(|error| error.to_string())
+            promql::lower(&text, &expr, &params).map_err(|error| error.to_string())
         }
         Signal::Logs => {
             let text = r#"{job="sim"}"#;
             let expr = logql::parse(text).map_err(|error| error.to_string())?;
             let params = logql::Params {
                 text: text.into(),
-                start_ns: (now_ms - 9 * DAY_MS) * 1_000_000,
+                start_ns: (now_ms - DAYS_ASKED * DAY_MS) * 1_000_000,
                 end_ns: (now_ms + DAY_MS) * 1_000_000,
                 step_ns: 0,
                 instant: false,
@@ -103,7 +156,7 @@ fn plan_of(signal: Signal, now_ms: i64) -> Result<LogicalPlan, String> {
     }
 }
 
-fn rows_of(answer: Answer) -> BTreeMap<RowKey, u64> {
+fn rows_of(answer: Answer) -> BTreeMap<RowKey, RowValue> {
     let mut got = BTreeMap::new();
     let mut add = |row: rows::Row| {
         got.insert(row.key, row.value);
@@ -113,6 +166,8 @@ fn rows_of(answer: Answer) -> BTreeMap<RowKey, u64> {
             for series in series {
                 let samples = series.timestamps.iter().zip(&series.values);
                 samples.for_each(|(at, value)| add(rows::sample(series.labels.encoded(), *at, *value)));
+                let histograms = series.histograms.iter();
+                histograms.for_each(|of| add(rows::histogram(series.labels.encoded(), of.timestamp, &of.histogram)));
             }
         }
         Value::Streams(streams) => {

@@ -1,6 +1,6 @@
 //! The plain model: what was committed and acknowledged, and what must therefore be visible. Pure.
 
-use super::rows::{self, Row, RowKey};
+use super::rows::{self, Row, RowKey, RowValue};
 use manifest::Deletion;
 use model::{LabelSet, SegmentId};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -16,13 +16,12 @@ pub type RowId = u32;
 /// Everything known of one tenant and signal.
 #[derive(Debug, Default)]
 pub struct Account {
-    keys: HashMap<RowKey, u32>,
-    key_labels: Vec<LabelSet>,
-    key_times_ms: Vec<i64>,
+    numbers: HashMap<RowKey, u32>,
+    keys: Vec<Key>,
     /// Per key, the winning value among committed rows.
-    committed: Vec<Option<u64>>,
-    rows: HashMap<(u32, u64), RowId>,
-    row_places: Vec<(u32, u64)>,
+    committed: Vec<Option<RowValue>>,
+    rows: HashMap<(u32, RowValue), RowId>,
+    row_places: Vec<(u32, RowValue)>,
     /// Per row, the commits it came in: it may be listed so often, and not more.
     copies: Vec<Vec<Copied>>,
     erasures: Vec<Erasure>,
@@ -35,6 +34,15 @@ pub struct Account {
     /// Segments damaged on purpose.
     pub damaged_segments: BTreeSet<String>,
     acknowledged: u64,
+}
+
+/// What a key says.
+#[derive(Debug)]
+struct Key {
+    labels: LabelSet,
+    at_ms: i64,
+    /// Of an entry.
+    line: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -70,7 +78,7 @@ enum Fate {
 /// What an account had committed at one moment, and the deletions there were.
 #[derive(Clone, Debug)]
 pub struct Since {
-    committed: Vec<Option<u64>>,
+    committed: Vec<Option<RowValue>>,
     erasures: usize,
 }
 
@@ -101,14 +109,18 @@ impl Account {
     }
 
     fn enter(&mut self, row: Row) -> RowId {
-        let labels = rows::labels_of(&row.key).unwrap_or_else(LabelSet::empty);
-        let key = *self.keys.entry(row.key).or_insert_with(|| {
-            self.key_times_ms.push(row.at_ms);
-            self.key_labels.push(labels);
-            self.committed.push(None);
-            self.key_times_ms.len() as u32 - 1
-        });
-        *self.rows.entry((key, row.value)).or_insert_with(|| {
+        let key = match self.numbers.get(&row.key) {
+            Some(key) => *key,
+            None => {
+                let (labels, line) = rows::labels_and_line(&row.key).unwrap_or((LabelSet::empty(), &[]));
+                self.keys.push(Key { labels, at_ms: row.at_ms, line: line.to_vec() });
+                self.committed.push(None);
+                let key = self.keys.len() as u32 - 1;
+                self.numbers.insert(row.key, key);
+                key
+            }
+        };
+        *self.rows.entry((key, row.value.clone())).or_insert_with(|| {
             self.row_places.push((key, row.value));
             self.copies.push(Vec::new());
             self.copies.len() as u32 - 1
@@ -125,21 +137,22 @@ impl Account {
             for row in rows.iter() {
                 let (hidden, minted_at_ms) = (minted_at_ms.is_none(), minted_at_ms.unwrap_or(now_ms));
                 self.copies[*row as usize].push(Copied { minted_at_ms, at_ms: now_ms, hidden });
-                let (key, value) = self.row_places[*row as usize];
-                let committed = &mut self.committed[key as usize];
-                *committed = (*committed).max(Some(value));
+                let (key, value) = &self.row_places[*row as usize];
+                raise(&mut self.committed[*key as usize], value);
             }
         }
         self.items.insert((hour, id), Item { rows: rows.clone(), gone_at_ms: None });
     }
 
-    /// Deletions are on record.
-    pub fn enter_deletions(&mut self, deletions: Vec<Deletion>, at_ms: i64) {
+    /// Deletions are on record; returns how many were not before.
+    pub fn enter_deletions(&mut self, deletions: Vec<Deletion>, at_ms: i64) -> u64 {
+        let before = self.erasures.len();
         for deletion in deletions {
             if self.erasures.iter().all(|known| known.deletion.id != deletion.id) {
                 self.erasures.push(Erasure { deletion, at_ms });
             }
         }
+        (self.erasures.len() - before) as u64
     }
 
     /// Reports whether a deletion names a row.
@@ -148,10 +161,10 @@ impl Account {
     }
 
     fn names(&self, key: u32, deletion: &Deletion) -> bool {
-        let (at_ms, range) = (self.key_times_ms[key as usize], deletion.request.range);
-        let labels = &self.key_labels[key as usize];
-        let accepts = |matcher: &model::Matcher| matcher.matches(labels.get(matcher.name()).unwrap_or(""));
-        (range.start.0..range.end.0).contains(&at_ms) && deletion.request.matchers.iter().all(accepts)
+        let (key, range) = (&self.keys[key as usize], deletion.request.range);
+        let accepts = |matcher: &model::Matcher| matcher.matches(key.labels.get(matcher.name()).unwrap_or(""));
+        let within = (range.start.0..range.end.0).contains(&key.at_ms);
+        within && deletion.request.matchers.iter().all(accepts) && is_accepted(&key.line, deletion.request.filter.as_deref())
     }
 
     /// Returns the best that may become of a row by the first `erasures` deletions.
@@ -171,11 +184,11 @@ impl Account {
     }
 
     /// Returns per key what must at least be shown.
-    fn required(&self) -> Vec<Option<u64>> {
+    fn required(&self) -> Vec<Option<RowValue>> {
         let mut required = vec![None; self.committed.len()];
         for (row, (key, value)) in self.row_places.iter().enumerate() {
             if self.fate(row, self.erasures.len()) == Fate::Kept {
-                required[*key as usize] = required[*key as usize].max(Some(*value));
+                raise(&mut required[*key as usize], value);
             }
         }
         required
@@ -196,14 +209,16 @@ impl Account {
     /// A write was acknowledged: each of its rows, or one that wins over it, is committed (W1).
     pub fn acknowledge(&mut self, rows: &[Row]) -> Option<String> {
         self.acknowledged += rows.len() as u64;
-        let lost = rows.iter().find(|row| {
-            let key = self.keys.get(&row.key);
-            // A write that repeats what was deleted finds its id still known: it changes nothing (W2).
-            let is_erased = key.is_some_and(|key| self.erasures.iter().any(|of| self.names(*key, &of.deletion)));
-            let committed = key.and_then(|key| self.committed[*key as usize]);
-            committed.is_none_or(|value| value < row.value) && !self.dropped.contains(&row.hour().div_euclid(24)) && !is_erased
-        });
+        let mut kept = rows.iter().filter(|row| !self.dropped.contains(&row.hour().div_euclid(24)));
+        let lost = kept.find(|row| !self.is_there(row));
         lost.map(|row| format!("W1: a row of hour {} was acknowledged before it was committed", row.hour()))
+    }
+
+    fn is_there(&self, row: &Row) -> bool {
+        let Some(key) = self.numbers.get(&row.key) else { return false };
+        // A write that repeats what was deleted finds its id still known: it changes nothing (W2).
+        let is_erased = self.erasures.iter().any(|of| self.names(*key, &of.deletion));
+        is_erased || self.committed[*key as usize].as_ref() >= Some(&row.value)
     }
 
     /// A segment was damaged on purpose: what only it holds is lost.
@@ -219,11 +234,11 @@ impl Account {
     /// Checks what a snapshot shows: all that was committed `since` (M1, D3) and within `hours`, nothing twice (M2), nothing else.
     pub fn check(&self, shown: &Shown, since: Option<&Since>, hours: std::ops::Range<i64>) -> Option<String> {
         let mut counts = vec![0usize; self.copies.len()];
-        let mut winners: Vec<Option<u64>> = vec![None; self.committed.len()];
+        let mut winners: Vec<Option<&RowValue>> = vec![None; self.committed.len()];
         for row in shown.iter().flat_map(|(_, rows)| rows.iter()) {
             counts[*row as usize] += 1;
-            let (key, value) = self.row_places[*row as usize];
-            winners[key as usize] = winners[key as usize].max(Some(value));
+            let (key, value) = &self.row_places[*row as usize];
+            winners[*key as usize] = winners[*key as usize].max(Some(value));
         }
         if let Some(row) = (0..counts.len()).find(|row| counts[*row] > self.copies[*row].len()) {
             let by: Vec<&str> =
@@ -245,14 +260,25 @@ impl Account {
             None if self.erasures.is_empty() => self.committed.clone(),
             None => self.required(),
         };
+        self.missing(&required, &winners, since.is_some(), hours)
+    }
+
+    /// Finds something required that is not shown, itself or what wins over it.
+    fn missing(
+        &self,
+        required: &[Option<RowValue>],
+        winners: &[Option<&RowValue>],
+        by_a_reader: bool,
+        hours: std::ops::Range<i64>,
+    ) -> Option<String> {
         let missing = (0..required.len()).find(|key| {
-            let hour = self.key_times_ms[*key].div_euclid(3_600_000);
-            required[*key] > winners[*key]
+            let hour = self.keys[*key].at_ms.div_euclid(3_600_000);
+            required[*key].as_ref() > winners[*key]
                 && hours.contains(&hour)
                 && !self.dropped.contains(&hour.div_euclid(24))
                 && !self.damaged.contains(&(*key as u32))
                 // What a reader may see of rows that are being deleted is left to the checks of the true state.
-                && (since.is_none() || !self.erasures.iter().any(|of| self.names(*key as u32, &of.deletion)))
+                && (!by_a_reader || !self.erasures.iter().any(|of| self.names(*key as u32, &of.deletion)))
         });
         missing.map(|key| {
             let seen = winners[key];
@@ -260,32 +286,69 @@ impl Account {
         })
     }
 
+    /// Checks what a reader was answered: all that was committed `since` it asked, nothing that was deleted before, nothing that
+    /// nobody wrote.
+    pub fn check_answer(&self, answered: &BTreeMap<RowKey, RowValue>, since: &Since) -> Option<String> {
+        let mut winners: Vec<Option<&RowValue>> = vec![None; self.committed.len()];
+        for (key, value) in answered {
+            let number = self.numbers.get(key);
+            let row = number.and_then(|number| self.rows.get(&(*number, value.clone())));
+            let (Some(number), Some(row)) = (number, row) else {
+                return Some(format!("Q2: the engine answers what nobody wrote: {} = {value:?}", String::from_utf8_lossy(key)));
+            };
+            if self.fate(*row as usize, since.erasures) == Fate::Gone {
+                return Some(format!("deletion: row {} was deleted and is answered", self.describe(*row as usize)));
+            }
+            winners[*number as usize] = Some(value);
+        }
+        // Where a series ends by now, nothing need be answered.
+        let ends = |key: usize| self.committed[key].as_ref().is_some_and(RowValue::is_stale);
+        let required = since.committed.iter().enumerate().map(|(key, value)| if ends(key) { None } else { value.clone() });
+        self.missing(&required.collect::<Vec<_>>(), &winners, true, i64::MIN..i64::MAX)
+    }
+
+    /// Returns the labels of a segment's rows.
+    pub fn labels_of<'a>(&'a self, rows: &'a [RowId]) -> impl Iterator<Item = &'a LabelSet> {
+        rows.iter().map(|row| &self.keys[self.row_places[*row as usize].0 as usize].labels)
+    }
+
     /// Returns the segments among `shown` that hold a row of the key.
     pub fn holding(&self, shown: &Shown, key: &RowKey) -> Vec<String> {
-        let Some(key) = self.keys.get(key) else { return Vec::new() };
+        let Some(key) = self.numbers.get(key) else { return Vec::new() };
         let holds = |rows: &[RowId]| rows.iter().any(|row| self.row_places[*row as usize].0 == *key);
         shown.iter().filter(|(_, rows)| holds(rows)).map(|(name, _)| name.clone()).collect()
     }
 
-    /// Returns the winning rows that are shown: what an exact reader answers.
-    pub fn winners(&self, shown: &Shown) -> BTreeMap<RowKey, u64> {
-        let mut winners: HashMap<u32, u64> = HashMap::new();
+    /// Returns the winning rows that are shown and that a query answers: all but the end of a series.
+    pub fn winners(&self, shown: &Shown) -> BTreeMap<RowKey, RowValue> {
+        let mut winners: Vec<Option<RowValue>> = vec![None; self.keys.len()];
         for row in shown.iter().flat_map(|(_, rows)| rows.iter()) {
-            let (key, value) = self.row_places[*row as usize];
-            let winner = winners.entry(key).or_default();
-            *winner = (*winner).max(value);
+            let (key, value) = &self.row_places[*row as usize];
+            raise(&mut winners[*key as usize], value);
         }
-        let names = self.keys.iter().filter_map(|(name, key)| Some((name.clone(), *winners.get(key)?)));
-        names.collect()
+        let names = self.numbers.iter().filter_map(|(name, key)| Some((name.clone(), winners[*key as usize].clone()?)));
+        names.filter(|(_, value)| !value.is_stale()).collect()
     }
 
     fn describe(&self, row: usize) -> String {
-        let (key, value) = self.row_places[row];
-        format!("{} = {value:016x}", self.describe_key(key))
+        let (key, value) = &self.row_places[row];
+        format!("{} = {value:?}", self.describe_key(*key))
     }
 
     fn describe_key(&self, key: u32) -> String {
-        let name = self.keys.iter().find(|(_, of)| **of == key).map_or(&[][..], |(name, _)| name);
-        format!("{:?} at {}", String::from_utf8_lossy(name), self.key_times_ms[key as usize])
+        let Key { labels, at_ms, line } = &self.keys[key as usize];
+        format!("{labels:?} {:?} at {at_ms}", String::from_utf8_lossy(line))
     }
+}
+
+fn raise(winner: &mut Option<RowValue>, value: &RowValue) {
+    if winner.as_ref() < Some(value) {
+        *winner = Some(value.clone());
+    }
+}
+
+/// The one kind of filter that is asked for here, understood without the product's help.
+fn is_accepted(line: &[u8], filter: Option<&str>) -> bool {
+    let needle = filter.and_then(|text| text.strip_prefix("|= \"")?.strip_suffix('"'));
+    needle.is_none_or(|needle| line.windows(needle.len()).any(|at| at == needle.as_bytes()))
 }

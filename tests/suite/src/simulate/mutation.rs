@@ -46,6 +46,22 @@ pub enum Mutation {
     DeterministicKeys,
     /// Reads are eventually consistent.
     StaleReads,
+    /// A query leaves nothing out that a deletion with a filter names.
+    EngineIgnoresFilters,
+    /// A ring of more groups is built anew, not grown.
+    RingBuiltAnew,
+    /// A new epoch holds for the hour that has begun.
+    RingAtOnce,
+    /// Reads ask for the ring.
+    ReadByRing,
+    /// A merge of a ring with several groups writes one part for all of them.
+    MergeAcrossGroups,
+    /// A merge forgets native histograms.
+    MergeWithoutHistograms,
+    /// An hour is cleared although there is data in it.
+    ClearBlindly,
+    /// A day lets go of its parts although its month has not taken them over.
+    PackWithoutMonth,
 }
 
 impl Mutation {
@@ -59,6 +75,16 @@ impl Mutation {
                 | Mutation::OverwriteOnRetry
                 | Mutation::DeterministicKeys
         )
+    }
+
+    /// Reports whether it is about deletions.
+    pub fn is_about_deletions(self) -> bool {
+        self == Mutation::EngineIgnoresFilters
+    }
+
+    /// Reports whether it is about what happens in weeks only.
+    pub fn is_about_weeks(self) -> bool {
+        matches!(self, Mutation::ClearBlindly | Mutation::PackWithoutMonth)
     }
 
     /// Returns its name on the command line.
@@ -84,6 +110,7 @@ pub enum Role {
 pub fn mutated(records: Records, mutation: Mutation, role: Role) -> Records {
     match (mutation, role) {
         (Mutation::HighFirst, Role::Read) => lying(records, Lie::HeadsFirst),
+        (Mutation::PackWithoutMonth, Role::Compact) => lying(records, Lie::NoMonths),
         (Mutation::NoCas, Role::Compact) => lying(records, Lie::NoCas),
         (Mutation::OverwriteOnRetry, Role::Ingest) => lying(records, Lie::OverwriteItems),
         (Mutation::CollectWithoutRecheck, Role::Collect) => lying(records, Lie::BlindOnceWritten),
@@ -95,6 +122,11 @@ pub fn mutated(records: Records, mutation: Mutation, role: Role) -> Records {
 /// Hides all heads.
 pub fn headless(records: Records) -> Records {
     lying(records, Lie::Headless)
+}
+
+/// Hides all heads and items.
+pub fn empty(records: Records) -> Records {
+    lying(records, Lie::Empty)
 }
 
 /// Writes heads as if there had been none.
@@ -120,6 +152,10 @@ enum Lie {
     Stale,
     /// No head is seen.
     Headless,
+    /// No head and no item is seen.
+    Empty,
+    /// A month's head is not written, whatever is answered.
+    NoMonths,
     /// No head is seen, and what is put in its place replaces it.
     OverwriteHeads,
 }
@@ -136,6 +172,11 @@ struct Liar {
 struct Seen {
     records: HashMap<RecordKey, Option<Record>>,
     has_written: bool,
+}
+
+/// Months are written without a day.
+fn is_head_of_month(key: &RecordKey) -> bool {
+    is_head(key) && key.partition.rsplit('#').next().is_some_and(|window| window.len() == "2026-11".len())
 }
 
 fn is_head(key: &RecordKey) -> bool {
@@ -156,6 +197,9 @@ impl Liar {
 #[async_trait]
 impl RecordStore for Liar {
     async fn put_if_absent(&self, key: &RecordKey, value: Bytes) -> Result<Put> {
+        if self.lie == Lie::NoMonths && is_head_of_month(key) {
+            return Ok(Put::Written);
+        }
         let put = self.inner.put_if_absent(key, value.clone()).await?;
         self.seen().has_written |= put == Put::Written;
         let insists = match self.lie {
@@ -171,7 +215,7 @@ impl RecordStore for Liar {
 
     async fn get(&self, key: &RecordKey) -> Result<Option<Record>> {
         let hidden = match self.lie {
-            Lie::Headless | Lie::OverwriteHeads => is_head(key),
+            Lie::Headless | Lie::OverwriteHeads | Lie::Empty => is_head(key),
             Lie::BlindOnceWritten => is_head(key) && self.seen().has_written,
             _ => false,
         };
@@ -197,10 +241,17 @@ impl RecordStore for Liar {
             let record = self.inner.get(&key).await?;
             self.seen().records.insert(key, record);
         }
-        self.inner.query_prefix(partition, sort_prefix).await
+        let hidden = match self.lie {
+            Lie::Empty => sort_prefix == L0_PREFIX || sort_prefix == HEAD_PREFIX,
+            _ => false,
+        };
+        if hidden { Ok(Vec::new()) } else { self.inner.query_prefix(partition, sort_prefix).await }
     }
 
     async fn cas_update(&self, key: &RecordKey, version: u64, value: Bytes) -> Result<Cas> {
+        if self.lie == Lie::NoMonths && is_head_of_month(key) {
+            return Ok(Cas::Updated);
+        }
         if self.lie == Lie::NoCas {
             return self.overwrite(key, value).await;
         }

@@ -2,6 +2,7 @@
 
 use super::mutation::Mutation;
 use super::run::{Outcome, replay_command, run};
+use super::world::Seen;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -43,6 +44,7 @@ struct Totals {
     acknowledged: u64,
     checks: u64,
     rows_checked: u64,
+    seen: Seen,
 }
 
 impl Totals {
@@ -55,6 +57,7 @@ impl Totals {
         self.acknowledged += outcome.acknowledged;
         self.checks += outcome.checks;
         self.rows_checked += outcome.rows_checked;
+        self.seen.add(&outcome.seen);
     }
 
     fn print(&self, took: Duration) {
@@ -76,6 +79,10 @@ impl Totals {
             self.checks,
             self.rows_checked,
             self.rows_checked as f64 / seconds / 1e6
+        );
+        let Seen { hours_cleared, days_packed, epochs, deletions, answers } = self.seen;
+        println!(
+            "{hours_cleared} hours cleared, {days_packed} days packed, {epochs} ring epochs, {deletions} deletions, {answers} answers under faults"
         );
     }
 }

@@ -1,21 +1,44 @@
 //! The rows of a segment, as the plain model knows them.
 
 use bytes::Bytes;
-use model::{LabelSet, Signal, TimeRangeNs, TimestampNs};
+use model::{Exemplar, Histogram, LabelSet, STALE_NAN, Signal, TimeRangeMs, TimeRangeNs, TimestampMs, TimestampNs};
 use segment::{Fetched, SegmentError, logs, metrics};
+use std::sync::Arc;
 
-/// What one row is about: two rows of one key are the same sample or the same entry (W3).
+/// What one row is about: two rows of one key are the same sample, exemplar or entry (W3).
 pub type RowKey = Vec<u8>;
 
-/// A row: its key, its hour, and its value. Of two values under one key the larger one wins.
+/// What follows the labels in a key. No encoded label set has these bytes: lengths are short and names are UTF-8.
+const EXEMPLAR: u8 = 0xfd;
+const ENTRY: u8 = 0xfe;
+const SAMPLE: u8 = 0xff;
+
+/// The value of a row. Of two under one key the larger one wins: of numbers by their bits, a histogram over any number, of
+/// histograms by their bytes.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum RowValue {
+    /// Exact bits of a sample; 0 where the key says it all.
+    Number(u64),
+    /// Exact bytes of a native histogram.
+    Histogram(Arc<[u8]>),
+}
+
+impl RowValue {
+    /// Reports whether it says that a series has ended: it is stored, and no query answers it.
+    pub fn is_stale(&self) -> bool {
+        *self == RowValue::Number(STALE_NAN.to_bits())
+    }
+}
+
+/// A row: its key, its hour, and its value.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Row {
-    /// Labels, time, and for logs the line.
+    /// Labels, time, and what else tells rows apart.
     pub key: RowKey,
     /// When, ms.
     pub at_ms: i64,
-    /// Exact bits of a sample; 0 for an entry.
-    pub value: u64,
+    /// What was seen then.
+    pub value: RowValue,
 }
 
 impl Row {
@@ -25,27 +48,43 @@ impl Row {
     }
 }
 
-/// Returns the labels of a row's key.
-pub fn labels_of(key: &[u8]) -> Option<LabelSet> {
-    let end = key.iter().position(|byte| *byte >= 0xfe)?;
-    LabelSet::from_encoded(&key[..end]).ok()
+/// Returns the labels of a row's key, and the line of an entry's.
+pub fn labels_and_line(key: &[u8]) -> Option<(LabelSet, &[u8])> {
+    let end = key.iter().position(|byte| *byte >= EXEMPLAR)?;
+    let line = if key[end] == ENTRY { key.get(end + 9..)? } else { &[] };
+    Some((LabelSet::from_encoded(&key[..end]).ok()?, line))
 }
 
-/// Makes the row of a sample.
-pub fn sample(labels: &[u8], at_ms: i64, value: f64) -> Row {
+fn key(labels: &[u8], kind: u8, at: i64, rest: &[u8]) -> RowKey {
     let mut key = labels.to_vec();
-    key.push(0xff);
-    key.extend_from_slice(&at_ms.to_be_bytes());
-    Row { key, at_ms, value: value.to_bits() }
+    key.push(kind);
+    key.extend_from_slice(&at.to_be_bytes());
+    key.extend_from_slice(rest);
+    key
+}
+
+/// Makes the row of a float sample.
+pub fn sample(labels: &[u8], at_ms: i64, value: f64) -> Row {
+    Row { key: key(labels, SAMPLE, at_ms, &[]), at_ms, value: RowValue::Number(value.to_bits()) }
+}
+
+/// Makes the row of a histogram sample.
+pub fn histogram(labels: &[u8], at_ms: i64, histogram: &Histogram) -> Row {
+    let value = RowValue::Histogram(metrics::histogram_bytes(histogram).into());
+    Row { key: key(labels, SAMPLE, at_ms, &[]), at_ms, value }
+}
+
+/// Makes the row of an exemplar: two that differ in anything are two.
+pub fn exemplar(labels: &[u8], exemplar: &Exemplar) -> Row {
+    let mut rest = exemplar.value.to_bits().to_be_bytes().to_vec();
+    rest.extend_from_slice(exemplar.labels.encoded());
+    let at_ms = exemplar.timestamp.0;
+    Row { key: key(labels, EXEMPLAR, at_ms, &rest), at_ms, value: RowValue::Number(0) }
 }
 
 /// Makes the row of an entry.
 pub fn entry(labels: &[u8], at_ns: i64, line: &[u8]) -> Row {
-    let mut key = labels.to_vec();
-    key.push(0xfe);
-    key.extend_from_slice(&at_ns.to_be_bytes());
-    key.extend_from_slice(line);
-    Row { key, at_ms: at_ns.div_euclid(1_000_000), value: 0 }
+    Row { key: key(labels, ENTRY, at_ns, line), at_ms: at_ns.div_euclid(1_000_000), value: RowValue::Number(0) }
 }
 
 /// Reads all rows of a segment through the segment readers.
@@ -68,7 +107,11 @@ fn read_metrics(object: &Bytes) -> Result<Vec<Row>, SegmentError> {
         let samples = columns.series(place);
         let labels = series.labels.encoded();
         rows.extend(samples.timestamps.iter().zip(samples.values).map(|(at, value)| sample(labels, *at, *value)));
+        rows.extend(samples.histograms.iter().map(|of| histogram(labels, of.timestamp.0, &of.histogram)));
     }
+    let ever = TimeRangeMs::new(TimestampMs(i64::MIN), TimestampMs(i64::MAX));
+    let exemplars = index.exemplars(&[], ever)?;
+    rows.extend(exemplars.iter().map(|one| exemplar(one.labels.encoded(), &one.exemplar)));
     Ok(rows)
 }
 

@@ -4,7 +4,7 @@ use super::actors::{Fleet, client, compactor, eraser, every_minute, keeper, orph
 use super::answers;
 use super::mutation::Mutation;
 use super::scenario::Scenario;
-use super::world::World;
+use super::world::{Seen, World};
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use model::TimestampMs;
@@ -34,11 +34,13 @@ pub struct Outcome {
     pub checks: u64,
     /// Rows compared in them.
     pub rows_checked: u64,
+    /// What does not happen in every run.
+    pub seen: Seen,
 }
 
 /// Runs a seed.
 pub fn run(seed: u64, mutation: Option<Mutation>, verbose: bool) -> Outcome {
-    let scenario = Scenario::of(seed);
+    let scenario = Scenario::of(seed).adapted(mutation);
     let trace = if verbose { Trace::verbose() } else { Trace::default() };
     let start = TimestampMs(scenario.start_ms);
     let schedule = Schedule::new(seed, start, trace);
@@ -64,6 +66,7 @@ pub fn run(seed: u64, mutation: Option<Mutation>, verbose: bool) -> Outcome {
         acknowledged,
         checks: ledger.checks,
         rows_checked: ledger.rows_checked,
+        seen: ledger.seen,
     }
 }
 
@@ -79,6 +82,9 @@ fn play(world: &World) -> Result<(), Stuck> {
         world.schedule.faults(|faults| faults.chances = chances);
         stage.play(busy(world))?;
         stage.play(resting(world, rest_min))?;
+        if world.scenario.is_long {
+            keep_house(world, &stage)?;
+        }
         world.check_all();
         if world.violation().is_some() {
             return Ok(());
@@ -99,12 +105,12 @@ fn busy(world: &World) -> Vec<BoxFuture<'static, ()>> {
         all.push(compactor(world.clone(), 5, 300_000).boxed());
         all.push(reader(world.clone(), 8, 200_000).boxed());
     }
-    all.push(keeper(world.clone(), 600_000).boxed());
+    all.push(keeper(world.clone(), 2, 600_000).boxed());
     all.push(orphans(world.clone(), 3, 600_000).boxed());
-    if world.scenario.erases && world.mutation.is_none() {
+    if world.scenario.erases {
         all.push(eraser(world.clone(), 3, 900_000).boxed());
     }
-    if world.scenario.damages && world.mutation.is_none() {
+    if world.scenario.damages {
         all.push(vandal(world.clone(), 1_800_000).boxed());
     }
     all
@@ -120,6 +126,15 @@ fn resting(world: &World, minutes: u64) -> Vec<BoxFuture<'static, ()>> {
         reader(world.clone(), 2, 400_000).boxed(),
         orphans(world.clone(), 3, pause_ms).boxed(),
     ]
+}
+
+/// Compaction looks again and again, as it does in weeks: hours roll, rest, are cleared; days are packed.
+fn keep_house(world: &World, stage: &Stage) -> Result<(), Stuck> {
+    for _ in 0..7 {
+        rest(world, stage, 50)?;
+        stage.play(vec![every_minute(world.clone(), 1).boxed()])?;
+    }
+    Ok(())
 }
 
 /// When nothing fails any more, everything committed is there once; in the thorough form compaction catches up and no garbage is

@@ -1,5 +1,6 @@
 //! What a seed makes of a run.
 
+use super::mutation::Mutation;
 use compactor::Policy;
 use model::{Retention, RetentionPolicy};
 use rand::rngs::StdRng;
@@ -36,14 +37,13 @@ pub struct Scenario {
     pub damages: bool,
     /// Whether rows are deleted by request.
     pub erases: bool,
+    /// Whether weeks pass, so that hours are cleared and days packed while rows still come for them.
+    pub is_long: bool,
     /// Whether the end of the run waits until all garbage must be gone.
     pub is_thorough: bool,
     /// Milliseconds since the Unix epoch at which the run begins.
     pub start_ms: i64,
 }
-
-/// Whether compaction applies deletions.
-const ERASES: bool = true;
 
 /// The worst wrong clock that the protocol's graces leave room for, ms.
 pub const SKEW_MS_MAX: u64 = 120_000;
@@ -83,10 +83,36 @@ impl Scenario {
             orphan_age_ms: pick(random, &[24, 24, 0]) * 3_600_000,
             inline_bytes_max: pick(random, &[0, 0, 150, 300, 8 * 1024]),
             damages: random.random_range(0..6u32) == 0,
-            erases: ERASES && random.random_range(0..4u32) == 0,
+            erases: random.random_range(0..4u32) == 0,
+            is_long: false,
             is_thorough: random.random_range(0..32u32) == 0,
             start_ms: (20_778 * 24 + random.random_range(0..24)) * 3_600_000 + random.random_range(0..3_600_000),
         }
+    }
+}
+
+impl Scenario {
+    /// Returns the scenario with what a run of this kind needs: a mistake shows only where there is an occasion for it.
+    pub fn adapted(mut self, mutation: Option<Mutation>) -> Scenario {
+        /// One run in so many goes over weeks: it takes several times as long.
+        const LONG_ONE_IN: u64 = 16;
+        self.is_long = mutation.map_or(self.seed % LONG_ONE_IN == 1, Mutation::is_about_weeks);
+        if self.is_long {
+            self.rests_min = vec![30 * 60, 9 * 24 * 60, 26 * 60];
+            self.retention_ms = 60 * 86_400_000;
+            let retention = Retention::raw_for(60);
+            self.policy.retention = RetentionPolicy { metrics: retention.clone(), logs: retention, ..RetentionPolicy::default() };
+        }
+        if let Some(mutation) = mutation {
+            self.erases = mutation.is_about_deletions();
+            self.damages = false;
+        }
+        self
+    }
+
+    /// How late rows come at most, ms: into days long packed where there are any.
+    pub fn late_ms_max(&self) -> i64 {
+        if self.is_long { 11 * 86_400_000 } else { 30 * 3_600_000 }
     }
 }
 

@@ -1,18 +1,21 @@
-//! Both stores, the processes over them, and the witness who checks every effect against the ledger.
+//! Both stores, the processes over them, and what is checked against the ledger; who witnesses every effect is in `witness`.
+
+mod witness;
 
 use super::actors::Sent;
 use super::ledger::{Account, RowId};
 use super::mutation::{Mutation, Role, mutated};
+use super::ring::Ringless;
 use super::rows::{self, Row};
 use super::scenario::Scenario;
-use bytes::Bytes;
 use futures::FutureExt;
-use manifest::{Location, Manifest, ObjectKey, Part, Snapshot, Window};
-use model::{Clock, Hour, Nonces, SegmentId, Signal, TenantId, TimeRangeMs, TimestampMs};
+use manifest::{Location, Manifest, Part, Snapshot};
+use model::{Clock, Hour, Nonces, Signal, TenantId, TimeRangeMs, TimestampMs};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
-use store::{Objects, RecordKey, Records, keys};
-use testkit::simulation::{ObjectShelf, Process, RecordChange, Schedule, SimulatedObjects, SimulatedRecords, Witness};
+use store::{Objects, Records};
+use testkit::simulation::{ObjectShelf, Process, Schedule, SimulatedObjects, SimulatedRecords};
 
 /// All of time.
 pub const ALL_TIME: TimeRangeMs = TimeRangeMs { start: TimestampMs(i64::MIN), end: TimestampMs(i64::MAX) };
@@ -32,6 +35,8 @@ pub struct Inner {
     /// The deliberate mistake, if any.
     pub mutation: Option<Mutation>,
     records: Records,
+    /// Whether somebody who reads asked for the ring.
+    ring_asked: Arc<AtomicBool>,
     /// The objects themselves.
     pub shelf: ObjectShelf,
     manifest: Manifest,
@@ -55,6 +60,39 @@ pub struct Ledger {
     pub checks: u64,
     /// Rows compared in them.
     pub rows_checked: u64,
+    /// What happened that a run may also go without.
+    pub seen: Seen,
+    /// Parts whose slots were checked.
+    placed: BTreeSet<String>,
+    /// Days that were packed, hours that were cleared.
+    packed: BTreeSet<(TenantId, Signal, i64)>,
+    hours: BTreeMap<(TenantId, Signal, i64), BTreeSet<Hour>>,
+}
+
+/// Counts of what does not happen in every run: a check of it says nothing where it never does.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Seen {
+    /// Hours cleared.
+    pub hours_cleared: u64,
+    /// Days packed into their months.
+    pub days_packed: u64,
+    /// Epochs of rings.
+    pub epochs: u64,
+    /// Deletions requested.
+    pub deletions: u64,
+    /// Answers of the real engine that were compared.
+    pub answers: u64,
+}
+
+impl Seen {
+    /// Adds those of another run.
+    pub fn add(&mut self, other: &Seen) {
+        self.hours_cleared += other.hours_cleared;
+        self.days_packed += other.days_packed;
+        self.epochs += other.epochs;
+        self.deletions += other.deletions;
+        self.answers += other.answers;
+    }
 }
 
 impl std::ops::Deref for World {
@@ -69,13 +107,15 @@ impl World {
     pub fn new(schedule: Schedule, scenario: Scenario, mutation: Option<Mutation>) -> World {
         let records = store::records::memory();
         let harness: Arc<dyn Clock> = Arc::new(schedule.harness());
-        let manifest = Manifest::new(records.clone(), harness, Arc::new(Nonces::seeded(0)));
+        let ring_asked = Arc::default();
+        let manifest = Manifest::new(Ringless::over(records.clone(), &ring_asked), harness, Arc::new(Nonces::seeded(0)));
         let shelf = ObjectShelf::new(schedule.clone());
         World(Arc::new(Inner {
             schedule,
             scenario,
             mutation,
             records,
+            ring_asked,
             shelf,
             manifest,
             nonces: Mutex::default(),
@@ -130,9 +170,13 @@ impl World {
 
     /// Returns the records as an actor in a process sees them, who is lied to where the run has a mistake.
     pub fn records_for(&self, process: &Process, role: Role) -> Records {
-        let Some(mutation) = self.mutation else { return self.records(process) };
         let mut liars = self.liars.lock().expect("no call panics while it holds the lock");
-        liars.entry((process.id(), role)).or_insert_with(|| mutated(self.records(process), mutation, role)).clone()
+        let records = || {
+            let honest = self.records(process);
+            let watched = if role == Role::Read { Ringless::over(honest, &self.ring_asked) } else { honest };
+            self.mutation.map_or(watched.clone(), |mutation| mutated(watched, mutation, role))
+        };
+        liars.entry((process.id(), role)).or_insert_with(records).clone()
     }
 
     /// Returns the objects as a process sees them.
@@ -209,6 +253,7 @@ impl World {
     }
 
     fn check(&self, tenant: &TenantId, signal: Signal, snapshot: &Snapshot) {
+        self.check_places(tenant, signal, snapshot);
         let shown = self.shown(tenant, signal, snapshot);
         let rows: usize = shown.iter().map(|(_, rows)| rows.len()).sum();
         let found = self.account(tenant, signal, |account| account.check(&shown, None, ALL_HOURS));
@@ -217,6 +262,22 @@ impl World {
         ledger.rows_checked += rows as u64;
         drop(ledger);
         self.maybe_violated(found);
+    }
+
+    /// Checks a reader's answer from the engine.
+    pub fn check_answer(
+        &self,
+        tenant: &TenantId,
+        signal: Signal,
+        answered: &BTreeMap<rows::RowKey, rows::RowValue>,
+        since: &super::ledger::Since,
+    ) {
+        let found = self.account(tenant, signal, |account| account.check_answer(answered, since));
+        let mut ledger = self.ledger();
+        ledger.seen.answers += 1;
+        ledger.rows_checked += answered.len() as u64;
+        drop(ledger);
+        self.maybe_violated(found.map(|found| format!("{found} (a reader's answer)")));
     }
 
     /// Checks a reader's snapshot, whose reads lay apart in time.
@@ -286,73 +347,6 @@ impl World {
             self.violated(format!("garbage: {} objects are left that nothing references, {key} among them", garbage.len()));
         }
     }
-
-    fn item_changed(&self, tenant: &TenantId, signal: Signal, hour: Hour, id: SegmentId, change: RecordChange) {
-        let now_ms = self.schedule.now().0;
-        if change == RecordChange::Deleted {
-            self.account(tenant, signal, |account| account.item_gone(hour.0, id, now_ms));
-            return self.check_now(tenant, signal);
-        }
-        let Some(snapshot) = self.look(tenant, signal) else { return };
-        let visible = snapshot.parts.iter().find(|part| part.level == 0 && part.id == id && part.window == Window::Hour(hour));
-        let rows = match visible {
-            Some(part) => Some(self.rows_of(tenant, signal, part)),
-            None => self.account(tenant, signal, |account| account.item_rows(hour.0, id)),
-        };
-        match rows {
-            Some(rows) => {
-                let minted_at_ms = visible.map(|part| part.minted_at.0);
-                self.account(tenant, signal, |account| account.commit(hour.0, id, &rows, minted_at_ms, now_ms));
-            }
-            None => {
-                let dropped = self.account(tenant, signal, |account| account.dropped.contains(&hour.day()));
-                if !dropped && self.is_live(tenant, signal, hour, id) {
-                    self.violated(format!("M1: item {id} of {hour:?} was committed and is not visible"));
-                }
-            }
-        }
-        self.check(tenant, signal, &snapshot);
-    }
-
-    /// Tells a live item from a burnt one.
-    fn is_live(&self, tenant: &TenantId, signal: Signal, hour: Hour, id: SegmentId) -> bool {
-        let record = self.records.get(&keys::l0_item(tenant, signal, hour, id)).now_or_never();
-        let record = record.expect("records in memory answer at once").ok().flatten();
-        // A burnt id is a few bytes that say so.
-        record.is_some_and(|record| record.value.len() > 16)
-    }
-
-    fn deletions_changed(&self, tenant: &TenantId, signal: Signal) {
-        let deletions = self.manifest.deletions(tenant, signal).now_or_never().expect("records in memory answer at once");
-        match deletions {
-            Ok(deletions) => {
-                let now_ms = self.schedule.now().0;
-                self.account(tenant, signal, |account| account.enter_deletions(deletions, now_ms));
-            }
-            Err(error) => self.violated(format!("M1: deletions cannot be read: {error:?}")),
-        }
-    }
-
-    fn days_changed(&self, tenant: &TenantId, signal: Signal) {
-        let days = self.manifest.days_with_data(tenant, signal).now_or_never().expect("records in memory answer at once");
-        let all = self.records.query_prefix(&keys::catalog_partition(tenant, signal), keys::DAY_PREFIX).now_or_never();
-        let all = all.expect("records in memory answer at once");
-        let (Ok(days), Ok(all)) = (days, all) else {
-            return self.violated("M1: the catalog cannot be read".into());
-        };
-        let known = all.iter().filter_map(|record| keys::parse_day_sort(&record.sort));
-        let dropped: BTreeSet<i64> = known.filter(|day| !days.contains(day)).collect();
-        let now_ms = self.schedule.now().0;
-        for day in &dropped {
-            let fresh = self.account(tenant, signal, |account| account.dropped.insert(*day));
-            let ends_ms = (day + 1) * 86_400_000;
-            let due_ms = ends_ms + self.scenario.retention_ms - self.scenario.skew_ms_max as i64;
-            if fresh && now_ms < due_ms {
-                self.violated(format!("retention: day {day} was dropped {} minutes too early", (due_ms - now_ms) / 60_000));
-            }
-        }
-        self.check_now(tenant, signal);
-    }
 }
 
 /// Names a part as the ledger does.
@@ -368,52 +362,5 @@ pub fn object_key(part: &Part) -> Option<&String> {
     match &part.location {
         Location::Object { key, .. } => Some(key),
         Location::Inline(_) => None,
-    }
-}
-
-fn parse_partition(partition: &str) -> Option<(&str, TenantId, Signal, Option<&str>)> {
-    let mut parts = partition.split('#');
-    let kind = parts.next()?;
-    let tenant = TenantId::parse(parts.next()?).ok()?;
-    Some((kind, tenant, Signal::parse(parts.next()?)?, parts.next()))
-}
-
-fn parse_hour(window: &str) -> Option<Hour> {
-    let (day, hour) = window.split_once('T')?;
-    Some(Hour(keys::parse_day(day)? * 24 + hour.parse::<i64>().ok()?))
-}
-
-impl Witness for World {
-    fn record(&self, key: &RecordKey, change: RecordChange) {
-        let Some((kind, tenant, signal, window)) = parse_partition(&key.partition) else { return };
-        match (kind, keys::parse_l0_sort(&key.sort), window.and_then(parse_hour)) {
-            ("S", Some(id), Some(hour)) => self.item_changed(&tenant, signal, hour, id, change),
-            ("S", None, _) => self.check_now(&tenant, signal),
-            ("C", _, _) => {
-                self.deletions_changed(&tenant, signal);
-                self.days_changed(&tenant, signal);
-            }
-            _ => {}
-        }
-    }
-
-    fn object_put(&self, key: &str, bytes: &Bytes, before: Option<&Bytes>) {
-        // The same call may take effect twice: that changes nothing.
-        if before.is_some_and(|before| before != bytes) {
-            self.violated(format!("W2: object key {key} was used again"));
-        }
-    }
-
-    fn object_deleted(&self, key: &str) {
-        let now_ms = self.schedule.now().0;
-        let held = self.ledger().holds.values().any(|(until_ms, keys)| *until_ms > now_ms && keys.contains(key));
-        if held {
-            self.violated(format!("M3: {key} was deleted while a snapshot was in use"));
-        }
-        let Some(object) = ObjectKey::parse(key) else { return };
-        let Some(snapshot) = self.look(&object.tenant, object.signal) else { return };
-        if snapshot.parts.iter().filter_map(object_key).any(|live| live == key) {
-            self.violated(format!("M3: {key} was deleted and is visible"));
-        }
     }
 }

@@ -2,8 +2,9 @@
 //! some it sends again although it was acknowledged.
 
 use super::super::mutation::{Mutation, Role};
+use super::super::scenario::pick;
 use super::super::world::World;
-use super::traffic::{self, Request};
+use super::traffic::{self, Request, Times};
 use super::{Ended, within};
 use appender::{Direct, Group, GroupOptions, WriteBuffer, Writer};
 use model::{ErrorKind, Nonces, Signal, TenantId};
@@ -26,6 +27,8 @@ pub struct Sent {
 struct Ingest {
     process: Process,
     buffer: Arc<dyn WriteBuffer>,
+    /// A group, and how long it lingers, ms.
+    lingering: Option<(Group, u64)>,
 }
 
 /// The processes that take writes at the moment.
@@ -68,15 +71,26 @@ fn ingest(world: &World, random: &mut StdRng) -> Ingest {
     let manifest = world.manifest(&process, Role::Ingest);
     let writer = Writer::new(world.objects(&process), manifest, Arc::new(process.clone()), nonces)
         .with_inline_bytes_max(world.scenario.inline_bytes_max);
-    let buffer: Arc<dyn WriteBuffer> = if random.random_range(0..3u32) == 0 {
-        process.lingers();
-        // The linger itself is not simulated: a group is written when it is full, or when its process ends.
-        let options = GroupOptions { linger: Duration::from_secs(86_400), bytes_max: random.random_range(1..1_200) };
-        Arc::new(Group::new(writer, options))
-    } else {
-        Arc::new(Direct::new(writer))
-    };
-    Ingest { process, buffer }
+    if random.random_range(0..3u32) > 0 {
+        return Ingest { process, buffer: Arc::new(Direct::new(writer)), lingering: None };
+    }
+    process.lingers();
+    // The linger is simulated time, so that it ends here and not by the clock on the wall.
+    let options = GroupOptions { linger: Duration::from_secs(86_400), bytes_max: random.random_range(1..3_000) };
+    let group = Group::new(writer, options);
+    Ingest { process, buffer: Arc::new(group.clone()), lingering: Some((group, pick(random, &[250, 1_000, 20_000]))) }
+}
+
+impl Ingest {
+    /// Ends the linger of the group that a request sent now opens or joins: at the latest a linger after its first one.
+    fn linger(&self) {
+        let Some((group, linger_ms)) = self.lingering.clone() else { return };
+        let process = self.process.clone();
+        tokio::spawn(async move {
+            let lingered = process.run(process.wait(linger_ms)).await;
+            lingered.into_iter().for_each(|()| group.flush());
+        });
+    }
 }
 
 /// Sends the client's requests.
@@ -100,7 +114,8 @@ fn again(world: &World, random: &mut StdRng) -> Option<Sent> {
 fn fresh(world: &World, random: &mut StdRng) -> Sent {
     let tenant = TenantId::parse(&format!("t{}", random.random_range(0..world.scenario.tenants))).expect("a plain name");
     let signal = if random.random_range(0..3u32) == 0 { Signal::Logs } else { Signal::Metrics };
-    let request = traffic::request(random, signal, world.schedule.now());
+    let times = Times { now: world.schedule.now(), late_ms_max: world.scenario.late_ms_max() };
+    let request = traffic::request(random, signal, times);
     Sent { tenant, signal, request }
 }
 
@@ -116,6 +131,7 @@ async fn deliver(world: &World, fleet: &Fleet, sent: &Sent, random: &mut StdRng)
         if world.mutation == Some(Mutation::AckBeforeCommit) {
             world.acknowledge(tenant, signal, &request.rows);
         }
+        ingest.linger();
         let append = ingest.buffer.append(tenant, request.batch.clone());
         match within(&ingest.process, PATIENCE_MS, append).await {
             Ended::Done(Ok(_)) => {

@@ -1,11 +1,10 @@
-//! Compactors as the schedule starts them, two at a time; who grows the ring.
+//! Compactors as the schedule starts them, two at a time.
 
 use super::super::mutation::Role;
 use super::super::world::World;
 use super::mistakes::mistake;
 use super::within;
 use ::compactor::{Compactor, Stores};
-use manifest::ring::RingChange;
 use manifest::{Part, Window};
 use model::{Clock, Hour};
 use rand::RngExt;
@@ -21,7 +20,7 @@ fn compactor_of(world: &World, process: &Process) -> Compactor {
     let manifest = world.manifest(process, Role::Compact);
     let (records, objects) = (world.records_for(process, Role::Compact), world.objects(process));
     let stores = Stores { manifest, records, objects, clock, nonces: world.nonces(process) };
-    Compactor::new(stores, world.scenario.policy.clone())
+    Compactor::new(stores, world.scenario.policy.clone()).with_entry_filters(logql::entry_filter)
 }
 
 async fn invoke(process: &Process, compactor: &Compactor) {
@@ -61,21 +60,6 @@ pub async fn every_minute(world: World, minutes: u32) {
         invoke(&process, &compactor_of(&world, &process)).await;
         world.pause(60_000 - world.schedule.now().0.rem_euclid(60_000) as u64).await;
     }
-}
-
-/// Grows a tenant's ring now and then.
-pub async fn keeper(world: World, pause_ms: u64) {
-    let mut random = world.random();
-    world.pause(random.random_range(0..=pause_ms)).await;
-    let accounts = world.accounts();
-    if accounts.is_empty() || random.random_range(0..3u32) > 0 {
-        return;
-    }
-    let (tenant, _) = &accounts[random.random_range(0..accounts.len())];
-    let process = world.start_process();
-    let manifest = world.manifest(&process, Role::Compact);
-    let grow = RingChange::Grow(random.random_range(1..4));
-    let _ = within(&process, INVOCATION_MS_MAX, manifest.change_ring(tenant, grow)).await;
 }
 
 /// Returns the hour that lists a part.

@@ -29,7 +29,9 @@ pub async fn eraser(world: World, rounds: u32, pause_ms: u64) {
         let range = TimeRangeMs::new(TimestampMs(end - random.random_range(1..14_400_000)), TimestampMs(end));
         let process = world.start_process();
         let manifest = world.manifest(&process, Role::Ingest);
-        let request = DeletionRequest { range, matchers: vec![matcher], filter: None };
+        let needle = pick(&mut random, &["404", "500", "GET /1"]);
+        let filter = (signal == Signal::Logs && random.random()).then(|| format!("|= \"{needle}\""));
+        let request = DeletionRequest { range, matchers: vec![matcher], filter };
         let _ = within(&process, PATIENCE_MS, manifest.request_deletion(&tenant, signal, request)).await;
     }
 }

@@ -1,12 +1,12 @@
 //! The steps of a compaction and of a collection by hand: what a mistake changes is their order.
 
-use super::super::mutation::Role;
+use super::super::mutation::{Mutation, Role};
 use super::super::world::{World, object_key};
 use bytes::Bytes;
 use manifest::{Error, Location, Manifest, ObjectKey, Part, Replaced, Replacement, Window};
-use model::{Clock, Resolution, Signal, TenantId};
-use segment::Encoded;
+use model::{Clock, MetricBatch, Resolution, Signal, TenantId, TimestampMs};
 use segment::merge::{self, MergeOptions};
+use segment::{Encoded, Fetched, metrics};
 use store::objects::{ObjectPath, ObjectStoreExt};
 use testkit::simulation::Process;
 
@@ -32,6 +32,8 @@ pub struct Rewrite {
     pub inputs: Vec<Part>,
     /// Level of the outputs.
     pub level: u8,
+    /// The ring's epoch for the window.
+    pub epoch: u32,
 }
 
 impl Hand<'_> {
@@ -78,7 +80,27 @@ impl Hand<'_> {
             Signal::Metrics => merge::metrics(self.tenant, inputs, &options, &mut emit),
             Signal::Logs => merge::logs(self.tenant, inputs, &options, &mut emit),
         };
-        merged.is_ok().then_some(outputs)
+        let outputs = merged.is_ok().then_some(outputs)?;
+        if self.world.mutation == Some(Mutation::MergeWithoutHistograms) && self.signal == Signal::Metrics {
+            return outputs.into_iter().map(|output| self.without_histograms(&output.bytes)).collect();
+        }
+        Some(outputs)
+    }
+
+    /// The mistake: of samples only floats are written.
+    fn without_histograms(&self, merged: &Bytes) -> Option<Encoded> {
+        let index = metrics::Index::open(merged).ok()?;
+        let all = index.all();
+        let columns = index.decode(&all, metrics::Projection::ALL, &Fetched::whole(merged.clone())).ok()?;
+        let mut batch = MetricBatch::default();
+        for (place, series) in all.iter().enumerate() {
+            batch.start_series_of(&series.labels);
+            let samples = columns.series(place);
+            for (at, value) in samples.timestamps.iter().zip(samples.values) {
+                batch.push_sample(TimestampMs(*at), *value, TimestampMs(0));
+            }
+        }
+        segment::l0::encode_metrics(self.tenant, &batch).ok()
     }
 
     async fn put(&self, rewrite: &Rewrite, encoded: Encoded) -> Option<Part> {
@@ -95,7 +117,7 @@ impl Hand<'_> {
             window,
             location: Location::Object { key: key.to_string(), len },
             tail_offset: encoded.tail_offset,
-            stats: compactor::part_stats(&encoded.stats, window, 0),
+            stats: compactor::part_stats(&encoded.stats, window, rewrite.epoch),
             minted_at: self.process.now(),
             sources: Vec::new(),
             applied: Vec::new(),

@@ -1,6 +1,6 @@
 //! Mistakes that only a compactor or a collector can make.
 
-use super::super::mutation::{Mutation, Role, headless, overwriting_heads};
+use super::super::mutation::{Mutation, Role, empty, headless, overwriting_heads};
 use super::super::world::{ALL_TIME, World, object_key};
 use super::compactor::{INVOCATION_MS_MAX, hour_of};
 use super::hand::{Hand, Rewrite};
@@ -27,6 +27,19 @@ async fn make(hand: &Hand<'_>, mutation: Mutation) -> Option<()> {
             let rewrite = fresh_merge(hand).await?;
             delete_items(hand, &rewrite.inputs).await;
             hand.rewrite(&hand.manifest(Role::Compact), rewrite).await?.0.ok()?;
+        }
+        Mutation::MergeAcrossGroups | Mutation::MergeWithoutHistograms => {
+            let level = if mutation == Mutation::MergeAcrossGroups { 2 } else { 1 };
+            let rewrite = Rewrite { level, ..fresh_merge(hand).await? };
+            hand.rewrite(&hand.manifest(Role::Compact), rewrite).await?.0.ok()?;
+        }
+        Mutation::ClearBlindly => {
+            let blind = manifest_over(hand, empty(hand.world.records(hand.process)));
+            for window in windows(hand) {
+                if let Window::Hour(hour) = window {
+                    blind.clear_hour(hand.tenant, hand.signal, hour).await.ok()?;
+                }
+            }
         }
         Mutation::CompactorIgnoresReplaced => {
             let rewrite = merge_of_replaced(hand).await?;
@@ -102,7 +115,13 @@ async fn fresh_merge(hand: &Hand<'_>) -> Option<Rewrite> {
     let snapshot = snapshot(hand).await?;
     let window = snapshot.parts.iter().find(|part| part.level == 0)?.window;
     let inputs = snapshot.parts.iter().filter(|part| part.level == 0 && part.window == window).cloned().collect();
-    Some(Rewrite { window, generation: snapshot.generation(window, Resolution::Raw), inputs, level: 1 })
+    let epoch = epoch_of(hand, window).await?;
+    Some(Rewrite { window, generation: snapshot.generation(window, Resolution::Raw), inputs, level: 1, epoch })
+}
+
+async fn epoch_of(hand: &Hand<'_>, window: Window) -> Option<u32> {
+    let epoch = hand.manifest(Role::Compact).epoch(hand.tenant, window.range().start.hour()).await.ok()?;
+    Some(epoch.number)
 }
 
 async fn delete_items(hand: &Hand<'_>, inputs: &[Part]) {
@@ -126,5 +145,6 @@ async fn merge_of_replaced(hand: &Hand<'_>) -> Option<Rewrite> {
     let window = replaced.first()?.window;
     let forge = |part: &Part| Part { id: SegmentId(part.id.0.wrapping_add(1)), ..part.clone() };
     let inputs = replaced.into_iter().filter(|part| part.window == window).map(forge).collect();
-    Some(Rewrite { window, generation: honest.generation(window, Resolution::Raw), inputs, level: 1 })
+    let epoch = epoch_of(hand, window).await?;
+    Some(Rewrite { window, generation: honest.generation(window, Resolution::Raw), inputs, level: 1, epoch })
 }

@@ -1,5 +1,6 @@
-//! A query: one snapshot, then its objects, at once or much later.
+//! A query: one snapshot, then its objects, at once or much later; or the real engine asked for everything.
 
+use super::super::answers;
 use super::super::mutation::{Mutation, Role, headless};
 use super::super::world::{ALL_HOURS, ALL_TIME, World, object_key, part_name};
 use super::{Ended, within};
@@ -29,6 +30,13 @@ pub async fn reader(world: World, rounds: u32, pause_ms: u64) {
             process = world.start_process();
         }
         let (tenant, signal) = accounts[random.random_range(0..accounts.len())].clone();
+        if world.mutation == Some(Mutation::ReadByRing) {
+            let _ = process.run(world.manifest(&process, Role::Read).epoch(&tenant, world.schedule.now().hour())).await;
+        }
+        if random.random_range(0..3u32) == 0 {
+            answers::ask(&world, &process, &tenant, signal, QUERY_MS_MAX).await;
+            continue;
+        }
         query(&world, &process, &tenant, signal, &mut random).await;
     }
 }

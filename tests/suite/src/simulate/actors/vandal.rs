@@ -1,4 +1,5 @@
-//! Somebody who damages one object behind everybody's back: a bit flips, or its end is missing (S2).
+//! Somebody who damages one object behind everybody's back: a bit flips, its end is missing, or nothing of it is
+//! left (S2).
 
 use super::super::world::{World, object_key};
 use bytes::Bytes;
@@ -25,7 +26,9 @@ pub async fn vandal(world: World, pause_ms: u64) {
         return;
     }
     let place = random.random_range(0..bytes.len());
-    let damaged = if random.random() {
+    let damaged = if random.random_range(0..4u32) == 0 {
+        Bytes::new()
+    } else if random.random() {
         bytes.slice(..place)
     } else {
         let mut flipped = bytes.to_vec();
