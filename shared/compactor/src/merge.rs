@@ -105,9 +105,9 @@ impl Merge {
         for (pass, run) in self.runs.iter().enumerate() {
             // The last pass takes them, to let go of each when it is done with it.
             let given = if pass + 1 == self.runs.len() { std::mem::take(&mut inputs) } else { inputs.clone() };
-            // Metadata of metrics has no slot: it goes with the first run.
+            // Metadata of metrics has no slot: it goes with the first run. A series may have exemplars alone.
             let report = self.pass(*run, given, &mut |output| {
-                if pass == 0 || output.stats.rows > 0 {
+                if pass == 0 || output.stats.series > 0 {
                     emit(output);
                 }
             })?;

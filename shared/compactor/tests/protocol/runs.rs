@@ -3,7 +3,9 @@
 use compactor::{Hint, Policy};
 use manifest::ring::RingChange;
 use manifest::{Location, Window};
-use model::{Clock, Hour, Signal, TenantId};
+use model::batch::ExemplarRow;
+use model::{Clock, Exemplar, Hour, LabelSet, MetricBatch, Signal, TenantId};
+use segment::l0;
 use store::objects::{ObjectPath, ObjectStoreExt};
 
 use crate::kinds::Kind;
@@ -208,6 +210,35 @@ async fn a_ring_of_two_groups_cuts_outputs_and_keeps_rows() {
     for part in world.parts(Signal::Metrics).await {
         assert!(part.stats.slots.hi <= 512 || part.stats.slots.lo >= 512, "{:?}", part.stats.slots);
         assert_eq!((part.level, part.stats.epoch), (2, 1));
+    }
+}
+
+#[tokio::test]
+async fn exemplars_without_samples_are_kept_in_every_group() {
+    let mut world = World::new();
+    // As many outputs as series.
+    world.policy.output_bytes = 1;
+    world.manifest().change_ring(&world.tenant, RingChange::Grow(7)).await.unwrap().unwrap();
+    world.clock.advance(hours(3));
+    let hour = Hour(HOUR.0 + 3);
+    for file in 0..2 {
+        let mut batch = MetricBatch::default();
+        for series in 0..20 {
+            batch.start_series_of(&LabelSet::from_pairs([("__name__", &*format!("m{series}"))]));
+            let timestamp = hour.start().plus(minutes(file));
+            let exemplar = Exemplar { labels: LabelSet::from_pairs([("trace_id", "t")]), value: 1.0, timestamp };
+            batch.exemplars.push(ExemplarRow { series, exemplar });
+        }
+        let encoded = l0::encode_metrics(&world.tenant, &batch).unwrap();
+        world.append(Signal::Metrics, hour, encoded, false).await;
+    }
+    assert_eq!(world.exemplars().await, 40);
+    world.clock.advance(hours(2));
+    world.run().await;
+    assert_eq!(world.exemplars().await, 40);
+    for part in world.parts(Signal::Metrics).await {
+        assert_eq!((part.level, part.stats.slots.lo / 128), (2, (part.stats.slots.hi - 1) / 128), "{:?}", part.stats.slots);
+        assert!(part.stats.series > 0, "a part holds nothing");
     }
 }
 

@@ -203,6 +203,16 @@ impl World {
         visible
     }
 
+    /// Counts the exemplars that are visible.
+    pub async fn exemplars(&self) -> usize {
+        let mut count = 0;
+        for part in self.parts(Signal::Metrics).await {
+            let index = metrics::Index::open(&self.bytes(&part).await).unwrap();
+            count += index.exemplars(&[], TimeRangeMs::new(TimestampMs(0), TimestampMs(i64::MAX))).unwrap().len();
+        }
+        count
+    }
+
     async fn bytes(&self, part: &Part) -> Bytes {
         match &part.location {
             Location::Inline(bytes) => bytes.clone(),

@@ -132,7 +132,8 @@ impl Merge<'_> {
 
     /// Merges one series out of the inputs that stand at it.
     fn series(&mut self, sources: &mut [Source], same: &[usize]) -> Result<(), SegmentError> {
-        if self.writer.bytes() >= self.options.output_bytes_max || self.writer.rows() >= self.options.output_rows_max {
+        let is_full = self.writer.bytes() >= self.options.output_bytes_max || self.writer.rows() >= self.options.output_rows_max;
+        if is_full && self.writer.series_len() > 0 {
             let full = std::mem::replace(&mut self.writer, MetricsWriter::new(self.shape.clone(), self.options.effort)?);
             (self.emit)(full.finish()?);
         }
