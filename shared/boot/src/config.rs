@@ -113,6 +113,7 @@ impl Config {
     pub fn from_lookup(lookup: Lookup<'_>) -> Result<Config> {
         let credentials = credentials::from_lookup(lookup)?;
         let require_tenant = flag(lookup, "LAMELLA_REQUIRE_TENANT")?.unwrap_or(false) || credentials.is_some();
+        let retention = retention::from_lookup(lookup)?;
         Ok(Config {
             storage: storage(lookup)?,
             credentials,
@@ -121,8 +122,8 @@ impl Config {
             log_filter: lookup("LAMELLA_LOG").unwrap_or_else(|| "info".to_owned()),
             log_format: log_format(lookup)?,
             concurrency: parsed(lookup, "AWS_LAMBDA_MAX_CONCURRENCY", "a count")?.unwrap_or(1),
-            limits: overrides::from_lookup(lookup, limits::from_lookup(lookup)?)?,
-            retention: retention::from_lookup(lookup)?,
+            limits: overrides::from_lookup(lookup, limits::from_lookup(lookup)?)?.kept(&retention),
+            retention,
             otlp: otlp::from_lookup(lookup)?,
         })
     }
@@ -248,5 +249,17 @@ mod tests {
         .unwrap();
         assert_eq!(config.limits.default_limits().query_timeout, std::time::Duration::from_secs(7));
         assert!(matches!(config.storage, Storage::Aws(aws) if aws.s3.path_style && !aws.create));
+    }
+    #[test]
+    fn what_arrives_may_be_as_old_as_it_is_kept() {
+        let days = |days: u64| std::time::Duration::from_secs(days * 24 * 3600);
+        let config =
+            of(&[("LAMELLA_RETENTION", "a/metrics=2y,a/logs=1d"), ("LAMELLA_LIMIT_LOGS_AGE_SECONDS", "172800")]).unwrap();
+        let ages = |tenant: &str| {
+            let limits = config.limits.of(&model::TenantId::parse(tenant).unwrap());
+            (limits.metrics_age_max, limits.logs.age_max)
+        };
+        assert_eq!(ages("a"), (days(730), Some(days(1))), "its retention");
+        assert_eq!(ages("b"), (days(7), Some(days(2))), "the default retention, and the variable");
     }
 }

@@ -9,9 +9,13 @@ use crate::config::{Lookup, parsed};
 use model::Limits;
 use std::time::Duration;
 
+/// No bound on age of its own: what retention keeps is taken in ([`model::TenantLimits::kept`]).
+const AGE_ANY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// Returns the default limits with the variables' values in place.
 pub fn from_lookup(lookup: Lookup<'_>) -> Result<Limits> {
-    let mut limits = Limits::default();
+    let mut limits = Limits { metrics_age_max: AGE_ANY, ..Limits::default() };
+    limits.logs.age_max = None;
     let counts: [(&'static str, &mut usize); 10] = [
         ("LAMELLA_LIMIT_BODY_BYTES", &mut limits.body_bytes_max),
         ("LAMELLA_LIMIT_DECODED_BYTES", &mut limits.decoded_bytes_max),

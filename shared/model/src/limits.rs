@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::TenantId;
+use crate::{Retention, RetentionPolicy, Signal, TenantId};
 
 pub use log_queries::{BlockedQuery, DeletionMode, LogQueryLimits};
 pub use logs::{BlockedIngestion, LogLimits};
@@ -27,7 +27,7 @@ pub struct Limits {
     pub label_value_bytes_max: usize,
     /// How far in the future a sample or an entry may lie (Prometheus, Loki `creation_grace_period`: 10 min).
     pub future_grace: Duration,
-    /// How old a sample may be when it arrives: the retention.
+    /// How old a sample may be when it arrives: what retention keeps ([`TenantLimits::kept`]), and no more than this.
     pub metrics_age_max: Duration,
     /// Samples a query may load (Prometheus: 50 million).
     pub query_samples_max: usize,
@@ -73,6 +73,15 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    fn kept(&self, metrics: &Retention, logs: &Retention) -> Limits {
+        let mut limits = self.clone();
+        limits.metrics_age_max = metrics.longest().map_or(self.metrics_age_max, |kept| kept.min(self.metrics_age_max));
+        limits.logs.age_max = [logs.longest(), self.logs.age_max].into_iter().flatten().min();
+        limits
+    }
+}
+
 /// Limits of every tenant: those of all, and those of tenants with limits of their own. Cloning is cheap.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TenantLimits {
@@ -90,6 +99,17 @@ impl TenantLimits {
     /// Returns a tenant's limits.
     pub fn of(&self, tenant: &TenantId) -> &Arc<Limits> {
         self.tenants.get(tenant).unwrap_or(&self.default)
+    }
+
+    /// Returns the limits with ages within what is kept for each tenant: what is older would be acknowledged and dropped.
+    pub fn kept(&self, retention: &RetentionPolicy) -> TenantLimits {
+        let of_tenant = |tenant: &TenantId| {
+            let of = |signal| retention.of(tenant, signal);
+            (tenant.clone(), Arc::new(self.of(tenant).kept(of(Signal::Metrics), of(Signal::Logs))))
+        };
+        let named = self.tenants.keys().chain(retention.tenants.keys().map(|(tenant, _)| tenant));
+        let tenants = Arc::new(named.map(of_tenant).collect());
+        TenantLimits { default: Arc::new(self.default.kept(&retention.metrics, &retention.logs)), tenants }
     }
 
     /// Returns the limits of tenants that have none of their own.
@@ -115,5 +135,24 @@ mod tests {
         let limits = TenantLimits::new(Limits::default(), BTreeMap::from([(tenant("a"), own)]));
         assert_eq!(limits.of(&tenant("a")).query_series_max, 7);
         assert_eq!(**limits.of(&tenant("b")), *limits.default_limits());
+    }
+
+    #[test]
+    fn what_is_kept_is_taken_in() {
+        let days = |days: u64| Duration::from_secs(days * DAY);
+        let tenant = |name| TenantId::parse(name).unwrap();
+        let mut retention = RetentionPolicy::default();
+        let coarse = BTreeMap::from([(crate::Resolution::OneHour, crate::Keep::For(days(180)))]);
+        retention.tenants.insert((tenant("a"), Signal::Metrics), Retention { coarse, ..Retention::raw_for(30) });
+        retention.tenants.insert((tenant("b"), Signal::Logs), Retention { raw: crate::Keep::Forever, ..Retention::raw_for(1) });
+        let own =
+            Limits { metrics_age_max: days(2), logs: LogLimits { age_max: None, ..LogLimits::default() }, ..Limits::default() };
+        let limits = TenantLimits::new(Limits::default(), BTreeMap::from([(tenant("b"), own.clone()), (tenant("c"), own)]));
+        let kept = limits.kept(&retention);
+        let ages = |name| (kept.of(&tenant(name)).metrics_age_max, kept.of(&tenant(name)).logs.age_max);
+        assert_eq!(ages("a"), (days(180), Some(days(90))), "its longest resolution; the default of logs");
+        assert_eq!(ages("b"), (days(2), None), "its own limit, and for ever");
+        assert_eq!(ages("c"), (days(2), Some(days(90))));
+        assert_eq!(ages("other"), (days(7), Some(days(90))));
     }
 }

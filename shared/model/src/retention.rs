@@ -38,6 +38,15 @@ impl Retention {
             coarse => self.coarse.get(&coarse).copied(),
         }
     }
+
+    /// Returns how long anything is kept, in whatever resolution; `None`: for ever.
+    pub fn longest(&self) -> Option<Duration> {
+        let span = |keep: &Keep| match keep {
+            Keep::For(span) => Some(*span),
+            Keep::Forever => None,
+        };
+        self.coarse.values().map(span).fold(span(&self.raw), |longest, span| Some(longest?.max(span?)))
+    }
 }
 
 /// What is kept for whom.
