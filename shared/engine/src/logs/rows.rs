@@ -32,7 +32,8 @@ impl LogScan {
             let first = rows.start as usize;
             let times = &decoded.columns.timestamps[first..rows.end as usize];
             let at = |time: i64| first + times.partition_point(|timestamp| *timestamp < time);
-            let mut kept = vec![at(self.range.start.0)..at(self.range.end.0)];
+            let within = at(self.range.start.0)..at(self.range.end.0);
+            let mut kept = vec![within];
             for erasure in erasures {
                 let reached = at(erasure.range.start.to_ns().0)..at(erasure.range.end.to_ns().0);
                 kept = match &erasure.filter {

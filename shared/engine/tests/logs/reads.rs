@@ -107,7 +107,7 @@ async fn deleted_entries_are_left_out_whatever_the_layout() {
         let world = World::filled(layout, &streams).await;
         for (app, range, needle) in &deleted {
             let filter = needle.map(|needle| format!("|= \"{needle}\""));
-            let request = DeletionRequest { range: *range, matchers: vec![Matcher::equal("app", *app)], filter };
+            let request = DeletionRequest { range: *range, matchers: vec![Matcher::equal("app", app)], filter };
             world.manifest.request_deletion(&tenant, Signal::Logs, request).await.unwrap();
         }
         for text in [
