@@ -60,6 +60,15 @@ impl Resolution {
         }
     }
 
+    /// Returns the width of its windows, milliseconds; samples as they came have none.
+    pub fn width_ms(self) -> Option<i64> {
+        match self {
+            Resolution::Raw => None,
+            Resolution::FiveMinutes => Some(300_000),
+            Resolution::OneHour => Some(3_600_000),
+        }
+    }
+
     /// Parses the name used in keys.
     pub fn parse(text: &str) -> Option<Resolution> {
         Resolution::ALL.into_iter().find(|resolution| resolution.as_str() == text)

@@ -1,0 +1,247 @@
+//! One coarse job: read the day's raw parts slot by slot, write its copies, publish each by one conditional update.
+//!
+//! Memory: about [`crate::Policy::input_bytes_max`] of encoded samples, and what `segment::merge::downsample` says. A day with more is
+//! read in passes over its slots, each by byte ranges. A crash leaves outputs to the collector, and the copies published before it.
+
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt, stream};
+use manifest::{Location, ObjectKey, Part, Replaced, Replacement, Window};
+use model::series::SLOT_COUNT;
+use model::{LabelSet, Resolution, SegmentId, Signal, SlotRange, TenantId, TimeRangeMs, TimestampMs};
+use segment::merge::{self, CoarseOptions, CoarseSource, MergeOptions, MergeReport};
+use segment::{Encoded, Fetched, SegmentError, metrics, windows};
+use store::objects::{ObjectPath, ObjectStoreExt};
+use tokio::sync::mpsc;
+
+use crate::limits::{LEASE, TRANSFERS_IN_FLIGHT};
+use crate::plan::{CoarseJob, Copy};
+use crate::rewrite::{manifest_error, part_stats};
+use crate::{CompactError, Compactor, Outcome, Rewritten};
+
+/// Level of coarse parts: that of a day.
+const COARSE_LEVEL: u8 = 3;
+
+fn segment_error(source: SegmentError) -> CompactError {
+    CompactError::Segment { source }
+}
+
+impl Compactor {
+    /// Carries out a coarse job, unless `stop_at` comes first.
+    ///
+    /// # Errors
+    /// Those of the stores; `Segment` where an input is corrupt: queries and merges find and name it.
+    pub(crate) async fn coarsen(
+        &self,
+        tenant: &TenantId,
+        job: &CoarseJob,
+        stop_at: TimestampMs,
+    ) -> Result<Outcome, CompactError> {
+        let Some(first) = job.copies.first() else { return Ok(Outcome::Lost) };
+        let leased = self.manifest().lease(tenant, Signal::Metrics, first.home, self.owner(), LEASE);
+        if !leased.await.map_err(manifest_error("take lease"))? {
+            return Ok(Outcome::Lost);
+        }
+        let built = match job.inputs.is_empty() {
+            true => self.erase_copies(tenant, job).await?,
+            false => self.build_copies(tenant, job, stop_at).await?,
+        };
+        let Some((outputs, rows)) = built else { return Ok(Outcome::OutOfTime) };
+        let mut rewritten = Rewritten { rows, inputs: job.inputs.len() as u64, ..Rewritten::default() };
+        rewritten.input_bytes = job.inputs.iter().map(|part| part.location.len_bytes()).sum();
+        let mut published = false;
+        for (copy, outputs) in job.copies.iter().zip(outputs) {
+            let (count, bytes) = (outputs.len() as u64, outputs.iter().map(|part| part.location.len_bytes()).sum::<u64>());
+            if self.publish_copy(tenant, copy, outputs).await? {
+                published = true;
+                rewritten.outputs += count;
+                rewritten.output_bytes += bytes;
+            }
+        }
+        Ok(if published { Outcome::Done(rewritten) } else { Outcome::Lost })
+    }
+
+    async fn publish_copy(&self, tenant: &TenantId, copy: &Copy, outputs: Vec<Part>) -> Result<bool, CompactError> {
+        let (window, resolution, generation) = (copy.home, copy.resolution, copy.generation);
+        let replacement = Replacement { window, resolution, generation, inputs: copy.replaced.clone(), outputs };
+        let replaced = self.manifest().replace(tenant, Signal::Metrics, replacement).await;
+        Ok(replaced.map_err(manifest_error("publish coarse copy"))? == Replaced::Replaced)
+    }
+
+    /// Reads the raw parts and writes the copies; `None` where time was up.
+    async fn build_copies(
+        &self,
+        tenant: &TenantId,
+        job: &CoarseJob,
+        stop_at: TimestampMs,
+    ) -> Result<Option<(Vec<Vec<Part>>, MergeReport)>, CompactError> {
+        let minted_at = self.now();
+        let mut sources: Vec<SegmentId> = job.inputs.iter().map(|part| part.id).collect();
+        sources.sort_unstable();
+        let opens: Vec<_> = job.inputs.iter().map(|part| self.open_input(part)).collect();
+        let indexes: Vec<metrics::Index> = stream::iter(opens).buffered(TRANSFERS_IN_FLIGHT).try_collect().await?;
+        let bytes: u64 = job.inputs.iter().map(|part| part.location.len_bytes()).sum();
+        let mut outputs: Vec<Vec<Part>> = vec![Vec::new(); job.copies.len()];
+        let mut sum = MergeReport::default();
+        for slots in passes(bytes, self.policy().input_bytes_max) {
+            let reads = job.inputs.iter().zip(&indexes).map(|(part, index)| self.read_slots(part, index, slots));
+            let reads: Vec<_> = reads.collect();
+            let inputs: Vec<CoarseSource> = stream::iter(reads).buffered(TRANSFERS_IN_FLIGHT).try_collect().await?;
+            let widths_ms = job.copies.iter().filter_map(|copy| copy.resolution.width_ms()).collect();
+            let output_bytes_max = usize::try_from(self.policy().output_bytes).unwrap_or(usize::MAX);
+            let options = CoarseOptions { slots, widths_ms, output_bytes_max };
+            let (sender, mut ready) = mpsc::unbounded_channel();
+            let work = move || merge::downsample(inputs, &options, &mut |at, output| drop(sender.send((at, output))));
+            let working = tokio::task::spawn_blocking(work);
+            while let Some((at, output)) = ready.recv().await {
+                if self.now() >= stop_at {
+                    return Ok(None);
+                }
+                let place = Place { tenant, day: job.day, resolution: job.copies[at].resolution, minted_at };
+                outputs[at].push(self.put_copy(place, output, sources.clone(), job).await?);
+            }
+            let report = working.await.map_err(|_| CompactError::Cancelled)?.map_err(segment_error)?;
+            sum.rows_in += report.rows_in;
+            sum.rows_out += report.rows_out;
+            sum.duplicates += report.duplicates;
+            sum.conflicts += report.conflicts;
+        }
+        Ok((self.now() < stop_at).then_some((outputs, sum)))
+    }
+
+    async fn open_input(&self, part: &Part) -> Result<metrics::Index, CompactError> {
+        let len = part.location.len_bytes();
+        let tail = self.read_range(part, part.tail_offset.min(len)..len).await?;
+        metrics::Index::open_tail(&tail, part.tail_offset.min(len)).map_err(segment_error)
+    }
+
+    /// Reads what a part has of some slots.
+    async fn read_slots(&self, part: &Part, index: &metrics::Index, slots: SlotRange) -> Result<CoarseSource, CompactError> {
+        let ordinals = (0..index.series_len() as u32).filter(|ordinal| slots.contains(index.extent(*ordinal).slot));
+        let ranges = index.plan_ordinals(&ordinals.collect::<Vec<u32>>(), metrics::Projection::ALL);
+        let fetched = match &part.location {
+            Location::Inline(bytes) => Fetched::whole(bytes.clone()),
+            Location::Object { key, .. } => {
+                let read = self.objects().get_ranges(&ObjectPath::from(key.as_str()), &ranges).await;
+                let read = read.map_err(|source| CompactError::Objects { step: "read segment", key: key.clone(), source })?;
+                Fetched::parts(ranges.iter().map(|range| range.start).zip(read).collect())
+            }
+        };
+        Ok(CoarseSource { index: index.clone(), fetched })
+    }
+
+    async fn read_range(&self, part: &Part, range: std::ops::Range<u64>) -> Result<Bytes, CompactError> {
+        match &part.location {
+            Location::Inline(bytes) => Ok(bytes.slice(range.start as usize..range.end as usize)),
+            Location::Object { key, .. } => {
+                let read = self.objects().get_range(&ObjectPath::from(key.as_str()), range).await;
+                read.map_err(|source| CompactError::Objects { step: "read segment", key: key.clone(), source })
+            }
+        }
+    }
+
+    /// Rewrites the parts of one copy without what deletions name: raw data is gone, so that windows go as wholes.
+    async fn erase_copies(
+        &self,
+        tenant: &TenantId,
+        job: &CoarseJob,
+    ) -> Result<Option<(Vec<Vec<Part>>, MergeReport)>, CompactError> {
+        let minted_at = self.now();
+        let mut outputs = Vec::with_capacity(job.copies.len());
+        for copy in &job.copies {
+            let mut parts = Vec::new();
+            for part in &copy.visible {
+                let object = self.read_range(part, 0..part.location.len_bytes()).await?;
+                let (tenant_of, deletions, old) = (tenant.clone(), job.deletions.clone(), part.clone());
+                let erase = move || erased(&tenant_of, &object, &old, &deletions);
+                let erased = tokio::task::spawn_blocking(erase).await.map_err(|_| CompactError::Cancelled)?;
+                for output in erased.map_err(segment_error)? {
+                    let place = Place { tenant, day: job.day, resolution: copy.resolution, minted_at };
+                    parts.push(self.put_copy(place, output, part.sources.clone(), job).await?);
+                }
+            }
+            outputs.push(parts);
+        }
+        Ok(Some((outputs, MergeReport::default())))
+    }
+
+    /// Puts an output under a key that was never used (C1).
+    async fn put_copy(
+        &self,
+        place: Place<'_>,
+        output: Encoded,
+        sources: Vec<SegmentId>,
+        job: &CoarseJob,
+    ) -> Result<Part, CompactError> {
+        let Place { tenant, day, resolution, minted_at } = place;
+        let (signal, window, level, id) = (Signal::Metrics, Window::Day(day), COARSE_LEVEL, self.nonces().segment_id());
+        let key = ObjectKey { tenant: tenant.clone(), signal, window, resolution, level, id, nonce: self.nonces().next() };
+        let len = output.bytes.len() as u64;
+        let error = |source| CompactError::Objects { step: "write segment", key: key.to_string(), source };
+        self.objects().put(&key.path(), output.bytes.into()).await.map_err(error)?;
+        let epoch = job.inputs.iter().chain(job.copies.iter().flat_map(|copy| &copy.replaced)).map(|part| part.stats.epoch).max();
+        Ok(Part {
+            id,
+            level,
+            resolution,
+            window,
+            location: Location::Object { key: key.to_string(), len },
+            tail_offset: output.tail_offset,
+            stats: part_stats(&output.stats, window, epoch.unwrap_or(0)),
+            minted_at,
+            sources,
+            applied: job.applied.clone(),
+        })
+    }
+}
+
+/// Where an output belongs.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    tenant: &'a TenantId,
+    day: i64,
+    resolution: Resolution,
+    minted_at: TimestampMs,
+}
+
+/// Cuts the slots so that each pass reads about `bytes_max` at most.
+fn passes(bytes: u64, bytes_max: u64) -> Vec<SlotRange> {
+    let count = bytes.div_ceil(bytes_max.max(1)).clamp(1, u64::from(SLOT_COUNT)) as u32;
+    let edge = |pass: u32| (pass * u32::from(SLOT_COUNT) / count) as u16;
+    (0..count).map(|pass| SlotRange { lo: edge(pass), hi: edge(pass + 1) }).collect()
+}
+
+/// Rewrites one part of a copy.
+fn erased(
+    tenant: &TenantId,
+    object: &Bytes,
+    part: &Part,
+    deletions: &[manifest::Deletion],
+) -> Result<Vec<Encoded>, SegmentError> {
+    let erase = |labels: &LabelSet| -> Vec<TimeRangeMs> {
+        let requests = deletions.iter().filter(|deletion| deletion.applies_to(part)).map(|deletion| &deletion.request);
+        let hit = requests.filter(|request| request.matchers.iter().all(|matcher| matcher.matches_labels(labels)));
+        hit.map(|request| request.range).collect()
+    };
+    if windows::is_windows(object, 0) {
+        return Ok(merge::erase_windows(object, &erase)?.into_iter().collect());
+    }
+    let mut outputs = Vec::new();
+    let options = MergeOptions { effort: merge::Effort::Small, ..MergeOptions::default() };
+    let erase = |_: usize, labels: &LabelSet| erase(labels);
+    merge::metrics_without(tenant, vec![object.clone()], &options, &erase, &mut |output| outputs.push(output))?;
+    Ok(outputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn passes_cover_every_slot_once() {
+        for (bytes, count) in [(0, 1), (10, 1), (11, 2), (95, 10), (1_000_000, 1024)] {
+            let passes = passes(bytes, 10);
+            assert_eq!((passes.len(), passes[0].lo, passes[passes.len() - 1].hi), (count, 0, 1024));
+            assert!(passes.windows(2).all(|pair| pair[0].hi == pair[1].lo && pair[0].lo < pair[0].hi));
+        }
+    }
+}

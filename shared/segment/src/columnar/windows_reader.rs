@@ -1,0 +1,197 @@
+//! Reading windows out of Parquet pages.
+
+use std::ops::Range;
+
+use model::windowed::{NEVER, Quantum, Window};
+use parquet::data_type::{DataType, DoubleType, Int64Type};
+
+use super::Layout;
+use super::metrics_reader::{Decoder, runs};
+use super::windows_writer::edges;
+use crate::fetched::coalesce;
+use crate::metrics::Place;
+use crate::scale::divisor;
+use crate::schema;
+use crate::table::Table;
+use crate::windows::{Projection, WindowColumns};
+use crate::{Fetched, SegmentError};
+
+/// The leaf columns that a projection reads. First values come along always: the others count from them.
+fn wanted(projection: Projection) -> Vec<String> {
+    let Projection { extremes, sum, lost, changes, m2 } = projection;
+    let mut wanted = vec![schema::TS.to_owned()];
+    let values = [true, true, extremes, extremes, sum];
+    let values = schema::WINDOW_VALUES.iter().zip(values).filter(|(_, read)| *read);
+    wanted.extend(values.flat_map(|(name, _)| [schema::window_int(name), schema::window_double(name)]));
+    let others = [
+        (schema::WINDOW_COUNT, true),
+        (schema::WINDOW_FIRST_AGE, true),
+        (schema::WINDOW_LAST_AGE, true),
+        (schema::WINDOW_STALE_AGE, true),
+        (schema::WINDOW_LOST, lost),
+        (schema::WINDOW_RESETS, lost),
+        (schema::WINDOW_CHANGES, changes),
+        (schema::WINDOW_M2, m2),
+    ];
+    wanted.extend(others.iter().filter(|(_, read)| *read).map(|(name, _)| schema::window(name)));
+    wanted
+}
+
+pub(crate) fn plan(layout: &Layout, table: &Table, places: &[Place], projection: Projection) -> Vec<Range<u64>> {
+    let mut ranges = Vec::new();
+    let groups = runs(layout, table, places, 0);
+    for column in wanted(projection).iter().filter_map(|path| layout.column(path)) {
+        groups.iter().for_each(|(group, rows)| layout.plan(*group, column, rows, &mut ranges));
+    }
+    coalesce(ranges, 0)
+}
+
+pub(crate) fn decode(
+    layout: &Layout,
+    table: &Table,
+    (places, width_ms): (&[Place], i64),
+    projection: Projection,
+    fetched: &Fetched,
+) -> Result<WindowColumns, SegmentError> {
+    let decoder = Decoder::new(layout, table, places, fetched);
+    let rows = places.iter().map(|place| (place.rows.end - place.rows.start) as usize).sum();
+    let ends = decoder.required(schema::TS, rows)?;
+    let mut windows: Vec<Window> = ends.iter().map(|end| Window::empty(end.saturating_sub(width_ms), *end)).collect();
+    let column = Columns { decoder: &decoder, rows };
+    let counts = decoder.required(&schema::window(schema::WINDOW_COUNT), rows)?;
+    let age = |name| column.read::<Int64Type>(name);
+    let (first_age, last_age) = (age(schema::WINDOW_FIRST_AGE)?, age(schema::WINDOW_LAST_AGE)?);
+    let stale_age = age(schema::WINDOW_STALE_AGE)?;
+    for (row, window) in windows.iter_mut().enumerate() {
+        let count = u64::try_from(counts[row]).map_err(|_| broken())?;
+        window.count = count;
+        window.stale_at = stale_age[row].map_or(NEVER, |age| window.end.wrapping_sub(age));
+        if count > 0 {
+            let at = |age: Option<i64>| age.filter(|age| (0..width_ms).contains(age)).map(|age| window.end - age);
+            let (first_at, last_at) = at(first_age[row]).zip(at(last_age[row])).ok_or_else(broken)?;
+            (window.first_at, window.last_at) = (first_at, last_at);
+        }
+        let times_fit = count == 0 || window.first_at <= window.last_at;
+        let is_known = count > 0 || window.stale_at != NEVER;
+        let stale_fits = window.stale_at == NEVER || (window.start < window.stale_at && window.stale_at <= window.end);
+        if !times_fit || !is_known || !stale_fits {
+            return Err(broken());
+        }
+    }
+    column.values(&mut windows, table, places, projection)?;
+    column.rest(&mut windows, projection)?;
+    let mut end = 0;
+    let ends = places.iter().map(|place| {
+        end += (place.rows.end - place.rows.start) as u32;
+        end
+    });
+    let ends = ends.collect();
+    Ok(WindowColumns { windows, ends })
+}
+
+fn broken() -> SegmentError {
+    SegmentError::corrupt("windows do not agree with their columns")
+}
+
+struct Columns<'a> {
+    decoder: &'a Decoder<'a>,
+    rows: usize,
+}
+
+impl Columns<'_> {
+    /// Reads a column of the window group, one value or null per row.
+    fn read<T: DataType>(&self, name: &str) -> Result<Vec<Option<T::T>>, SegmentError>
+    where
+        T::T: Copy,
+    {
+        self.read_path::<T>(&schema::window(name))
+    }
+
+    fn read_path<T: DataType>(&self, path: &str) -> Result<Vec<Option<T::T>>, SegmentError>
+    where
+        T::T: Copy,
+    {
+        let mut values: Vec<Option<T::T>> = vec![None; self.rows];
+        self.decoder.nullable::<T>(path, 0, |portion, levels, present| {
+            let mut present = present.iter();
+            let mut used = 0;
+            for (out, _) in values[portion.at..].iter_mut().zip(levels).filter(|(_, level)| **level > 0) {
+                *out = present.next().copied();
+                used += 1;
+            }
+            used
+        })?;
+        Ok(values)
+    }
+
+    /// Reads first, last, the extremes and the sum.
+    fn values(&self, windows: &mut [Window], table: &Table, places: &[Place], projection: Projection) -> Result<(), SegmentError> {
+        let [first, last, min, max, sum] = schema::WINDOW_VALUES;
+        let read = |name: &str, read: bool| -> Result<Vec<Option<Result<i64, f64>>>, SegmentError> {
+            if !read {
+                return Ok(vec![None; self.rows]);
+            }
+            let ints = self.read_path::<Int64Type>(&schema::window_int(name))?;
+            let doubles = self.read_path::<DoubleType>(&schema::window_double(name))?;
+            Ok(ints.into_iter().zip(doubles).map(|(int, double)| int.map(Ok).or(double.map(Err))).collect())
+        };
+        let (first, last) = (read(first, true)?, read(last, true)?);
+        let (min, max) = (read(min, projection.extremes)?, read(max, projection.extremes)?);
+        let sum = read(sum, projection.sum)?;
+        let mut row = 0;
+        for place in places {
+            let of = table.row(place.ordinal as usize);
+            let (divisor, quantum) = (divisor(of.scale), Quantum::from_code(of.extra));
+            for _ in place.rows.clone() {
+                let window = &mut windows[row];
+                if window.count > 0 {
+                    window.quantum = quantum;
+                    let first_int = first[row].and_then(Result::ok).map(|int| int.wrapping_add(of.base));
+                    let value = |cell: Option<Result<i64, f64>>, times: u64| match cell {
+                        Some(Ok(int)) => {
+                            first_int.map(|first| int.wrapping_add(first.wrapping_mul(times as i64)) as f64 / divisor)
+                        }
+                        Some(Err(double)) => Some(double),
+                        None => None,
+                    };
+                    window.first = match first[row] {
+                        Some(Ok(_)) => first_int.ok_or_else(broken)? as f64 / divisor,
+                        Some(Err(double)) => double,
+                        None => return Err(broken()),
+                    };
+                    window.last = value(last[row], 1).ok_or_else(broken)?;
+                    let (least, most) = edges(window.first, window.last);
+                    window.min = value(min[row], 1).unwrap_or(least);
+                    window.max = value(max[row], 1).unwrap_or(most);
+                    if projection.sum {
+                        window.sum = value(sum[row], window.count).ok_or_else(broken)?;
+                    }
+                }
+                row += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what is null where it is 0.
+    fn rest(&self, windows: &mut [Window], projection: Projection) -> Result<(), SegmentError> {
+        let count = |value: Option<i64>| u32::try_from(value.unwrap_or(0)).map_err(|_| broken());
+        if projection.lost {
+            let (lost, resets) = (self.read::<DoubleType>(schema::WINDOW_LOST)?, self.read::<Int64Type>(schema::WINDOW_RESETS)?);
+            for (row, window) in windows.iter_mut().enumerate() {
+                (window.lost, window.resets) = (lost[row].unwrap_or(0.0), count(resets[row])?);
+            }
+        }
+        if projection.changes {
+            let changes = self.read::<Int64Type>(schema::WINDOW_CHANGES)?;
+            for (row, window) in windows.iter_mut().enumerate() {
+                window.changes = count(changes[row])?;
+            }
+        }
+        if projection.m2 {
+            let m2 = self.read::<DoubleType>(schema::WINDOW_M2)?;
+            windows.iter_mut().zip(m2).for_each(|(window, m2)| window.m2 = m2.unwrap_or(0.0));
+        }
+        Ok(())
+    }
+}
