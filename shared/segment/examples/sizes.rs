@@ -1,6 +1,7 @@
 //! Stored bytes and CPU seconds of rewriting: set S, a recorded scrape, synthetic logs, log files. Prints totals and columns.
 //!
 //!   sizes s [HOSTS] [STEPS]         set S: 100 hosts × 100 metrics × 720 steps of 15 s, by hour and as one part
+//!   sizes coarse [HOSTS] [EVERY]    set S for a day of 15 s, every so many scrapes: raw samples against windows of 5m and 1h
 //!   sizes scrape FILE.jsonl         series as JSON lines ({"metric":…,"values":…,"timestamps":…}), uncompressed
 //!   sizes logs [MIB]                synthetic logs: five formats, 250 streams
 //!   sizes files FILE…               text files, one stream each
@@ -92,6 +93,46 @@ fn set_s(hosts: u64, steps: usize) {
     if inputs.len() > 1 {
         report("s-all", &inputs, false, samples * inputs.len() as u64);
     }
+}
+
+/// A day's raw segment and its coarse copies; `every` thins the scrapes out.
+fn coarse(hosts: u64, every: usize) {
+    let mut set = SetS::new(1, hosts, 100);
+    let (mut inputs, mut samples) = (Vec::new(), 0);
+    for _ in 0..24 {
+        let (all, mut batch) = (set.history(240), MetricBatch::default());
+        for series in 0..all.series_len() {
+            batch.start_series_of(&all.label_set(series).unwrap());
+            for row in all.sample_range(series).step_by(every) {
+                batch.push_sample(TimestampMs(all.timestamps[row]), all.values[row], TimestampMs(0));
+                samples += 1;
+            }
+        }
+        inputs.push(l0::encode_metrics(&TenantId::anonymous(), &batch).unwrap().bytes);
+    }
+    let (raw, _) = rewrite(&inputs, false, Effort::Small);
+    let sources = raw.iter().map(|raw| merge::CoarseSource {
+        index: metrics::Index::open(&raw.bytes).unwrap(),
+        fetched: Fetched::whole(raw.bytes.clone()),
+    });
+    let widths_ms = vec![300_000, 3_600_000];
+    let options = merge::CoarseOptions { slots: model::SlotRange::ALL, widths_ms, output_bytes_max: usize::MAX };
+    let (mut copies, start) = ([(0, 0, 0); 2], cpu_seconds());
+    let sources: Vec<merge::CoarseSource> = sources.collect();
+    let mut emit = |width: usize, output: Encoded| {
+        let (bytes, windows, kept) = &mut copies[width];
+        *bytes += output.bytes.len();
+        *if segment::windows::is_windows(&output.bytes, 0) { windows } else { kept } += output.stats.rows;
+    };
+    merge::downsample(sources, &options, &mut emit).unwrap();
+    let seconds = cpu_seconds() - start;
+    let bytes: usize = raw.iter().map(|raw| raw.bytes.len()).sum();
+    println!("raw: {samples} samples, {bytes} bytes, {:.3} B/sample", bytes as f64 / samples as f64);
+    for (width, (size, windows, kept)) in ["5m", "1h"].into_iter().zip(copies) {
+        let share = 100.0 * size as f64 / bytes as f64;
+        println!("{width}: {windows} windows and {kept} samples, {size} bytes, {share:.1} % of raw");
+    }
+    println!("both: {:.3} CPU s/M samples", seconds / (samples as f64 / 1e6));
 }
 
 fn scrape(path: &str) {
@@ -235,9 +276,10 @@ fn main() {
     let number = |at: usize, default: u64| args.get(at).map_or(default, |text| text.parse().unwrap());
     match args.first().map(String::as_str) {
         Some("s") => set_s(number(1, 100), number(2, 720) as usize),
+        Some("coarse") => coarse(number(1, 10), number(2, 1) as usize),
         Some("scrape") => scrape(&args[1]),
         Some("logs") => synthetic_logs(number(1, 128)),
         Some("files") => files(&args[1..]),
-        _ => eprintln!("usage: sizes s [HOSTS] [STEPS] | scrape FILE | logs [MIB] | files FILE…"),
+        _ => eprintln!("usage: sizes s [HOSTS] [STEPS] | coarse [HOSTS] [EVERY] | scrape FILE | logs [MIB] | files FILE…"),
     }
 }

@@ -15,6 +15,8 @@ pub(crate) mod metrics_writer;
 mod pages;
 mod runs;
 mod values;
+pub(crate) mod windows_reader;
+pub(crate) mod windows_writer;
 
 pub(crate) use pages::{Layout, read_error};
 

@@ -59,6 +59,7 @@ pub(crate) enum Kind {
     BlockLogs = 2,
     ParquetMetrics = 3,
     ParquetLogs = 4,
+    ParquetWindows = 5,
 }
 
 impl Kind {
@@ -68,11 +69,12 @@ impl Kind {
             Kind::ParquetLogs => 5,
             Kind::ParquetMetrics => 2,
             Kind::BlockMetrics | Kind::BlockLogs => 1,
+            Kind::ParquetWindows => WINDOWS_SINCE,
         }
     }
 
     fn parse(byte: u8) -> Option<Kind> {
-        [Kind::BlockMetrics, Kind::BlockLogs, Kind::ParquetMetrics, Kind::ParquetLogs]
+        [Kind::BlockMetrics, Kind::BlockLogs, Kind::ParquetMetrics, Kind::ParquetLogs, Kind::ParquetWindows]
             .into_iter()
             .find(|kind| *kind as u8 == byte)
     }
@@ -80,8 +82,9 @@ impl Kind {
 
 /// Newest version that this program reads. 2: the label table of Parquet files has the base of `v_int`,
 /// and every page has a checksum. 3: compacted logs count their minutes. 4: they hold lines as templates and variables.
-/// 5: their token filters hold pieces of words.
-pub(crate) const VERSION: u16 = 5;
+/// 5: their token filters hold pieces of words. 6: there are windows, the coarse copies of metrics.
+pub(crate) const VERSION: u16 = 6;
+const WINDOWS_SINCE: u16 = 6;
 const MAGIC: [u8; 8] = *b"LAMELLA\x01";
 /// Bytes of the seal.
 pub(crate) const SEAL_BYTES: usize = 40;

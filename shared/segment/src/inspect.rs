@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::columnar::Layout;
 use crate::frame::{self, Kind};
-use crate::{SegmentError, logs, metrics};
+use crate::{SegmentError, logs, metrics, windows};
 
 /// Layout of a segment's bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -16,6 +16,8 @@ pub enum Form {
     Block,
     /// L1 and up.
     Parquet,
+    /// A coarse copy: Parquet with a row per window.
+    Windows,
 }
 
 /// Summary of one segment, ready to be printed or written as JSON.
@@ -31,7 +33,9 @@ pub struct Inspection {
     pub bytes: u64,
     /// Where the tail starts.
     pub tail_offset: u64,
-    /// Samples or entries.
+    /// Milliseconds a window is wide (coarse copies of metrics).
+    pub window_ms: Option<i64>,
+    /// Samples, windows or entries.
     pub rows: u64,
     /// Series or streams.
     pub series: u64,
@@ -99,6 +103,7 @@ pub fn inspect(tail: &Bytes, offset: u64) -> Result<Inspection, SegmentError> {
         Kind::BlockLogs => (Signal::Logs, Form::Block),
         Kind::ParquetMetrics => (Signal::Metrics, Form::Parquet),
         Kind::ParquetLogs => (Signal::Logs, Form::Parquet),
+        Kind::ParquetWindows => (Signal::Metrics, Form::Windows),
     };
     let mut inspection = Inspection {
         signal: if signal == Signal::Logs { "logs" } else { "metrics" },
@@ -109,6 +114,7 @@ pub fn inspect(tail: &Bytes, offset: u64) -> Result<Inspection, SegmentError> {
         rows: 0,
         series: 0,
         times: None,
+        window_ms: None,
         label_names: Vec::new(),
         label_pairs: 0,
         tail: tail_parts(bytes - parts.seal.tail_offset, lens, parts.footer_len),
@@ -120,6 +126,12 @@ pub fn inspect(tail: &Bytes, offset: u64) -> Result<Inspection, SegmentError> {
         columns: Vec::new(),
     };
     match signal {
+        Signal::Metrics if form == Form::Windows => {
+            let index = windows::Index::open_tail(tail, offset)?;
+            inspection.window_ms = Some(index.width_ms());
+            inspection.add_table(index.table());
+            inspection.add_layout(index.layout());
+        }
         Signal::Metrics => {
             let index = metrics::Index::open_tail(tail, offset)?;
             let extras = index.extras()?;

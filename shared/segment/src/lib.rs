@@ -33,6 +33,7 @@ mod table;
 pub mod template;
 mod tokens;
 pub mod verify;
+pub mod windows;
 
 pub use error::SegmentError;
 pub use fetched::Fetched;

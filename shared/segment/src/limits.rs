@@ -2,6 +2,8 @@
 
 /// Rows of a Parquet row group of metrics (S3).
 pub const METRIC_ROWS_PER_GROUP: usize = 1 << 20;
+/// Rows of a Parquet row group of windows: about 160 bytes each while it is written.
+pub const WINDOW_ROWS_PER_GROUP: usize = 1 << 17;
 /// Rows of a Parquet row group of logs: few streams, short time, about 13 MB of lines.
 pub const LOG_ROWS_PER_GROUP: usize = 1 << 16;
 /// Bytes of lines in a row group of logs (S3).

@@ -163,7 +163,7 @@ impl Index {
                 let layout = Layout::open(tail, tail_offset, parts.version, parts.sums, table.rows_sum())?;
                 (table, Data::Parquet(Box::new(layout), extras))
             }
-            Kind::BlockMetrics | Kind::ParquetMetrics => {
+            Kind::BlockMetrics | Kind::ParquetMetrics | Kind::ParquetWindows => {
                 return Err(SegmentError::corrupt("object holds metrics instead of logs"));
             }
         };

@@ -6,10 +6,12 @@
 //! ```
 //! Memory beside the encoded inputs: about [`OPEN_BYTES_MAX`], one row group, and the output in the making.
 
+mod coarse;
 mod logs;
 mod metrics;
 mod reduce;
 
+pub use coarse::{CoarseOptions, CoarseSource, SAMPLES_PER_WINDOW_MIN, downsample, erase_windows, touches};
 pub use logs::{logs, logs_without};
 pub use metrics::{metrics, metrics_without};
 

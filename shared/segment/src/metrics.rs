@@ -6,13 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::{Exemplar, Histogram, LabelSet, Matcher, MetricMetadata, SeriesId, Slot, TimeRangeMs, TimestampMs};
 
-use crate::columnar::{Layout, metrics_reader as reader};
+use crate::columnar::{Layout, metrics_reader as reader, windows_reader};
 use crate::cursor::Cursor;
 use crate::extras::{Extras, OrdinalExemplar};
 use crate::frame::{self, Kind};
 use crate::l0::{self, DataFrame};
 use crate::table::Table;
-use crate::{Fetched, SegmentError};
+use crate::{Fetched, SegmentError, windows};
 
 /// The opened tail of a metrics segment: label table, row ranges, page places. Cheap to clone, immutable, cacheable.
 #[derive(Clone, Debug)]
@@ -32,6 +32,11 @@ struct Inner {
 enum Data {
     Block(DataFrame),
     Parquet(Box<Layout>),
+    /// A coarse copy; read as samples it gives those it still has: the first and last of each window, and stale markers.
+    Windows {
+        layout: Box<Layout>,
+        width_ms: i64,
+    },
 }
 
 /// One series of a segment.
@@ -223,6 +228,11 @@ impl Index {
                 (table, Data::Parquet(Box::new(layout)))
             }
             Kind::BlockLogs | Kind::ParquetLogs => return Err(SegmentError::corrupt("object holds logs instead of metrics")),
+            Kind::ParquetWindows => {
+                let table = Table::decode(parts.version, &mut cursor)?;
+                let layout = Layout::open(tail, tail_offset, parts.version, parts.sums, table.rows_sum())?;
+                (table, Data::Windows { layout: Box::new(layout), width_ms: windows::take_width(parts.extras)? })
+            }
         };
         cursor.finish()?;
         if let Data::Block(frame) = &data
@@ -230,7 +240,8 @@ impl Index {
         {
             return Err(SegmentError::corrupt("data frame is longer than the object"));
         }
-        let extras = Bytes::copy_from_slice(parts.extras);
+        let is_windows = matches!(data, Data::Windows { .. });
+        let extras = if is_windows { Bytes::new() } else { Bytes::copy_from_slice(parts.extras) };
         Ok(Index { inner: Arc::new(Inner { table, data, extras }) })
     }
 
@@ -248,7 +259,7 @@ impl Index {
     pub fn memory_bytes(&self) -> usize {
         let layout = match &self.inner.data {
             Data::Block(_) => 0,
-            Data::Parquet(layout) => layout.memory_bytes(),
+            Data::Parquet(layout) | Data::Windows { layout, .. } => layout.memory_bytes(),
         };
         size_of::<Inner>() + self.inner.table.memory_bytes() + self.inner.extras.len() + layout
     }
@@ -281,8 +292,21 @@ impl Index {
     pub(crate) fn layout(&self) -> Option<&Layout> {
         match &self.inner.data {
             Data::Block(_) => None,
-            Data::Parquet(layout) => Some(layout),
+            Data::Parquet(layout) | Data::Windows { layout, .. } => Some(layout),
         }
+    }
+
+    /// Returns the width of the windows of a coarse copy, milliseconds.
+    pub(crate) fn width_ms(&self) -> Option<i64> {
+        match &self.inner.data {
+            Data::Windows { width_ms, .. } => Some(*width_ms),
+            Data::Block(_) | Data::Parquet(_) => None,
+        }
+    }
+
+    /// Returns this index as that of windows, where it is a coarse copy's.
+    pub fn windows(&self) -> Option<windows::Index> {
+        windows::Index::of(self.clone())
     }
 
     /// Reports whether this is an L0 block, which is decoded as a whole.
@@ -326,6 +350,9 @@ impl Index {
             _ if ordinals.is_empty() => Reads::default(),
             Data::Block(frame) => Reads { ranges: std::iter::once(0..u64::from(frame.len)).collect(), row_groups: 1, pages: 1 },
             Data::Parquet(layout) => reader::plan(layout, &self.inner.table, &self.places(ordinals), projection),
+            Data::Windows { layout, .. } => {
+                windows_reader::plan(layout, &self.inner.table, &self.places(ordinals), windows::Projection::default())
+            }
         }
     }
 
@@ -346,7 +373,7 @@ impl Index {
         self.decode_places(&self.places(ordinals), projection, fetched)
     }
 
-    fn places(&self, ordinals: &[u32]) -> Vec<Place> {
+    pub(crate) fn places(&self, ordinals: &[u32]) -> Vec<Place> {
         let place = |ordinal: &u32| Place { ordinal: *ordinal, rows: self.inner.table.row_range(*ordinal as usize) };
         ordinals.iter().map(place).collect()
     }
@@ -388,6 +415,10 @@ impl Index {
                 let places: Vec<Place> = entries.iter().map(Place::of).collect();
                 reader::plan(layout, &self.inner.table, &places, projection).ranges
             }
+            Data::Windows { layout, .. } => {
+                let places: Vec<Place> = entries.iter().map(Place::of).collect();
+                windows_reader::plan(layout, &self.inner.table, &places, windows::Projection::default()).ranges
+            }
         }
     }
 
@@ -425,6 +456,10 @@ impl Index {
                 Ok(if all { columns } else { columns.pick(entries) })
             }
             Data::Parquet(layout) => reader::decode(layout, &self.inner.table, entries, projection, fetched),
+            Data::Windows { layout, width_ms } => {
+                let (places, none) = ((entries, *width_ms), windows::Projection::default());
+                Ok(windows_reader::decode(layout, &self.inner.table, places, none, fetched)?.into_samples(projection.values))
+            }
         }
     }
 

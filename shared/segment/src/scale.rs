@@ -15,8 +15,9 @@ pub(crate) fn divisor(scale: i8) -> f64 {
     }
 }
 
+/// Returns the integer that gives the value's bits back, where there is one.
 #[inline]
-fn to_int(value: f64, divisor: f64) -> Option<i64> {
+pub(crate) fn to_int(value: f64, divisor: f64) -> Option<i64> {
     let scaled = value * divisor;
     let rounded = (scaled + ROUND) - ROUND;
     // The comparison of bits keeps -0.0, NaN and infinities out.

@@ -25,6 +25,20 @@ pub(crate) const V_DBL: &str = "v_dbl";
 pub(crate) const ST: &str = "st";
 /// Native histogram.
 pub(crate) const HIST: &str = "hist";
+/// What is kept of a window ([`model::windowed::Window`]); `ts` is its end.
+pub(crate) const WINDOW: &str = "win";
+pub(crate) const WINDOW_COUNT: &str = "count";
+/// Milliseconds from the first and last sample, and from the newest stale marker, to the end of the window.
+pub(crate) const WINDOW_FIRST_AGE: &str = "first_age";
+pub(crate) const WINDOW_LAST_AGE: &str = "last_age";
+pub(crate) const WINDOW_STALE_AGE: &str = "stale_age";
+/// Values, each as a scaled integer or a double. The integer of `first` counts from `v_base`, `last`, `min` and `max` from the
+/// integer of `first`, `sum` from `count` times that.
+pub(crate) const WINDOW_VALUES: [&str; 5] = ["first", "last", "min", "max", "sum"];
+pub(crate) const WINDOW_LOST: &str = "lost";
+pub(crate) const WINDOW_RESETS: &str = "resets";
+pub(crate) const WINDOW_CHANGES: &str = "changes";
+pub(crate) const WINDOW_M2: &str = "m2";
 /// Labels that have no column of their own.
 pub(crate) const LABELS: &str = "labels";
 /// Log line; since version 4 null where the line is cut.
@@ -60,6 +74,21 @@ pub(crate) fn line_text(column: usize) -> String {
     format!("{LINE_TEXT_PREFIX}{column}")
 }
 
+/// Returns the path of a column of windows.
+pub(crate) fn window(name: &str) -> String {
+    format!("{WINDOW}.{name}")
+}
+
+/// Returns the path of a value of windows as a scaled integer.
+pub(crate) fn window_int(name: &str) -> String {
+    format!("{WINDOW}.{name}_int")
+}
+
+/// Returns the path of a value of windows as a double.
+pub(crate) fn window_double(name: &str) -> String {
+    format!("{WINDOW}.{name}_dbl")
+}
+
 fn is_line_column(name: &str) -> bool {
     let number = name.strip_prefix(LINE_NUMBER_PREFIX).or_else(|| name.strip_prefix(LINE_TEXT_PREFIX));
     name == LINE_TEMPLATE || number.is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
@@ -67,7 +96,7 @@ fn is_line_column(name: &str) -> bool {
 
 /// Reports whether a label may be a column under its own name.
 pub(crate) fn label_column_allowed(name: &str) -> bool {
-    let ours = [SERIES_ID, STREAM_ID, TS, SCALE, V_BASE, V_INT, V_DBL, ST, HIST, LABELS, BODY, LINE_LEN, METADATA];
+    let ours = [SERIES_ID, STREAM_ID, TS, SCALE, V_BASE, V_INT, V_DBL, ST, HIST, WINDOW, LABELS, BODY, LINE_LEN, METADATA];
     !ours.contains(&name) && !name.starts_with(METADATA_PREFIX) && !is_line_column(name)
 }
 
@@ -76,6 +105,13 @@ pub(crate) fn label_column_allowed(name: &str) -> bool {
 pub(crate) struct MetricsShape {
     pub(crate) starts: bool,
     pub(crate) histograms: bool,
+    pub(crate) labels: Vec<String>,
+    pub(crate) labels_rest: bool,
+}
+
+/// Which label columns a file of windows has.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct LabelShape {
     pub(crate) labels: Vec<String>,
     pub(crate) labels_rest: bool,
 }
@@ -171,6 +207,44 @@ pub(crate) fn metrics(shape: &MetricsShape) -> Built {
         fields.push(map(LABELS)?);
     }
     Ok(Arc::new(Type::group_type_builder("metrics").with_fields(fields).build()?))
+}
+
+fn window_group() -> Built {
+    let int = |name: &str, repetition| leaf(name, Physical::INT64, repetition, None);
+    let double = |name: &str| leaf(name, Physical::DOUBLE, Repetition::OPTIONAL, None);
+    let mut fields = vec![
+        int(WINDOW_COUNT, Repetition::REQUIRED)?,
+        int(WINDOW_FIRST_AGE, Repetition::OPTIONAL)?,
+        int(WINDOW_LAST_AGE, Repetition::OPTIONAL)?,
+    ];
+    for name in WINDOW_VALUES {
+        fields.push(int(&format!("{name}_int"), Repetition::OPTIONAL)?);
+        fields.push(double(&format!("{name}_dbl"))?);
+    }
+    fields.push(double(WINDOW_LOST)?);
+    fields.push(int(WINDOW_RESETS, Repetition::OPTIONAL)?);
+    fields.push(int(WINDOW_CHANGES, Repetition::OPTIONAL)?);
+    fields.push(double(WINDOW_M2)?);
+    fields.push(int(WINDOW_STALE_AGE, Repetition::OPTIONAL)?);
+    group(WINDOW, Repetition::REQUIRED, None, fields)
+}
+
+/// Returns the schema of a file of windows. The writer fills the columns in this order.
+pub(crate) fn windows(shape: &LabelShape) -> Built {
+    let mut fields = vec![
+        id(SERIES_ID)?,
+        time(TS, Repetition::REQUIRED, TimeUnit::MILLIS)?,
+        leaf(SCALE, Physical::DOUBLE, Repetition::REQUIRED, None)?,
+        leaf(V_BASE, Physical::INT64, Repetition::REQUIRED, None)?,
+        window_group()?,
+    ];
+    for label in &shape.labels {
+        fields.push(text(label, Repetition::OPTIONAL)?);
+    }
+    if shape.labels_rest {
+        fields.push(map(LABELS)?);
+    }
+    Ok(Arc::new(Type::group_type_builder("windows").with_fields(fields).build()?))
 }
 
 /// Returns the schema of a log file. The writer fills the columns in this order.

@@ -7,6 +7,7 @@
 mod foreign;
 mod logs;
 mod metrics;
+mod windows;
 
 use bytes::Bytes;
 use model::series::SlotHasher;
@@ -60,6 +61,7 @@ pub fn verify(object: &Bytes, stats: Option<&SegmentStats>, tenant: Option<&Tena
     let times = kind.and_then(|kind| match kind {
         Kind::BlockMetrics | Kind::ParquetMetrics => metrics::check(&mut check, object, stats),
         Kind::BlockLogs | Kind::ParquetLogs => logs::check(&mut check, object, stats),
+        Kind::ParquetWindows => windows::check(&mut check, object, stats),
     });
     match times {
         Ok(times) => check.stats(stats, times),

@@ -1,18 +1,15 @@
 //! Reading segments of windows: the coarse copies of metrics (5m, 1h).
 
-use std::ops::Range;
-use std::sync::Arc;
-
 use bytes::Bytes;
-use model::windowed::Window;
-use model::{LabelSet, Matcher, TimeRangeMs, TimestampMs};
+use model::LabelSet;
+use model::windowed::{self, Window};
 
 use crate::columnar::{Layout, windows_reader as reader};
 use crate::cursor::Cursor;
 use crate::frame::{self, Kind};
-use crate::metrics::Place;
+use crate::metrics::{Extent, Reads, SeriesColumns};
 use crate::table::Table;
-use crate::{Fetched, SegmentError};
+use crate::{Fetched, SegmentError, metrics};
 
 /// Which columns to read beside count, first, last and staleness. What is not read is 0, extremes are those of first and last.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -51,16 +48,26 @@ impl WindowColumns {
     }
 }
 
-/// The opened tail of a segment of windows. Cheap to clone, immutable, cacheable.
-#[derive(Clone, Debug)]
-pub struct Index {
-    inner: Arc<Inner>,
+impl WindowColumns {
+    /// Returns the samples that windows still have.
+    pub(crate) fn into_samples(self, with_values: bool) -> SeriesColumns {
+        let mut columns = SeriesColumns::default();
+        for series in 0..self.ends.len() {
+            let (timestamps, values) = windowed::samples(self.series(series));
+            columns.timestamps.extend(timestamps);
+            if with_values {
+                columns.values.extend(values);
+            }
+            columns.ends.push((columns.timestamps.len() as u32, 0));
+        }
+        columns
+    }
 }
 
-#[derive(Debug)]
-struct Inner {
-    table: Table,
-    layout: Layout,
+/// The index of a segment of windows: that of a metrics segment, which knows its series, with its windows.
+#[derive(Clone, Debug)]
+pub struct Index {
+    series: metrics::Index,
     width_ms: i64,
 }
 
@@ -72,59 +79,41 @@ pub fn is_windows(tail: &Bytes, tail_offset: u64) -> bool {
     frame::open_tail(tail, tail_offset).is_ok_and(|tail| tail.seal.kind == Kind::ParquetWindows)
 }
 
+/// Reads the width out of the extras of a tail.
+pub(crate) fn take_width(extras: &[u8]) -> Result<i64, SegmentError> {
+    let extras = frame::decompress(extras, "window width")?;
+    let mut cursor = Cursor::new(&extras, "window width");
+    let width = cursor.varint()?;
+    cursor.finish()?;
+    if width == 0 || width > WIDTH_MS_MAX {
+        return Err(SegmentError::corrupt(format!("window width is {width} ms")));
+    }
+    Ok(width as i64)
+}
+
 impl Index {
     /// Opens the tail: the bytes from `tail_offset` (or earlier) to the end of the object. Checksums are verified (S2).
     ///
     /// # Errors
     /// `Corrupt`, `Version`.
     pub fn open_tail(tail: &Bytes, tail_offset: u64) -> Result<Index, SegmentError> {
-        let parts = frame::open_tail(tail, tail_offset)?;
-        if parts.seal.kind != Kind::ParquetWindows {
-            return Err(SegmentError::corrupt("object holds no windows"));
-        }
-        let raw = frame::decompress(parts.index, "label table")?;
-        let mut cursor = Cursor::new(&raw, "label table");
-        let table = Table::decode(parts.version, &mut cursor)?;
-        cursor.finish()?;
-        let layout = Layout::open(tail, tail_offset, parts.version, parts.sums, table.rows_sum())?;
-        let extras = frame::decompress(parts.extras, "window width")?;
-        let mut cursor = Cursor::new(&extras, "window width");
-        let width = cursor.varint()?;
-        cursor.finish()?;
-        if width == 0 || width > WIDTH_MS_MAX {
-            return Err(SegmentError::corrupt(format!("window width is {width} ms")));
-        }
-        Ok(Index { inner: Arc::new(Inner { table, layout, width_ms: width as i64 }) })
+        let series = metrics::Index::open_tail(tail, tail_offset)?;
+        Index::of(series).ok_or_else(|| SegmentError::corrupt("object holds no windows"))
+    }
+
+    pub(crate) fn of(series: metrics::Index) -> Option<Index> {
+        let width_ms = series.width_ms()?;
+        Some(Index { series, width_ms })
     }
 
     /// Returns the width of its windows, milliseconds.
     pub fn width_ms(&self) -> i64 {
-        self.inner.width_ms
+        self.width_ms
     }
 
     /// Counts the series.
     pub fn series_len(&self) -> usize {
-        self.inner.table.len()
-    }
-
-    /// Counts the windows.
-    pub fn rows(&self) -> u64 {
-        self.inner.table.rows_sum()
-    }
-
-    /// Returns the bytes this index keeps in memory, for a cache's accounting.
-    pub fn memory_bytes(&self) -> usize {
-        size_of::<Inner>() + self.inner.table.memory_bytes() + self.inner.layout.memory_bytes()
-    }
-
-    /// Returns the ordinals of the series that all matchers accept and whose samples overlap `range`, ascending.
-    pub fn ordinals(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<u32> {
-        let mut ordinals = self.inner.table.select(matchers);
-        ordinals.retain(|ordinal| {
-            let row = self.inner.table.row(*ordinal as usize);
-            row.first < range.end.0 && row.last >= range.start.0
-        });
-        ordinals
+        self.series.series_len()
     }
 
     /// Returns the labels of a series.
@@ -132,41 +121,31 @@ impl Index {
     /// # Panics
     /// If the segment has no such ordinal.
     pub fn labels(&self, ordinal: u32) -> LabelSet {
-        self.inner.table.labels(ordinal as usize)
-    }
-
-    /// Appends the canonical label set of a series to `out`.
-    ///
-    /// # Panics
-    /// If the segment has no such ordinal.
-    pub fn encode_labels(&self, ordinal: u32, out: &mut Vec<u8>) {
-        self.inner.table.encode_labels(ordinal as usize, out);
+        self.table().labels(ordinal as usize)
     }
 
     /// Returns slot, number of windows, first and last time of a series.
     ///
     /// # Panics
     /// If the segment has no such ordinal.
-    pub fn extent(&self, ordinal: u32) -> crate::metrics::Extent {
-        let row = self.inner.table.row(ordinal as usize);
-        let (first, last) = (TimestampMs(row.first), TimestampMs(row.last));
-        crate::metrics::Extent { slot: model::Slot(row.slot), rows: row.rows, first, last }
+    pub fn extent(&self, ordinal: u32) -> Extent {
+        self.series.extent(ordinal)
     }
 
     pub(crate) fn table(&self) -> &Table {
-        &self.inner.table
+        self.series.table()
     }
 
     pub(crate) fn layout(&self) -> &Layout {
-        &self.inner.layout
+        self.series.layout().expect("windows are in Parquet")
     }
 
-    /// Returns the byte ranges that [`Index::decode_ordinals`] will read; `ordinals` ascend.
-    pub fn plan_ordinals(&self, ordinals: &[u32], projection: Projection) -> Vec<Range<u64>> {
+    /// Returns what [`Index::decode_ordinals`] will read; `ordinals` ascend.
+    pub fn plan_ordinals(&self, ordinals: &[u32], projection: Projection) -> Reads {
         if ordinals.is_empty() {
-            return Vec::new();
+            return Reads::default();
         }
-        reader::plan(&self.inner.layout, &self.inner.table, &self.places(ordinals), projection)
+        reader::plan(self.layout(), self.table(), &self.series.places(ordinals), projection)
     }
 
     /// Decodes the windows of some series, in the order of `ordinals`, which ascend.
@@ -186,12 +165,7 @@ impl Index {
         if ordinals.is_empty() {
             return Ok(WindowColumns::default());
         }
-        let places = self.places(ordinals);
-        reader::decode(&self.inner.layout, &self.inner.table, (&places, self.inner.width_ms), projection, fetched)
-    }
-
-    fn places(&self, ordinals: &[u32]) -> Vec<Place> {
-        let place = |ordinal: &u32| Place { ordinal: *ordinal, rows: self.inner.table.row_range(*ordinal as usize) };
-        ordinals.iter().map(place).collect()
+        let places = self.series.places(ordinals);
+        reader::decode(self.layout(), self.table(), (&places, self.width_ms), projection, fetched)
     }
 }

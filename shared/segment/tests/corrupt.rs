@@ -8,7 +8,7 @@ use bytes::Bytes;
 use generator::{Random, SetS};
 use model::{Matcher, TenantId, TimeRangeMs, TimeRangeNs, TimestampMs, TimestampNs};
 use segment::merge::{self, MergeOptions};
-use segment::{Encoded, Fetched, SegmentError, inspect, l0, logs, metrics, verify};
+use segment::{Encoded, Fetched, SegmentError, inspect, l0, logs, metrics, verify, windows};
 
 const ALL: TimeRangeMs = TimeRangeMs { start: TimestampMs(i64::MIN), end: TimestampMs(i64::MAX) };
 const ALL_NS: TimeRangeNs = TimeRangeNs { start: TimestampNs(i64::MIN), end: TimestampNs(i64::MAX) };
@@ -28,6 +28,12 @@ fn content(bytes: &Bytes, is_logs: bool) -> Result<String, SegmentError> {
             out += &format!("{columns:?}");
         }
         return Ok(out);
+    }
+    if let Ok(index) = windows::Index::open_tail(bytes, 0) {
+        let all: Vec<u32> = (0..index.series_len() as u32).collect();
+        let columns = index.decode_ordinals(&all, windows::Projection::ALL, &fetched)?;
+        let labels: Vec<String> = all.iter().map(|ordinal| index.labels(*ordinal).to_string()).collect();
+        return Ok(format!("{labels:?} {} {columns:?}", index.width_ms()));
     }
     let index = metrics::Index::open(bytes)?;
     let all = index.all();

@@ -61,6 +61,13 @@ fn log_batch() -> LogBatch {
 fn describe(bytes: &Bytes) -> String {
     let fetched = Fetched::whole(bytes.clone());
     let mut out = String::new();
+    if let Ok(index) = segment::windows::Index::open_tail(bytes, 0) {
+        for ordinal in 0..index.series_len() as u32 {
+            let columns = index.decode_ordinals(&[ordinal], segment::windows::Projection::ALL, &fetched).unwrap();
+            out += &format!("{} {} {:?}\n", index.labels(ordinal), index.width_ms(), columns.windows);
+        }
+        return out;
+    }
     if let Ok(index) = metrics::Index::open(bytes) {
         let all = index.all();
         let columns = index.decode(&all, metrics::Projection::ALL, &fetched).unwrap();
@@ -97,6 +104,7 @@ fn golden_files_stay_readable() {
         .unwrap();
     merge::logs(&tenant, std::slice::from_ref(&l0_logs), &MergeOptions::default(), &mut |output| merged.push(output.bytes))
         .unwrap();
+    let windows = windows(&tenant);
     let fresh = [
         ("v1-metrics.l0", &l0_metrics),
         ("v1-logs.l0", &l0_logs),
@@ -107,6 +115,7 @@ fn golden_files_stay_readable() {
         ("v3-logs.parquet", &merged[1]),
         ("v4-logs.parquet", &merged[1]),
         ("v5-logs.parquet", &merged[1]),
+        ("v6-windows.parquet", &windows),
     ];
     for (name, bytes) in fresh {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
@@ -119,6 +128,26 @@ fn golden_files_stay_readable() {
             assert_eq!(minutes(&stored), minutes(bytes), "{name}");
         }
     }
+}
+
+/// A coarse copy with a counter, a gauge that is no integer, a reset and a stale marker.
+fn windows(tenant: &TenantId) -> Bytes {
+    let mut batch = MetricBatch::default();
+    for (name, scale) in [("requests_total", 1.0), ("load", 0.37)] {
+        batch.start_series_of(&LabelSet::from_pairs([("__name__", name), ("job", "node")]));
+        for step in 0..80i64 {
+            let value = if step == 70 { model::STALE_NAN } else { (step % 50) as f64 * scale };
+            batch.push_sample(TimestampMs(15_000 * step + 7), value, TimestampMs(0));
+        }
+    }
+    let block = l0::encode_metrics(tenant, &batch).unwrap().bytes;
+    let index = metrics::Index::open(&block).unwrap();
+    let source = merge::CoarseSource { index, fetched: Fetched::whole(block) };
+    let options = merge::CoarseOptions { slots: model::SlotRange::ALL, widths_ms: vec![300_000], output_bytes_max: usize::MAX };
+    let mut found = Vec::new();
+    merge::downsample(vec![source], &options, &mut |_, output| found.push(output.bytes)).unwrap();
+    assert_eq!(found.len(), 1);
+    found.remove(0)
 }
 
 /// What a file of logs counts.

@@ -28,7 +28,13 @@ fn samples(random: &mut Random) -> Samples {
     for series in 0..12u64 {
         let (mut timestamps, mut values, mut at, mut value) = (Vec::new(), Vec::new(), random.below(100_000) as i64, 0.0);
         while at < 3 * 3_600_000 {
-            at += if series == 3 { 70_000 } else if random.below(60) == 0 { 1_000_000 } else { 5_000 + random.below(20_000) as i64 };
+            at += if series == 3 {
+                70_000
+            } else if random.below(60) == 0 {
+                1_000_000
+            } else {
+                5_000 + random.below(20_000) as i64
+            };
             value = match (series % 4, random.below(40)) {
                 (_, 0) => 0.0,
                 (0, _) => value + random.below(50) as f64,
@@ -79,7 +85,7 @@ fn copies(inputs: &[Bytes], slots: &[SlotRange]) -> (Vec<(usize, Encoded)>, Vec<
             let index = metrics::Index::open(bytes).unwrap();
             let wanted = (0..index.series_len() as u32).filter(|ordinal| slots.contains(index.extent(*ordinal).slot));
             let wanted: Vec<u32> = wanted.collect();
-            let ranges = index.plan_ordinals(&wanted, metrics::Projection::ALL);
+            let ranges = index.plan_ordinals(&wanted, metrics::Projection::ALL).ranges;
             let parts = ranges.into_iter().map(|range| (range.start, bytes.slice(range.start as usize..range.end as usize)));
             CoarseSource { index, fetched: Fetched::parts(parts.collect()) }
         });
@@ -97,7 +103,7 @@ fn read(outputs: &[(usize, Encoded)]) -> BTreeMap<(usize, String), Vec<Window>> 
         let index = Index::open_tail(&output.bytes.slice(output.tail_offset as usize..), output.tail_offset).unwrap();
         assert_eq!(index.width_ms(), WIDTHS_MS[*width]);
         let ordinals: Vec<u32> = (0..index.series_len() as u32).collect();
-        let fetched = index.plan_ordinals(&ordinals, Projection::ALL).into_iter();
+        let fetched = index.plan_ordinals(&ordinals, Projection::ALL).ranges.into_iter();
         let fetched = fetched.map(|range| (range.start, output.bytes.slice(range.start as usize..range.end as usize)));
         let columns = index.decode_ordinals(&ordinals, Projection::ALL, &Fetched::parts(fetched.collect())).unwrap();
         for ordinal in ordinals {
@@ -136,7 +142,11 @@ fn windows_come_back_however_the_samples_lie() {
                 let read = found.get(&(width, text.clone()));
                 assert_eq!(read.is_some(), dense, "{text}");
                 let Some(read) = read else { continue };
-                assert_eq!(read.iter().map(stored).collect::<Vec<_>>(), expected.iter().map(stored).collect::<Vec<_>>(), "{text}");
+                assert_eq!(
+                    read.iter().map(stored).collect::<Vec<_>>(),
+                    expected.iter().map(stored).collect::<Vec<_>>(),
+                    "{text}"
+                );
                 assert!(read.iter().all(|window| expected.iter().all(|of| window.quantum <= of.quantum || window.count == 0)));
             }
         }
@@ -157,13 +167,38 @@ fn a_projection_reads_less_and_the_same() {
     let all: Vec<u32> = (0..index.series_len() as u32).collect();
     let whole = Fetched::whole(output.bytes.clone());
     let everything = index.decode_ordinals(&all, Projection::ALL, &whole).unwrap();
-    let bytes = |projection| index.plan_ordinals(&all, projection).iter().map(|range| range.end - range.start).sum::<u64>();
+    let bytes =
+        |projection| index.plan_ordinals(&all, projection).ranges.iter().map(|range| range.end - range.start).sum::<u64>();
     let some = Projection { lost: true, ..Projection::default() };
     assert!(bytes(some) < bytes(Projection::ALL));
     let few = index.decode_ordinals(&all, some, &whole).unwrap();
     for (a, b) in few.windows.iter().zip(&everything.windows) {
-        assert_eq!((a.count, a.first_at, a.last_at, a.lost.to_bits(), a.resets), (b.count, b.first_at, b.last_at, b.lost.to_bits(), b.resets));
+        assert_eq!(
+            (a.count, a.first_at, a.last_at, a.lost.to_bits(), a.resets),
+            (b.count, b.first_at, b.last_at, b.lost.to_bits(), b.resets)
+        );
         assert_eq!((a.first.to_bits(), a.last.to_bits()), (b.first.to_bits(), b.last.to_bits()));
+    }
+}
+
+/// A reader of samples gets those that windows still have.
+#[test]
+fn read_as_samples_windows_give_their_edges() {
+    let mut random = Random(78);
+    let samples = samples(&mut random);
+    let (outputs, _) = copies(&blocks(&mut random, &samples, 1), &[SlotRange::ALL]);
+    let (_, output) = outputs.iter().find(|(_, output)| segment::windows::is_windows(&output.bytes, 0)).unwrap();
+    let index = metrics::Index::open(&output.bytes).unwrap();
+    let all = index.all();
+    let columns = index.decode(&all, metrics::Projection::SAMPLES, &Fetched::whole(output.bytes.clone())).unwrap();
+    for (place, entry) in all.iter().enumerate() {
+        let (read, (timestamps, values)) = (columns.series(place), &samples[&entry.labels.to_string()]);
+        assert!(read.timestamps.windows(2).all(|pair| pair[0] < pair[1]));
+        assert_eq!((read.timestamps.first(), read.timestamps.last()), (timestamps.first(), timestamps.last()));
+        for (at, value) in read.timestamps.iter().zip(read.values) {
+            let same = timestamps.iter().position(|of| of == at).map(|row| values[row].to_bits());
+            assert_eq!(same, Some(value.to_bits()));
+        }
     }
 }
 
@@ -188,8 +223,8 @@ fn histograms_and_few_samples_stay_as_they_are() {
     let (outputs, reports) = copies(&[l0::encode_metrics(&tenant(), &batch).unwrap().bytes], &[SlotRange::ALL]);
     assert_eq!(reports[0].rows_out, 200);
     let held = |width: usize, name: &str| {
-        let of = outputs.iter().filter(|(at, _)| *at == width);
-        let files = of.filter_map(|(_, output)| metrics::Index::open(&output.bytes).ok());
+        let of = outputs.iter().filter(|(at, output)| *at == width && !segment::windows::is_windows(&output.bytes, 0));
+        let files = of.map(|(_, output)| metrics::Index::open(&output.bytes).unwrap());
         files.map(|index| index.all().iter().filter(|entry| entry.labels.metric_name() == Some(name)).count()).sum::<usize>()
     };
     assert_eq!([held(0, "latency"), held(1, "latency"), held(0, "slow"), held(1, "slow")], [1, 1, 1, 0]);

@@ -16,10 +16,10 @@ use crate::table::{Table, columns};
 use crate::{Fetched, SegmentError};
 
 /// Rows of selected series in one row group that lie side by side.
-type Runs = Vec<Range<u64>>;
+pub(super) type Runs = Vec<Range<u64>>;
 
 /// Returns, per row group, the joined rows of the entries that use one of the columns in `mask` (0: all).
-fn runs(layout: &Layout, table: &Table, entries: &[Place], mask: u8) -> Vec<(usize, Runs)> {
+pub(super) fn runs(layout: &Layout, table: &Table, entries: &[Place], mask: u8) -> Vec<(usize, Runs)> {
     let mut groups: Vec<(usize, Runs)> = Vec::new();
     for entry in entries {
         if mask != 0 && table.row(entry.ordinal as usize).columns & mask == 0 {
@@ -85,8 +85,8 @@ pub(crate) fn decode(
     if rows_len > u64::from(u32::MAX) {
         return Err(SegmentError::TooLarge { what: "rows of a selection", value: rows_len, limit: u64::from(u32::MAX) });
     }
-    let mut decoder = Decoder { layout, table, entries, fetched, starts: starts_of(entries) };
-    let timestamps = decoder.timestamps(rows_len as usize)?;
+    let mut decoder = Decoder::new(layout, table, entries, fetched);
+    let timestamps = decoder.required(schema::TS, rows_len as usize)?;
     let any_histogram = entries.iter().any(|entry| table.row(entry.ordinal as usize).columns & columns::HISTOGRAM != 0);
     let mut floats = Floats::default();
     if projection.values || any_histogram {
@@ -127,7 +127,7 @@ struct Floats {
     filled: Vec<bool>,
 }
 
-struct Decoder<'a> {
+pub(super) struct Decoder<'a> {
     layout: &'a Layout,
     table: &'a Table,
     entries: &'a [Place],
@@ -136,13 +136,17 @@ struct Decoder<'a> {
 }
 
 /// A part of one series inside one row group: index of the entry, rows in the group, place among all selected rows.
-struct Portion {
+pub(super) struct Portion {
     entry: usize,
     rows: Range<u64>,
-    at: usize,
+    pub(super) at: usize,
 }
 
-impl Decoder<'_> {
+impl<'a> Decoder<'a> {
+    pub(super) fn new(layout: &'a Layout, table: &'a Table, entries: &'a [Place], fetched: &'a Fetched) -> Decoder<'a> {
+        Decoder { layout, table, entries, fetched, starts: starts_of(entries) }
+    }
+
     fn portions(&self, mask: u8) -> impl Iterator<Item = (usize, Portion)> {
         let used = move |entry: &Place| mask == 0 || self.table.row(entry.ordinal as usize).columns & mask != 0;
         self.entries.iter().enumerate().filter(move |(_, entry)| used(entry)).flat_map(move |(index, entry)| {
@@ -159,26 +163,27 @@ impl Decoder<'_> {
         self.layout.column(path).ok_or_else(|| SegmentError::corrupt(format!("column {path} is missing")))
     }
 
-    fn timestamps(&self, len: usize) -> Result<Vec<i64>, SegmentError> {
-        let column = self.column(schema::TS)?;
-        let mut timestamps = Vec::with_capacity(len);
+    /// Reads a column of integers that has no nulls.
+    pub(super) fn required(&self, path: &str, len: usize) -> Result<Vec<i64>, SegmentError> {
+        let column = self.column(path)?;
+        let mut numbers = Vec::with_capacity(len);
         for (group, runs) in runs(self.layout, self.table, self.entries, 0) {
             let mut reader = self.layout.reader::<Int64Type>(group, column, self.fetched)?;
             let mut at = 0;
             for run in runs {
                 skip(&mut reader, run.start - at)?;
                 let wanted = (run.end - run.start) as usize;
-                let (records, _, _) = reader.read_records(wanted, None, None, &mut timestamps).map_err(read_error)?;
+                let (records, _, _) = reader.read_records(wanted, None, None, &mut numbers).map_err(read_error)?;
                 expect(records == wanted)?;
                 at = run.end;
             }
         }
-        expect(timestamps.len() == len)?;
-        Ok(timestamps)
+        expect(numbers.len() == len)?;
+        Ok(numbers)
     }
 
     /// Reads a nullable column for all series that use it; `take` gets each portion, its levels, and the values left.
-    fn nullable<T: DataType>(
+    pub(super) fn nullable<T: DataType>(
         &self,
         path: &str,
         mask: u8,

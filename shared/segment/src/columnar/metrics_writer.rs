@@ -274,7 +274,7 @@ impl Group {
     }
 }
 
-fn series_id(table: &TableBuilder, series: usize) -> SeriesId {
+pub(super) fn series_id(table: &TableBuilder, series: usize) -> SeriesId {
     let mut encoded = Vec::with_capacity(256);
     table.pairs_of(series).for_each(|(name, value, _)| model::labels::encode_label(&mut encoded, name, value));
     SeriesId::of_encoded(&encoded)

@@ -1,7 +1,5 @@
 //! Reading windows out of Parquet pages.
 
-use std::ops::Range;
-
 use model::windowed::{NEVER, Quantum, Window};
 use parquet::data_type::{DataType, DoubleType, Int64Type};
 
@@ -9,7 +7,7 @@ use super::Layout;
 use super::metrics_reader::{Decoder, runs};
 use super::windows_writer::edges;
 use crate::fetched::coalesce;
-use crate::metrics::Place;
+use crate::metrics::{Place, Reads};
 use crate::scale::divisor;
 use crate::schema;
 use crate::table::Table;
@@ -37,13 +35,13 @@ fn wanted(projection: Projection) -> Vec<String> {
     wanted
 }
 
-pub(crate) fn plan(layout: &Layout, table: &Table, places: &[Place], projection: Projection) -> Vec<Range<u64>> {
+pub(crate) fn plan(layout: &Layout, table: &Table, places: &[Place], projection: Projection) -> Reads {
     let mut ranges = Vec::new();
     let groups = runs(layout, table, places, 0);
     for column in wanted(projection).iter().filter_map(|path| layout.column(path)) {
         groups.iter().for_each(|(group, rows)| layout.plan(*group, column, rows, &mut ranges));
     }
-    coalesce(ranges, 0)
+    Reads { row_groups: groups.len() as u64, pages: ranges.len() as u64, ranges: coalesce(ranges, 0) }
 }
 
 pub(crate) fn decode(
@@ -125,7 +123,13 @@ impl Columns<'_> {
     }
 
     /// Reads first, last, the extremes and the sum.
-    fn values(&self, windows: &mut [Window], table: &Table, places: &[Place], projection: Projection) -> Result<(), SegmentError> {
+    fn values(
+        &self,
+        windows: &mut [Window],
+        table: &Table,
+        places: &[Place],
+        projection: Projection,
+    ) -> Result<(), SegmentError> {
         let [first, last, min, max, sum] = schema::WINDOW_VALUES;
         let read = |name: &str, read: bool| -> Result<Vec<Option<Result<i64, f64>>>, SegmentError> {
             if !read {

@@ -113,7 +113,8 @@ impl WindowsWriter {
         // Decoders of samples know which of the two columns of values a series uses; windows may use both.
         let used = columns::INT | columns::DOUBLE;
         let quantum = windows.iter().fold(Quantum::OF_ZERO, |all, window| all.and(window.quantum));
-        let row = Row { slot: slot.0, rows: windows.len() as u64, first, last, columns: used, scale, extra: quantum.code(), base };
+        let row =
+            Row { slot: slot.0, rows: windows.len() as u64, first, last, columns: used, scale, extra: quantum.code(), base };
         let ordinal = self.table.len() as u32;
         self.table.push(labels.encoded(), row);
         for window in windows {
@@ -221,7 +222,7 @@ impl Group {
             known.then(|| from_first(window.total(), count)),
         ];
         self.values.iter_mut().zip(values).for_each(|(pair, value)| pair.push(value));
-        self.lost.push((known && window.lost.to_bits() != 0).then_some(window.lost));
+        self.lost.push((known && window.resets > 0).then_some(window.lost));
         self.resets.push((known && window.resets > 0).then_some(i64::from(window.resets)));
         self.changes.push((known && window.changes > 0).then_some(i64::from(window.changes)));
         // Never exact, and a column of noise: half of its digits are kept.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use bytes::Bytes;
 use model::labels::METRIC_NAME;
-use model::{LabelSet, SeriesId, Slot, TenantId, TimeRangeMs, TimestampMs};
+use model::{LabelSet, SeriesId, Slot, SlotRange, TenantId, TimeRangeMs, TimestampMs};
 
 use super::reduce::{Input, at_input, reduce};
 use super::{EraseSamples, MergeOptions, MergeReport};
@@ -66,38 +66,83 @@ fn merge_step(
     erase: &EraseSamples<'_>,
     emit: &mut dyn FnMut(Encoded),
 ) -> Result<MergeReport, SegmentError> {
-    let batch_rows = (OPEN_ROWS / inputs.len().max(1) as u64).max(BATCH_ROWS_MIN);
+    let batch_rows = batch_rows(inputs.len());
     let sources = inputs.into_iter().map(|input| Source::open(input, batch_rows));
     let mut sources = sources.collect::<Result<Vec<Source>, _>>()?;
-    rank_names(&mut sources);
-    let shape = shape_of(&sources);
     let rows_in = sources.iter().map(|source| source.index.rows()).sum();
+    let shape = shape_of(&sources);
     let writer = MetricsWriter::new(shape.clone(), options.effort)?;
-    let report = MergeReport { rows_in, ..MergeReport::default() };
-    let mut merge = Merge { shape, options, erase, emit, writer, report, rows: SeriesRows::default() };
+    let mut rewrite = Rewrite { shape, options, emit, writer };
     for source in &mut sources {
-        merge.writer.extras_mut().metadata.append(&mut source.metadata);
+        rewrite.writer.extras_mut().metadata.append(&mut source.metadata);
     }
-    merge.run(&mut sources)?;
-    if merge.writer.series_len() > 0 || !merge.writer.extras_mut().is_empty() {
-        (merge.emit)(merge.writer.finish()?);
+    let report = Walk::new(erase, rows_in).over(sources, &mut rewrite)?;
+    if rewrite.writer.series_len() > 0 || !rewrite.writer.extras_mut().is_empty() {
+        (rewrite.emit)(rewrite.writer.finish()?);
     }
-    merge.report.verify();
-    Ok(merge.report)
+    Ok(report)
 }
 
-struct Merge<'a> {
+/// Returns how many rows of each of so many inputs are decoded at a time.
+pub(super) fn batch_rows(inputs: usize) -> u64 {
+    (OPEN_ROWS / inputs.max(1) as u64).max(BATCH_ROWS_MIN)
+}
+
+/// What is made of the series, which come in segment order.
+pub(super) trait Sink {
+    /// Takes the settled samples of a series, or its exemplars alone.
+    fn take(
+        &mut self,
+        labels: &LabelSet,
+        slot: Slot,
+        rows: &SeriesRows,
+        exemplars: Vec<OrdinalExemplar>,
+    ) -> Result<(), SegmentError>;
+}
+
+/// Merged segments.
+struct Rewrite<'a> {
     shape: MetricsShape,
     options: &'a MergeOptions,
-    erase: &'a EraseSamples<'a>,
     emit: &'a mut dyn FnMut(Encoded),
     writer: MetricsWriter,
+}
+
+impl Sink for Rewrite<'_> {
+    fn take(
+        &mut self,
+        labels: &LabelSet,
+        slot: Slot,
+        rows: &SeriesRows,
+        exemplars: Vec<OrdinalExemplar>,
+    ) -> Result<(), SegmentError> {
+        let is_full = self.writer.bytes() >= self.options.output_bytes_max || self.writer.rows() >= self.options.output_rows_max;
+        if is_full && self.writer.series_len() > 0 {
+            let full = std::mem::replace(&mut self.writer, MetricsWriter::new(self.shape.clone(), self.options.effort)?);
+            (self.emit)(full.finish()?);
+        }
+        let ordinal = self.writer.series_len() as u32;
+        self.writer.extras_mut().exemplars.extend(exemplars.into_iter().map(|row| OrdinalExemplar { ordinal, ..row }));
+        self.writer.push(labels, slot, rows)
+    }
+}
+
+/// The walk over all series of all inputs, in segment order.
+pub(super) struct Walk<'a> {
+    erase: &'a EraseSamples<'a>,
     report: MergeReport,
     rows: SeriesRows,
 }
 
-impl Merge<'_> {
-    fn run(&mut self, sources: &mut [Source]) -> Result<(), SegmentError> {
+impl<'a> Walk<'a> {
+    /// Prepares the walk over sources that hold `rows_in` rows together.
+    pub(super) fn new(erase: &'a EraseSamples<'a>, rows_in: u64) -> Walk<'a> {
+        Walk { erase, report: MergeReport { rows_in, ..MergeReport::default() }, rows: SeriesRows::default() }
+    }
+
+    /// Gives every series to the sink, and tells what became of the rows.
+    pub(super) fn over(mut self, mut sources: Vec<Source>, sink: &mut dyn Sink) -> Result<MergeReport, SegmentError> {
+        rank_names(&mut sources);
         let mut heap: BinaryHeap<Reverse<(u128, usize)>> = BinaryHeap::with_capacity(sources.len());
         for (at, source) in sources.iter_mut().enumerate() {
             heap.extend(source.next()?.map(|key| Reverse((key, at))));
@@ -112,13 +157,14 @@ impl Merge<'_> {
                 heap.pop();
                 same.push(at);
             }
-            Self::settle_collision(sources, &mut same, &mut heap, key);
-            self.series(sources, &same)?;
+            Self::settle_collision(&sources, &mut same, &mut heap, key);
+            self.series(&mut sources, &same, sink)?;
             for at in &same {
                 heap.extend(sources[*at].next()?.map(|key| Reverse((key, *at))));
             }
         }
-        Ok(())
+        self.report.verify();
+        Ok(self.report)
     }
 
     /// Two label sets with one id: the smaller one first, the others go back into the heap.
@@ -131,12 +177,7 @@ impl Merge<'_> {
     }
 
     /// Merges one series out of the inputs that stand at it.
-    fn series(&mut self, sources: &mut [Source], same: &[usize]) -> Result<(), SegmentError> {
-        let is_full = self.writer.bytes() >= self.options.output_bytes_max || self.writer.rows() >= self.options.output_rows_max;
-        if is_full && self.writer.series_len() > 0 {
-            let full = std::mem::replace(&mut self.writer, MetricsWriter::new(self.shape.clone(), self.options.effort)?);
-            (self.emit)(full.finish()?);
-        }
+    fn series(&mut self, sources: &mut [Source], same: &[usize], sink: &mut dyn Sink) -> Result<(), SegmentError> {
         let first = &sources[same[0]];
         let labels = LabelSet::from_encoded(&first.labels).map_err(|_| SegmentError::corrupt("labels of a series"))?;
         let slot = first.slot();
@@ -144,11 +185,10 @@ impl Merge<'_> {
         let mut pieces = same.to_vec();
         pieces.sort_by_key(|at| sources[*at].row().first);
         self.rows.clear();
-        let ordinal = self.writer.series_len() as u32;
         let mut exemplars = Vec::new();
         for at in pieces {
             let source = &mut sources[at];
-            let erased = source.input.position.map_or(Vec::new(), |position| (self.erase)(position, &labels));
+            let erased = source.position.map_or(Vec::new(), |position| (self.erase)(position, &labels));
             let piece = source.exemplars.remove(&source.ordinal).unwrap_or_default();
             exemplars.extend(piece.into_iter().filter(|row| !holds(&erased, row.exemplar.timestamp)));
             let samples = source.samples()?;
@@ -163,8 +203,7 @@ impl Merge<'_> {
             return Ok(());
         }
         self.report.rows_out += self.rows.len() as u64;
-        self.writer.extras_mut().exemplars.extend(exemplars.into_iter().map(|row| OrdinalExemplar { ordinal, ..row }));
-        self.writer.push(&labels, slot, &self.rows)
+        sink.take(&labels, slot, &self.rows, exemplars)
     }
 }
 
@@ -172,7 +211,7 @@ fn holds(ranges: &[TimeRangeMs], time: TimestampMs) -> bool {
     ranges.iter().any(|range| range.start <= time && time < range.end)
 }
 
-fn shape_of(sources: &[Source]) -> MetricsShape {
+pub(super) fn shape_of(sources: &[Source]) -> MetricsShape {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     let mut used = 0;
     for source in sources {
@@ -203,10 +242,12 @@ fn rank_names(sources: &mut [Source]) {
 }
 
 /// One input, read batch by batch in the order of its series.
-struct Source {
-    input: Input,
+pub(super) struct Source {
+    position: Option<usize>,
     index: Index,
     fetched: Fetched,
+    /// Only series of these slots are read.
+    slots: SlotRange,
     exemplars: BTreeMap<u32, Vec<OrdinalExemplar>>,
     metadata: Vec<model::MetricMetadata>,
     /// Per label pair, the rank of the metric name it gives, or 0.
@@ -218,8 +259,8 @@ struct Source {
     /// Labels of the series before.
     before: Vec<u8>,
     batch_rows: u64,
-    /// First series of the batch; `columns` holds as many as it has `ends`.
-    first: u32,
+    /// Ordinals of the series of the batch, which `columns` holds in this order.
+    loaded: Vec<u32>,
     columns: SeriesColumns,
 }
 
@@ -231,29 +272,39 @@ impl Source {
             Ok((index, extras))
         };
         let (index, extras) = open().map_err(|error| input.error(error))?;
-        let mut exemplars: BTreeMap<u32, Vec<OrdinalExemplar>> = BTreeMap::new();
-        extras.exemplars.into_iter().for_each(|exemplar| exemplars.entry(exemplar.ordinal).or_default().push(exemplar));
-        Ok(Source {
-            fetched: Fetched::whole(input.bytes.clone()),
-            input,
+        let mut source = Source::of(input.position, index, Fetched::whole(input.bytes), SlotRange::ALL, batch_rows);
+        extras.exemplars.into_iter().for_each(|exemplar| source.exemplars.entry(exemplar.ordinal).or_default().push(exemplar));
+        source.metadata = extras.metadata;
+        Ok(source)
+    }
+
+    /// Makes a source of the samples of some slots alone, of which `fetched` holds the bytes.
+    pub(super) fn of(position: Option<usize>, index: Index, fetched: Fetched, slots: SlotRange, batch_rows: u64) -> Source {
+        Source {
+            position,
             index,
-            exemplars,
-            metadata: extras.metadata,
+            fetched,
+            slots,
+            exemplars: BTreeMap::new(),
+            metadata: Vec::new(),
             ranks: Vec::new(),
             ordinal: 0,
             key: None,
             labels: Vec::new(),
             before: Vec::new(),
             batch_rows,
-            first: 0,
+            loaded: Vec::new(),
             columns: SeriesColumns::default(),
-        })
+        }
     }
 
     /// Moves to the next series; returns its place in the order: rank of the metric name, slot, id.
     fn next(&mut self) -> Result<Option<u128>, SegmentError> {
         let table = self.index.table();
-        let ordinal = if self.key.is_some() { self.ordinal + 1 } else { 0 };
+        let mut ordinal = if self.key.is_some() { self.ordinal + 1 } else { 0 };
+        while (ordinal as usize) < table.len() && !self.slots.contains(Slot(table.row(ordinal as usize).slot)) {
+            ordinal += 1;
+        }
         if ordinal as usize >= table.len() {
             return Ok(None);
         }
@@ -265,7 +316,7 @@ impl Source {
         let key = u128::from(rank) << 80 | u128::from(slot) << 64 | u128::from(id.0);
         // The heap relies on it, and so does the output's order.
         if self.key.is_some_and(|last| (last, &self.before) >= (key, &self.labels)) {
-            return Err(at_input(self.input.position, SegmentError::corrupt("series are not in segment order")));
+            return Err(at_input(self.position, SegmentError::corrupt("series are not in segment order")));
         }
         (self.ordinal, self.key) = (ordinal, Some(key));
         Ok(self.key)
@@ -281,23 +332,26 @@ impl Source {
 
     /// Returns the samples of the series it stands at, decoding the next batch where needed.
     fn samples(&mut self) -> Result<SeriesSlices<'_>, SegmentError> {
-        let loaded = self.first..self.first + self.columns.series_len() as u32;
-        if !loaded.contains(&self.ordinal) {
-            self.load().map_err(|error| at_input(self.input.position, error))?;
+        if self.loaded.binary_search(&self.ordinal).is_err() {
+            self.load().map_err(|error| at_input(self.position, error))?;
         }
-        Ok(self.columns.series((self.ordinal - self.first) as usize))
+        let at = self.loaded.binary_search(&self.ordinal).expect("a batch begins with the series it is loaded for");
+        Ok(self.columns.series(at))
     }
 
     fn load(&mut self) -> Result<(), SegmentError> {
         let table = self.index.table();
         // A block is one frame: reading it in parts would decompress it as often.
         let bounded = !self.index.is_block();
-        self.first = if bounded { self.ordinal } else { 0 };
+        let first = if bounded { self.ordinal } else { 0 };
         // The old batch goes before the new one comes.
         self.columns = SeriesColumns::default();
         let mut places: Vec<Place> = Vec::new();
         let mut rows = 0;
-        for ordinal in self.first..table.len() as u32 {
+        for ordinal in first..table.len() as u32 {
+            if !self.slots.contains(Slot(table.row(ordinal as usize).slot)) {
+                continue;
+            }
             let range = table.row_range(ordinal as usize);
             rows += range.end - range.start;
             if bounded && !places.is_empty() && rows > self.batch_rows {
@@ -306,6 +360,7 @@ impl Source {
             places.push(Place { ordinal, rows: range });
         }
         self.columns = self.index.decode_places(&places, Projection::ALL, &self.fetched)?;
+        self.loaded = places.iter().map(|place| place.ordinal).collect();
         Ok(())
     }
 }

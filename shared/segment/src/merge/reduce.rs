@@ -39,7 +39,7 @@ fn open_bytes(input: &Input, batch: usize) -> Result<usize, SegmentError> {
     let table = TABLE_FACTOR * frame::raw_len(tail.index);
     Ok(match tail.seal.kind {
         Kind::BlockMetrics | Kind::BlockLogs => table + BLOCK_FACTOR * frame::raw_len(&input.bytes),
-        Kind::ParquetMetrics | Kind::ParquetLogs => table + batch,
+        Kind::ParquetMetrics | Kind::ParquetLogs | Kind::ParquetWindows => table + batch,
     })
 }
 

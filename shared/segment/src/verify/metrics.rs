@@ -5,7 +5,7 @@ use model::{SeriesId, Signal, TimeRangeMs, TimestampMs};
 
 use super::{Check, foreign, place_of};
 use crate::metrics::{Index, Place, Projection, SeriesSlices};
-use crate::table::columns;
+use crate::table::{Table, columns};
 use crate::{Fetched, SegmentError, SegmentStats, schema};
 
 /// Rows decoded at a time.
@@ -20,7 +20,7 @@ pub(super) fn check(
     let index = Index::open(object)?;
     check.report.series = index.series_len() as u64;
     check.table(Signal::Metrics, index.table(), stats);
-    order(check, &index);
+    order(check, index.table());
     if let Some(layout) = index.layout() {
         check.expect(object.starts_with(b"PAR1"), &|| "start".into(), &|| "has no magic of Parquet".into());
         check.report.pages = foreign::checksums(check, layout, object);
@@ -40,16 +40,11 @@ pub(super) fn check(
 }
 
 /// Series ascend by metric name, slot, id and labels, and none is there twice.
-fn order(check: &mut Check<'_>, index: &Index) {
+pub(super) fn order(check: &mut Check<'_>, table: &Table) {
     let mut last: Option<(String, u16, SeriesId, model::LabelSet)> = None;
-    for series in 0..index.series_len() {
-        let labels = index.table().labels(series);
-        let key = (
-            labels.metric_name().unwrap_or("").to_owned(),
-            index.table().row(series).slot,
-            SeriesId::of(&labels),
-            labels.clone(),
-        );
+    for series in 0..table.len() {
+        let labels = table.labels(series);
+        let key = (labels.metric_name().unwrap_or("").to_owned(), table.row(series).slot, SeriesId::of(&labels), labels.clone());
         let key_of = |key: &(String, u16, SeriesId, model::LabelSet)| (key.0.clone(), key.1, key.2, key.3.encoded().to_vec());
         let ascends = last.as_ref().is_none_or(|last| key_of(last) < key_of(&key));
         check.expect(ascends, &|| place_of(&labels), &|| "does not ascend by metric name, slot, id".into());

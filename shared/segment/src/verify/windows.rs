@@ -41,7 +41,7 @@ pub(super) fn check(
 
 /// Checks one series against its line of the table.
 fn series(check: &mut Check<'_>, index: &Index, ordinal: u32, windows: &[Window]) {
-    let row = *index.table().row(ordinal as usize);
+    let row = index.table().row(ordinal as usize);
     let place = || place_of(&index.table().labels(ordinal as usize));
     check.expect(windows.windows(2).all(|pair| pair[0].end < pair[1].end), &place, &|| "windows do not ascend".into());
     let aligned = windows.iter().all(|window| end_of(window.end, index.width_ms()) == window.end);

@@ -199,6 +199,7 @@ fn form(inside: &Inspection) -> &'static str {
     match inside.form {
         segment::inspect::Form::Block => "L0 block",
         segment::inspect::Form::Parquet => "Parquet",
+        segment::inspect::Form::Windows => "Parquet windows",
     }
 }
 
