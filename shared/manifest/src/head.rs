@@ -5,7 +5,7 @@
 
 use crate::limits::{DEAD_GRACE, ROLL_REST_MIN};
 use crate::{DeadObject, Location, Part, Replacement};
-use model::{SegmentId, TimestampMs};
+use model::{Resolution, SegmentId, TimestampMs};
 use std::collections::HashSet;
 use store::keys::Window;
 
@@ -88,7 +88,7 @@ impl Head {
         let gone = own.iter().any(|input| !ids.contains(&input.id)) || below.iter().any(|input| replaced.contains(&input.id));
         // A sealed hour's parts may be rolling into the day at this moment.
         let rolling = self.sealed && !own.is_empty();
-        if gone || rolling {
+        if gone || rolling || self.keeps_another_copy(replacement) {
             return Change::Refused;
         }
         let own: HashSet<SegmentId> = own.iter().map(|input| input.id).collect();
@@ -100,6 +100,14 @@ impl Head {
         // The work it was taken for is done.
         self.lease = None;
         Change::Write
+    }
+
+    /// A day's coarse copy is replaced as a whole: of two jobs that build it, the second would have it twice.
+    fn keeps_another_copy(&self, replacement: &Replacement) -> bool {
+        let taken = |part: &Part| replacement.inputs.iter().any(|input| input.id == part.id);
+        let days: HashSet<i64> = replacement.outputs.iter().map(|output| output.window.day()).collect();
+        let of_days = self.parts.iter().filter(|part| days.contains(&part.window.day()));
+        replacement.resolution != Resolution::Raw && of_days.into_iter().any(|part| !taken(part))
     }
 
     /// Takes over parts listed one level below, as they are: they are listed here and replaced below in one step. `generation` is

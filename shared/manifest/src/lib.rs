@@ -16,6 +16,7 @@
 
 mod catalog;
 mod codec;
+mod copies;
 pub mod deletion;
 pub mod error;
 mod head;

@@ -93,11 +93,12 @@ impl Manifest {
         for gone in apart.into_iter().filter(|part| part.window.day() == day && part.resolution() == resolution) {
             self.lift_quarantine(tenant, signal, gone.id).await?;
         }
-        if resolution == Resolution::Raw { self.close_dropped(tenant, signal, day).await } else { Ok(()) }
+        self.close_dropped(tenant, signal, day, resolution).await
     }
 
-    /// Notes that a dropped day lists nothing any more, so that nobody looks again: no hours, not open, not packed.
-    async fn close_dropped(&self, tenant: &TenantId, signal: Signal, day: i64) -> Result<()> {
+    /// Notes that a dropped day lists nothing any more, so that nobody looks again: no hours, not open, not packed. `forgotten` has
+    /// just gone; after a coarse copy only where raw data went before.
+    async fn close_dropped(&self, tenant: &TenantId, signal: Signal, day: i64, forgotten: Resolution) -> Result<()> {
         let mut coarse = self.heads(tenant, signal, Window::Day(day), true, Lists::Visible).await?;
         coarse.extend(self.heads(tenant, signal, Window::Day(day).month(), true, Lists::Visible).await?);
         let left = coarse.iter().flat_map(|placed| &placed.head.parts).any(|part| part.window.day() == day);
@@ -105,6 +106,10 @@ impl Manifest {
         let close = |record: Option<&store::Record>| {
             let Some(record) = record else { return Ok(Decision::Stop(Change::Already)) };
             let before = DayRecord::decode(&record.value).map_err(corrupt(&key))?;
+            let raw_is_gone = before.dropped_at(Resolution::Raw).is_some() && before.hours == 0;
+            if forgotten != Resolution::Raw && !raw_is_gone {
+                return Ok(Decision::Stop(Change::Already));
+            }
             let mut after = DayRecord { hours: 0, late: Vec::new(), ..before.clone() };
             if !left {
                 (after.opened, after.packed) = (None, None);
