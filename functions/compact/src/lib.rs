@@ -81,7 +81,7 @@ fn until(at: TimestampMs, now: TimestampMs) -> Duration {
 /// Only where the list of tenants cannot be read; what fails for one tenant is logged and counted.
 pub async fn run_once(state: &State, deadline: TimestampMs, hints: &[Hint]) -> Result<Report, CompactError> {
     let report = state.compactor.run(deadline, hints).await?;
-    if (Report { tenants: 0, next: None, busy: None, ..report }) == Report::default() {
+    if (Report { tenants: 0, coarse_lag_ms: 0, next: None, busy: None, ..report }) == Report::default() {
         tracing::debug!(tenants = report.tenants, "compaction had nothing to do");
         return Ok(report);
     }

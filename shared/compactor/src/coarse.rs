@@ -117,7 +117,7 @@ impl Compactor {
     /// Reads what a part has of some slots.
     async fn read_slots(&self, part: &Part, index: &metrics::Index, slots: SlotRange) -> Result<CoarseSource, CompactError> {
         let ordinals = (0..index.series_len() as u32).filter(|ordinal| slots.contains(index.extent(*ordinal).slot));
-        let ranges = index.plan_ordinals(&ordinals.collect::<Vec<u32>>(), metrics::Projection::ALL);
+        let ranges = index.plan_ordinals(&ordinals.collect::<Vec<u32>>(), metrics::Projection::ALL).ranges;
         let fetched = match &part.location {
             Location::Inline(bytes) => Fetched::whole(bytes.clone()),
             Location::Object { key, .. } => {

@@ -3,6 +3,7 @@
 //! ```text
 //! run: tenants in turns ─▶ window ─▶ snapshot ─▶ plan (pure) ─▶ job ─▶ read ─▶ merge ─▶ put under fresh keys ─▶ manifest.replace ─▶ delete items
 //!            │                                                                                            └─ lost: outputs are left to collect
+//!            ├─▶ days at rest: coarse copies (5m, 1h) of their raw parts ─▶ put ─▶ manifest.replace, one head per resolution
 //!            ├─▶ deletions: parts that lack one are rewritten, then it is finished
 //!            ├─▶ retention: drop a day ─▶ grace ─▶ delete ─▶ forget
 //!            └─▶ inventory: objects that nothing references ─▶ burn ─▶ look again ─▶ delete
@@ -12,9 +13,10 @@
 //!
 //! **C1** a crash at any step loses nothing and doubles nothing. **C2** a rewrite preserves every visible row, except what
 //! deduplication, deletions and retention name (D3). **C3** an object is deleted only after the manifest said that it is dead
-//! for long enough.
+//! for long enough. **D2** raw data is dropped only when its copies are live.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod coarse;
 mod collect;
 mod compactor;
 mod diary;
@@ -37,7 +39,7 @@ mod visit;
 pub use compactor::{Compactor, Stores};
 pub use error::CompactError;
 pub use garbage::{Garbage, Reason};
-pub use plan::{DayPlan, Job, plan_day, plan_hour};
+pub use plan::{CoarseJob, Copy, DayPlan, Job, plan_coarse, plan_day, plan_hour};
 pub use policy::Policy;
 pub use rewrite::{Outcome, Rewritten, part_stats};
 pub use run::{Hint, Report};

@@ -29,6 +29,9 @@ pub const PACE_RECENT: Duration = Duration::from_secs(5 * 60);
 /// Pace at which anything older is looked at, until its bit in the catalog is cleared.
 pub const PACE_OLD: Duration = Duration::from_secs(60 * 60);
 
+/// Pace at which a day is looked at in which nothing changes: whether its coarse copies are there.
+pub const PACE_ASLEEP: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Pace at which a month's garbage is looked for.
 pub const PACE_MONTH: Duration = Duration::from_secs(24 * 60 * 60);
 

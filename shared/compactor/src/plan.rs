@@ -9,6 +9,7 @@
 //! ```
 //! Owns: which parts make one job, its level, its bounds, where its outputs are cut. Does not own: doing it (`rewrite`).
 
+mod coarse;
 mod cut;
 mod day;
 mod hour;
@@ -17,6 +18,7 @@ use manifest::ring::Epoch;
 use manifest::{Deletion, Part, Snapshot, Window};
 use model::{Resolution, SlotRange};
 
+pub use coarse::{CoarseJob, Copy, plan_coarse};
 pub use day::{DayPlan, plan_day};
 pub use hour::plan_hour;
 

@@ -1,9 +1,8 @@
 //! Retention at the grain of a day: drop, wait for the grace, delete, forget.
 
 use manifest::limits::DEAD_GRACE;
-use manifest::{DayState, Snapshot, Window};
-use model::{Keep, Resolution, Retention, SegmentId, Signal, TenantId, TimestampMs};
-use std::collections::BTreeSet;
+use manifest::{DayState, Window};
+use model::{Keep, Resolution, Retention, Signal, TenantId, TimestampMs};
 
 use crate::limits::PACE_RETAIN;
 use crate::rewrite::manifest_error;
@@ -31,14 +30,16 @@ impl Compactor {
         Ok(Next::At(self.now().plus(PACE_RETAIN)))
     }
 
-    /// D2: raw data goes only where every coarse copy that is asked for is live and was made of exactly what is visible.
+    /// D2: raw data goes only where every coarse copy that is asked for, and not expired itself, is live and was made of exactly what is
+    /// visible.
     async fn is_covered(&self, tenant: &TenantId, signal: Signal, day: i64, retention: &Retention) -> Result<bool, CompactError> {
-        if retention.coarse.is_empty() {
+        let asked = wanted_copies(day, retention, self.now());
+        if asked.is_empty() {
             return Ok(true);
         }
         let snapshot = self.manifest().snapshot_with_coarse(tenant, signal, Window::Day(day).range()).await;
         let snapshot = snapshot.map_err(manifest_error("take snapshot"))?;
-        Ok(retention.coarse.keys().all(|resolution| covers(&snapshot, *resolution)))
+        Ok(asked.iter().all(|resolution| snapshot.is_copied(day, *resolution)))
     }
 
     /// Deletes the objects of a dropped day, then its records; returns how many objects.
@@ -80,10 +81,8 @@ fn is_expired(day: i64, keep: Keep, now: TimestampMs) -> bool {
     }
 }
 
-/// Reports whether the coarse parts of a resolution were made of exactly the raw parts that are live.
-fn covers(snapshot: &Snapshot, resolution: Resolution) -> bool {
-    let raw: BTreeSet<SegmentId> = snapshot.parts.iter().map(|part| part.id).collect();
-    let of_resolution = snapshot.coarse.iter().filter(|part| part.resolution == resolution);
-    let made_of: BTreeSet<SegmentId> = of_resolution.flat_map(|part| part.sources.clone()).collect();
-    raw == made_of
+/// Returns the resolutions of which a day is to have a copy.
+pub(crate) fn wanted_copies(day: i64, retention: &Retention, now: TimestampMs) -> Vec<Resolution> {
+    let kept = retention.coarse.iter().filter(|(_, keep)| !is_expired(day, **keep, now));
+    kept.map(|(resolution, _)| *resolution).collect()
 }

@@ -38,6 +38,14 @@ pub struct Report {
     pub deleted: u64,
     /// Days dropped by retention.
     pub dropped_days: u64,
+    /// Coarse jobs that published their copies.
+    pub coarse_jobs: u64,
+    /// Raw samples they read.
+    pub coarse_samples: u64,
+    /// Bytes of the copies.
+    pub coarse_bytes: u64,
+    /// How long ago the oldest day ended that was looked at and still lacks a copy, milliseconds; 0: none.
+    pub coarse_lag_ms: u64,
     /// Whether the deadline ended the run early.
     pub out_of_time: bool,
     /// When there will be something to look at, as far as this process knows.
@@ -187,6 +195,21 @@ impl Run {
             self.report.busy = Some(self.report.busy.map_or(at, |busy| busy.min(at)));
         }
         Next::At(at)
+    }
+
+    /// Counts a coarse job.
+    pub fn count_coarse(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Done(done) => {
+                self.report.jobs += 1;
+                self.report.coarse_jobs += 1;
+                self.report.coarse_samples += done.rows.rows_out;
+                self.report.coarse_bytes += done.output_bytes;
+            }
+            Outcome::Lost => self.report.lost += 1,
+            Outcome::OutOfTime => self.report.out_of_time = true,
+            Outcome::Nothing(_) => {}
+        }
     }
 
     /// Counts a job.

@@ -119,7 +119,8 @@ impl Compactor {
         let hours: Vec<Hour> = live.iter().flat_map(|day| day.hours.clone()).collect();
         let is_idle = !hours.iter().any(|hour| is_recent(*hour, now));
         page.catalog = Some(now.plus(if is_idle { PACE_IDLE } else { PACE_OPEN }));
-        let windows = windows(&live, self.policy().roll_after, now);
+        let copied = signal == Signal::Metrics && !self.policy().retention.of(tenant, signal).coarse.is_empty();
+        let windows = windows(&live, self.policy().roll_after, copied, now);
         page.keep(&|window| windows.contains(&window), &|id| deletions.iter().any(|deletion| deletion.id == id));
         // What is due has no entry, so that the entries say what is due next.
         page.windows.retain(|_, at| *at > now);
@@ -171,13 +172,19 @@ fn is_dropped(day: &DayState) -> bool {
     day.dropped.iter().any(|(resolution, _)| *resolution == Resolution::Raw)
 }
 
+/// Reports whether a day is old enough for its month and not there yet.
+fn is_packable(day: &DayState, now: TimestampMs) -> bool {
+    day.open && day.hours.is_empty() && Window::Day(day.day).range().start.plus(PACK_AGE_MIN) <= now
+}
+
 /// Returns the windows of a catalog in which there may be something to do: hours that are not cleared, the newest first since
-/// they are asked for most; then their days; then days old enough for their month, and the months.
-fn windows(days: &[&DayState], roll_after: Duration, now: TimestampMs) -> Vec<Window> {
+/// they are asked for most; then their days, and all days where they have coarse copies; then days old enough for their month, and
+/// the months.
+fn windows(days: &[&DayState], roll_after: Duration, copied: bool, now: TimestampMs) -> Vec<Window> {
     let hours = days.iter().rev().flat_map(|day| day.hours.iter().rev()).map(|hour| Window::Hour(*hour));
     let start = |day: &DayState| Window::Day(day.day).range().start;
-    let awake = days.iter().filter(|day| !day.hours.is_empty() && start(day).plus(roll_after) <= now);
-    let old = days.iter().filter(|day| day.open && day.hours.is_empty() && start(day).plus(PACK_AGE_MIN) <= now);
+    let awake = days.iter().filter(|day| (copied || !day.hours.is_empty()) && start(day).plus(roll_after) <= now);
+    let old = days.iter().filter(|day| !copied && is_packable(day, now));
     let months: BTreeSet<Window> = days.iter().filter(|day| day.packed).map(|day| Window::Day(day.day).month()).collect();
     hours.chain(awake.chain(old).map(|day| Window::Day(day.day))).chain(months).collect()
 }

@@ -1,11 +1,13 @@
 //! Looking at one window: a snapshot, at most one job, and garbage now and then.
 
+use manifest::limits::PACK_AGE_MIN;
 use manifest::{Snapshot, Window};
 use model::{Hour, Signal, TenantId, TimestampMs};
 
-use crate::limits::{PACE_OPEN, SETTLED_AFTER};
+use crate::limits::{PACE_ASLEEP, PACE_OPEN, SETTLED_AFTER};
 use crate::pace::next_look;
-use crate::plan::{Job, plan_day, plan_hour};
+use crate::plan::{Job, plan_coarse, plan_day, plan_hour};
+use crate::retain::wanted_copies;
 use crate::rewrite::manifest_error;
 use crate::run::{Next, Run};
 use crate::{CompactError, Compactor, Outcome};
@@ -84,13 +86,43 @@ impl Compactor {
         if let Some(job) = plan.jobs.first() {
             return self.carry_out(tenant, signal, job, Next::Again, run).await;
         }
+        if signal == Signal::Metrics
+            && let Some(next) = self.visit_copies(tenant, day, &snapshot, run).await?
+        {
+            return Ok(next);
+        }
         if garbage {
             run.report.deleted += self.collect(tenant, signal, window).await?;
             if is_settled(window, &snapshot, self.now()) {
                 self.rest(tenant, signal, day).await?;
             }
         }
+        if is_asleep(day, &snapshot, self.now()) {
+            return Ok(Next::At(self.now().plus(PACE_ASLEEP)));
+        }
         Ok(Next::At(next_look(window, &[], 0, self.policy(), self.now())))
+    }
+
+    /// Builds the coarse copies of a day that are due, and notes how long others have been waited for.
+    async fn visit_copies(
+        &self,
+        tenant: &TenantId,
+        day: i64,
+        snapshot: &Snapshot,
+        run: &mut Run,
+    ) -> Result<Option<Next>, CompactError> {
+        let (retention, now) = (self.policy().retention.of(tenant, Signal::Metrics), self.now());
+        if let Some(job) = plan_coarse(day, snapshot, retention, now) {
+            let outcome = self.coarsen(tenant, &job, run.stop_at).await?;
+            run.count_coarse(outcome);
+            let again = matches!(outcome, Outcome::Done(_) | Outcome::OutOfTime);
+            return Ok(Some(if again { Next::Again } else { Next::At(now.plus(PACE_OPEN)) }));
+        }
+        if wanted_copies(day, retention, now).iter().any(|resolution| !snapshot.is_copied(day, *resolution)) {
+            let lag_ms = now.0.saturating_sub(Window::Day(day).range().end.0);
+            run.report.coarse_lag_ms = run.report.coarse_lag_ms.max(u64::try_from(lag_ms).unwrap_or(0));
+        }
+        Ok(None)
     }
 
     /// Clears the hours of a day that have nothing left, and packs an old day into its month: nobody looks there any more. Only
@@ -146,4 +178,16 @@ impl Compactor {
 fn is_settled(day: Window, snapshot: &Snapshot, now: TimestampMs) -> bool {
     let of_day = snapshot.heads.iter().filter(|head| head.window == day);
     of_day.map(|head| head.rollable_from).all(|from| from.plus(SETTLED_AFTER) <= now)
+}
+
+/// Reports whether nothing is left to do in a day but for its copies, should somebody ask for others: its hours are gone, and it is
+/// too young for its month, or there already.
+fn is_asleep(day: i64, snapshot: &Snapshot, now: TimestampMs) -> bool {
+    let of_hour = |window: Window| matches!(window, Window::Hour(_));
+    let has_hours =
+        snapshot.heads.iter().any(|head| of_hour(head.window)) || snapshot.parts.iter().any(|part| of_hour(part.window));
+    let is_young = now < Window::Day(day).range().start.plus(PACK_AGE_MIN);
+    let mut parts = snapshot.parts.iter().chain(&snapshot.coarse);
+    let is_packed = !snapshot.packed.is_empty() && parts.all(|part| snapshot.home(part) != part.window);
+    !has_hours && (is_young || is_packed)
 }

@@ -119,7 +119,7 @@ mod tests {
     }
 
     fn retention() -> Retention {
-        let days = |days| Keep::For(Duration::from_secs(days * 86_400));
+        let days = |days: u64| Keep::For(Duration::from_secs(days * 86_400));
         let coarse = BTreeMap::from([(Resolution::FiveMinutes, days(30)), (Resolution::OneHour, days(180))]);
         Retention { raw: days(7), coarse }
     }

@@ -1,5 +1,7 @@
 //! A crash at every call of every kind of job, and what each costs.
 
+use std::collections::BTreeMap;
+
 use model::Signal;
 
 use crate::kinds::Kind;
@@ -7,9 +9,9 @@ use crate::switch::{Calls, Crash};
 use crate::world::{FOREVER, Visible, World, hours, minutes};
 
 /// What the job does to the world in the end.
-async fn outcome(world: &World) -> (Visible, Vec<u8>, Vec<u8>, usize) {
-    let levels = (world.levels(Signal::Metrics).await, world.levels(Signal::Logs).await);
-    (world.visible().await, levels.0, levels.1, world.objects_stored().await)
+async fn outcome(world: &World) -> (Visible, [Vec<u8>; 2], usize, BTreeMap<String, Vec<String>>) {
+    let levels = [world.levels(Signal::Metrics).await, world.levels(Signal::Logs).await];
+    (world.visible().await, levels, world.objects_stored().await, world.copies().await)
 }
 
 /// Runs until what a crash left behind is collected too: outputs that nothing references are orphans for a day.
@@ -104,6 +106,11 @@ async fn deleting_orphans_survives_a_crash_at_every_call() {
 #[tokio::test]
 async fn deleting_rows_survives_a_crash_at_every_call() {
     crash_everywhere(Kind::Delete).await;
+}
+
+#[tokio::test]
+async fn coarse_copies_survive_a_crash_at_every_call() {
+    crash_everywhere(Kind::Coarse).await;
 }
 
 /// Requests of a whole run by a process that knows nothing yet, both signals together.

@@ -1,7 +1,9 @@
 //! Every kind of job, each brought to the point where it alone is due.
 
+use std::collections::BTreeMap;
+
 use manifest::{DeletionRequest, Window};
-use model::{Hour, Matcher, Signal};
+use model::{Hour, Keep, Matcher, Resolution, Retention, Signal};
 
 use crate::world::{HOUR, World, hours, minutes};
 
@@ -30,10 +32,12 @@ pub enum Kind {
     Orphans,
     /// Rows of series and lines that somebody wants to be gone.
     Delete,
+    /// Coarse copies of a rolled day.
+    Coarse,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 11] = [
+    pub const ALL: [Kind; 12] = [
         Kind::OpenL0,
         Kind::OpenL1,
         Kind::Close,
@@ -45,6 +49,7 @@ impl Kind {
         Kind::Forget,
         Kind::Orphans,
         Kind::Delete,
+        Kind::Coarse,
     ];
 
     /// Whether what is visible stays as it is.
@@ -107,6 +112,11 @@ impl Kind {
                 }
                 world.clock.advance(hours(25));
             }
+            Kind::Coarse => {
+                dense(&mut world).await;
+                rolled(&mut world).await;
+                world.policy.retention.metrics = copied();
+            }
             Kind::Delete => {
                 rolled(&mut world).await;
                 world.fill(HOUR, 2).await;
@@ -124,6 +134,20 @@ impl Kind {
     }
 }
 
+/// Raw data for 7 days, both copies for longer.
+pub fn copied() -> Retention {
+    let days = |days: u64| Keep::For(hours(24 * days));
+    let coarse = BTreeMap::from([(Resolution::FiveMinutes, days(30)), (Resolution::OneHour, days(180))]);
+    Retention { raw: days(7), coarse }
+}
+
+/// Series of which windows are smaller than their samples.
+pub async fn dense(world: &mut World) {
+    for hour in [HOUR, Hour(HOUR.0 + 1)] {
+        world.append(Signal::Metrics, hour, world.dense(hour), false).await;
+    }
+}
+
 /// Two hours of data, closed and merged.
 async fn closed(world: &mut World) {
     for hour in [HOUR, Hour(HOUR.0 + 1)] {
@@ -135,7 +159,7 @@ async fn closed(world: &mut World) {
 }
 
 /// The same, rolled into their day, with nothing left to collect.
-async fn rolled(world: &mut World) {
+pub async fn rolled(world: &mut World) {
     closed(world).await;
     world.clock.advance(hours(30));
     for _ in 0..3 {

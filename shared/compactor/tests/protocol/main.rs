@@ -2,6 +2,7 @@
 //! kind of job costs is exact.
 #![allow(clippy::unwrap_used)]
 
+mod coarse;
 mod crash;
 mod kinds;
 mod measure;

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use compactor::Policy;
 use manifest::Window;
 use model::{Clock, Hour, LabelSet, LogBatch, MetricBatch, Signal, TimeRangeMs, TimestampMs, TimestampNs};
 use segment::l0;
 
-use crate::world::{FOREVER, HOUR, World};
+use crate::world::{FOREVER, HOUR, World, default_policy};
 
 /// Requests of so many series (a sample each) or lines a second, as many senders in turns: every series each 15 s.
 #[derive(Clone, Copy)]
@@ -92,7 +91,7 @@ impl Objects {
 
 async fn measure(load: Load, host: Host) {
     let mut world = World::new();
-    world.policy = Policy::default();
+    world.policy = default_policy();
     let (compactor, _) = world.compactor(None);
     let (mut l0_bytes, mut rows, mut cpu, mut sum) = (0, 0, 0.0, (0, 0, 0, 0));
     let (mut hour, mut day) = (Objects::of(Duration::from_secs(3600)), Objects::of(Duration::from_secs(24 * 3600)));

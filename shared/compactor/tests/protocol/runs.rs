@@ -10,12 +10,12 @@ use store::objects::{ObjectPath, ObjectStoreExt};
 
 use crate::kinds::Kind;
 use crate::switch::Calls;
-use crate::world::{FOREVER, HOUR, World, hours, minutes, small_policy};
+use crate::world::{FOREVER, HOUR, World, default_policy, hours, minutes, small_policy};
 
 #[tokio::test]
 async fn late_data_of_any_age_ends_in_few_parts() {
     let mut world = World::new();
-    world.policy = Policy::default();
+    world.policy = default_policy();
     for hour in 0..6 {
         world.fill(Hour(HOUR.0 + hour), 3).await;
         world.clock.advance(minutes(60));

@@ -8,8 +8,8 @@ use bytes::Bytes;
 use compactor::{Compactor, Policy, Report, Stores, part_stats};
 use manifest::{L0Item, Location, Manifest, ObjectKey, Part, Window};
 use model::{
-    Clock, EntryFilter, Hour, LabelSet, LogBatch, MetricBatch, Nonces, Resolution, Signal, TenantId, TimeRangeMs, TimestampMs,
-    TimestampNs,
+    Clock, EntryFilter, Hour, LabelSet, LogBatch, MetricBatch, Nonces, Resolution, Retention, RetentionPolicy, Signal, TenantId,
+    TimeRangeMs, TimestampMs, TimestampNs,
 };
 use segment::{Encoded, Fetched, l0, logs, metrics};
 use store::objects::{ObjectPath, ObjectStore, ObjectStoreExt};
@@ -56,9 +56,15 @@ pub fn hours(hours: u64) -> Duration {
     minutes(60 * hours)
 }
 
+/// The default, without coarse copies: a kind of their own.
+pub fn default_policy() -> Policy {
+    let metrics = Retention::raw_for(7);
+    Policy { retention: RetentionPolicy { metrics, ..RetentionPolicy::default() }, ..Policy::default() }
+}
+
 /// Little data starts a merge.
 pub fn small_policy() -> Policy {
-    Policy { l0_files: 4, l1_files: 2, ..Policy::default() }
+    Policy { l0_files: 4, l1_files: 2, ..default_policy() }
 }
 
 impl World {
@@ -168,6 +174,19 @@ impl World {
         l0::encode_metrics(&self.tenant, &batch).unwrap()
     }
 
+    /// A scrape every 15 s, the first at the full hour; the counter of one series is reset.
+    pub fn dense(&self, hour: Hour) -> Encoded {
+        let mut batch = MetricBatch::default();
+        for instance in ["a", "b"] {
+            batch.start_series_of(&LabelSet::from_pairs([("__name__", "dense_total"), ("i", instance)]));
+            for scrape in 0..240u64 {
+                let value = if instance == "a" { scrape } else { scrape % 100 };
+                batch.push_sample(hour.start().plus(Duration::from_secs(15 * scrape)), value as f64, TimestampMs(0));
+            }
+        }
+        l0::encode_metrics(&self.tenant, &batch).unwrap()
+    }
+
     pub fn logs(&self, hour: Hour, file: u64) -> Encoded {
         let mut batch = LogBatch::default();
         let labels = LabelSet::from_pairs([("app", &*(file % 2).to_string())]);
@@ -182,6 +201,42 @@ impl World {
     pub async fn parts(&self, signal: Signal) -> Vec<Part> {
         let all = TimeRangeMs::new(TimestampMs(0), Hour(600_000).start());
         self.manifest().snapshot(&self.tenant, signal, all).await.unwrap().parts
+    }
+
+    /// What the visible coarse copies of the first day hold, by resolution and series: windows, or samples.
+    pub async fn copies(&self) -> BTreeMap<String, Vec<String>> {
+        let (day, mut found) = (HOUR.day(), BTreeMap::new());
+        let range = Window::Day(day).range();
+        let snapshot = self.manifest().snapshot_with_coarse(&self.tenant, Signal::Metrics, range).await.unwrap();
+        for resolution in [Resolution::FiveMinutes, Resolution::OneHour] {
+            for part in snapshot.copy(day, resolution).unwrap_or_default() {
+                let bytes = self.bytes(part).await;
+                let report = segment::verify::verify(&bytes, None, Some(&self.tenant));
+                assert!(report.is_sound(), "{:?}", report.problems);
+                let key = |labels: &str| format!("{} {labels}", resolution.as_str());
+                if !segment::windows::is_windows(&bytes, 0) {
+                    let mut rows = Visible::new();
+                    read(Signal::Metrics, &bytes, &mut rows);
+                    for (labels, rows) in rows {
+                        let rows = rows.iter().map(|row| format!("{row:?}")).collect();
+                        assert!(found.insert(key(&labels), rows).is_none(), "{labels} is in two parts");
+                    }
+                    continue;
+                }
+                let index = segment::windows::Index::open_tail(&bytes, 0).unwrap();
+                for ordinal in 0..index.series_len() as u32 {
+                    let fetched = Fetched::whole(bytes.clone());
+                    let columns = index.decode_ordinals(&[ordinal], segment::windows::Projection::ALL, &fetched).unwrap();
+                    let line = |of: &model::windowed::Window| {
+                        format!("{} {} {} {} {} {} {}", of.end, of.count, of.first, of.last, of.total(), of.lost, of.resets)
+                    };
+                    let windows = columns.windows.iter().map(line).collect();
+                    let labels = index.labels(ordinal).to_string();
+                    assert!(found.insert(key(&labels), windows).is_none(), "{labels} is in two parts");
+                }
+            }
+        }
+        found
     }
 
     /// Levels of the live parts.

@@ -1,0 +1,140 @@
+//! Coarse copies: what they hold, when they are old, and that raw data waits for them (D1, D2).
+
+use compactor::Policy;
+use manifest::{DeletionRequest, Window};
+use model::windowed;
+use model::{Matcher, Resolution, Signal, TimeRangeMs, TimestampMs};
+
+use crate::kinds::{Kind, copied, rolled};
+use crate::world::{FOREVER, HOUR, World, hours, minutes, small_policy};
+
+/// The windows of what is visible, as [`World::copies`] writes them down.
+async fn expected(world: &World, labels: &str, width_ms: i64) -> Vec<String> {
+    let rows = &world.visible().await[labels];
+    let timestamps: Vec<i64> = rows.iter().map(|(at, _)| *at).collect();
+    let values: Vec<f64> = rows.iter().map(|(_, value)| value.parse().unwrap()).collect();
+    let line = |of: &windowed::Window| {
+        format!("{} {} {} {} {} {} {}", of.end, of.count, of.first, of.last, of.total(), of.lost, of.resets)
+    };
+    windowed::windows(width_ms, &timestamps, &values).iter().map(line).collect()
+}
+
+async fn check_copies(world: &World) {
+    let copies = world.copies().await;
+    for labels in [r#"{__name__="dense_total", i="a"}"#, r#"{__name__="dense_total", i="b"}"#] {
+        assert_eq!(copies[&format!("5m {labels}")], expected(world, labels, 300_000).await);
+        assert_eq!(copies[&format!("1h {labels}")], expected(world, labels, 3_600_000).await);
+    }
+    let sparse = copies.iter().find(|(series, _)| series.starts_with("5m {__name__=\"m\"")).unwrap().1;
+    assert!(!sparse.is_empty() && sparse[0].starts_with('('), "few samples stay samples: {sparse:?}");
+}
+
+#[tokio::test]
+async fn a_rolled_day_gets_its_copies_once() {
+    let world = Kind::Coarse.world().await;
+    let report = world.run().await;
+    assert_eq!((report.coarse_jobs, report.coarse_lag_ms), (1, 0));
+    check_copies(&world).await;
+    world.clock.advance(hours(2));
+    assert_eq!(world.run().await.coarse_jobs, 0);
+    check_copies(&world).await;
+}
+
+#[tokio::test]
+async fn memory_is_bounded_by_passes_over_slots() {
+    let mut world = Kind::Coarse.world().await;
+    let whole = world.fork();
+    whole.run().await;
+    world.policy = Policy { input_bytes_max: 600, ..world.policy };
+    world.run().await;
+    assert_eq!(world.copies().await, whole.copies().await);
+}
+
+#[tokio::test]
+async fn late_data_makes_a_copy_old_until_it_is_built_again() {
+    let mut world = Kind::Coarse.world().await;
+    world.run().await;
+    let before = world.copies().await;
+    world.fill(HOUR, 2).await;
+    // An old copy is never seen (D1).
+    assert!(world.copies().await.is_empty());
+    for _ in 0..12 {
+        world.clock.advance(minutes(30));
+        world.run().await;
+    }
+    let after = world.copies().await;
+    assert!(after.keys().eq(before.keys()) && after != before);
+    check_copies(&world).await;
+}
+
+#[tokio::test]
+async fn two_compactors_make_one_copy() {
+    let world = Kind::Coarse.world().await;
+    let (first, second) = (world.compactor(None).0, world.compactor(None).0);
+    let (first, second) = tokio::join!(first.run(FOREVER, &[]), second.run(FOREVER, &[]));
+    assert_eq!(first.unwrap().coarse_jobs + second.unwrap().coarse_jobs, 1);
+    check_copies(&world).await;
+}
+
+/// D2, and what a deletion means once raw data is gone.
+#[tokio::test]
+async fn raw_data_waits_for_its_copies() {
+    let mut world = World::new();
+    world.policy = small_policy();
+    crate::kinds::dense(&mut world).await;
+    rolled(&mut world).await;
+    world.policy.retention.metrics = copied();
+    // Late data is on its way: the day is not at rest, has no copies, and stays although it is old enough to go.
+    let mut waiting = world.fork();
+    waiting.clock.advance(hours(24 * 10));
+    waiting.fill(HOUR, 1).await;
+    let before = waiting.visible().await;
+    let report = waiting.run().await;
+    assert_eq!((waiting.visible().await, report.dropped_days), (before, 0));
+    assert!(report.coarse_lag_ms > 0);
+    world.run().await;
+    let copies = world.copies().await;
+    world.clock.advance(hours(24 * 10));
+    for _ in 0..3 {
+        world.run().await;
+        world.clock.advance(hours(2));
+    }
+    assert!(!world.visible().await.keys().any(|series| series.contains("__name__")));
+    assert_eq!(world.copies().await, copies);
+    let start = HOUR.start();
+    let request = DeletionRequest {
+        range: TimeRangeMs::new(TimestampMs(start.0 + 600_001), TimestampMs(start.0 + 600_002)),
+        matchers: vec![Matcher::equal("i", "a")],
+        filter: None,
+    };
+    world.manifest().request_deletion(&world.tenant, Signal::Metrics, request).await.unwrap();
+    for _ in 0..6 {
+        world.run().await;
+        world.clock.advance(hours(2));
+    }
+    let left = world.copies().await;
+    let of = |copies: &std::collections::BTreeMap<String, Vec<String>>, series: &str| copies.get(series).map_or(0, Vec::len);
+    let (a, b) = (r#"5m {__name__="dense_total", i="a"}"#, r#"5m {__name__="dense_total", i="b"}"#);
+    assert_eq!((of(&left, a), of(&left, b)), (of(&copies, a) - 1, of(&copies, b)));
+    assert!(world.manifest().deletions(&world.tenant, Signal::Metrics).await.unwrap().is_empty(), "the deletion came to its end");
+}
+
+#[tokio::test]
+async fn copies_expire_by_themselves() {
+    let world = Kind::Coarse.world().await;
+    world.run().await;
+    for (days, left) in [(10, [true, true]), (21, [false, true]), (160, [false, false])] {
+        world.clock.advance(hours(24 * days));
+        for _ in 0..2 {
+            world.run().await;
+            world.clock.advance(hours(2));
+        }
+        let range = Window::Day(HOUR.day()).range();
+        let snapshot = world.manifest().snapshot_with_coarse(&world.tenant, Signal::Metrics, range).await.unwrap();
+        let live = |resolution| snapshot.coarse.iter().any(|part| part.resolution == resolution);
+        assert_eq!([live(Resolution::FiveMinutes), live(Resolution::OneHour)], left, "after {days} more days");
+    }
+    let days = world.manifest().days(&world.tenant, Signal::Metrics).await.unwrap();
+    let day = days.iter().find(|day| day.day == HOUR.day()).unwrap();
+    assert!(!day.open && !day.packed && day.hours.is_empty(), "nobody looks there any more: {day:?}");
+}
