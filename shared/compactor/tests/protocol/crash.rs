@@ -135,6 +135,7 @@ async fn requests_of_each_kind() {
         Drop: 47 records, 0 puts, 0 gets, 4 lists, 0 deletes
         Forget: 280 records, 0 puts, 0 gets, 0 lists, 2 deletes
         Orphans: 35 records, 0 puts, 0 gets, 4 lists, 3 deletes
-        Delete: 107 records, 4 puts, 4 gets, 0 lists, 0 deletes"#]]
+        Delete: 107 records, 4 puts, 4 gets, 0 lists, 0 deletes
+        Coarse: 28 records, 4 puts, 2 gets, 0 lists, 0 deletes"#]]
     .assert_eq(&costs.join("\n"));
 }
