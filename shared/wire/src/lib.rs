@@ -4,6 +4,7 @@
 
 mod canonical;
 pub mod compress;
+mod crc32c;
 pub mod decompress;
 pub mod error;
 pub mod federation;
@@ -18,3 +19,4 @@ pub mod remote_read;
 pub mod remote_write;
 pub mod status;
 pub mod tenant;
+pub mod tsdb;

@@ -4,8 +4,7 @@
 //! Does not own: reading the samples. Histograms are always written with float counts: whether a sender had whole ones is not stored.
 
 mod bits;
-mod chunk;
-mod crc32c;
+pub(crate) mod chunk;
 
 use model::{Histogram, LabelSet, MatchOp, Matcher, TimeRangeMs, TimestampMs};
 
@@ -221,7 +220,7 @@ pub fn push_frames(out: &mut Vec<u8>, series: &SeriesSamples<'_>, query_index: u
         bytes(&mut frame, 1, &body);
         int(&mut frame, 2, query_index as i64);
         varint(out, frame.len() as u64);
-        out.extend_from_slice(&crc32c::of(&frame).to_be_bytes());
+        out.extend_from_slice(&crate::crc32c::of(&frame).to_be_bytes());
         out.extend_from_slice(&frame);
     }
 }

@@ -10,24 +10,24 @@ const SAMPLES_MAX: usize = 120;
 
 /// What a chunk holds, as upstream numbers it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Encoding {
+pub(crate) enum Encoding {
     Xor = 1,
     FloatHistogram = 3,
 }
 
 /// One encoded chunk.
 #[derive(Debug)]
-pub(super) struct Chunk {
+pub(crate) struct Chunk {
     /// Time of the first sample.
     pub(super) first: i64,
     /// Time of the last one.
     pub(super) last: i64,
-    pub(super) encoding: Encoding,
-    pub(super) data: Vec<u8>,
+    pub(crate) encoding: Encoding,
+    pub(crate) data: Vec<u8>,
 }
 
 /// Cuts a series into chunks in the order of time.
-pub(super) fn of<'a>(series: &'a SeriesSamples<'a>) -> impl Iterator<Item = Chunk> + 'a {
+pub(crate) fn of<'a>(series: &'a SeriesSamples<'a>) -> impl Iterator<Item = Chunk> + 'a {
     let (mut timestamps, mut values, mut histograms) = (series.timestamps, series.values, &series.histograms[..]);
     std::iter::from_fn(move || {
         let (float, histogram) = (timestamps.first().copied(), histograms.first().map(|(at, _)| *at));

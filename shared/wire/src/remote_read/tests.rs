@@ -80,7 +80,7 @@ fn frames_are_bounded_and_checked() {
     while !rest.is_empty() {
         let len = model::labels::take_varint(&mut rest).unwrap() as usize;
         let (sum, body) = rest.split_at(4);
-        assert_eq!(sum, crc32c::of(&body[..len]).to_be_bytes());
+        assert_eq!(sum, crate::crc32c::of(&body[..len]).to_be_bytes());
         assert!(len < 4096 + 1200, "a frame is one chunk over at most: {len}");
         rest = &body[len..];
         frames += 1;

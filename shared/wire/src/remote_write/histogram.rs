@@ -181,7 +181,7 @@ fn check_custom(value: &Histogram) -> Result<(), String> {
 }
 
 /// Reduces an exponential histogram to the finest schema we keep: neighbouring buckets become one.
-fn reduce(value: &mut Histogram) {
+pub(crate) fn reduce(value: &mut Histogram) {
     let by = (value.schema - SCHEMA_MAX) as u32;
     (value.positive_spans, value.positive_buckets) = reduce_side(&value.positive_spans, &value.positive_buckets, by);
     (value.negative_spans, value.negative_buckets) = reduce_side(&value.negative_spans, &value.negative_buckets, by);

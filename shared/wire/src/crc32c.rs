@@ -1,4 +1,4 @@
-//! CRC-32 with Castagnoli's polynomial, which the frames of a streamed answer carry.
+//! CRC-32 with Castagnoli's polynomial: frames of a streamed answer and every part of a TSDB block carry it.
 
 /// The polynomial, bits reversed.
 const POLYNOMIAL: u32 = 0x82f6_3b78;
@@ -19,7 +19,7 @@ const TABLE: [u32; 256] = {
 };
 
 /// Returns the checksum of the bytes.
-pub(super) fn of(bytes: &[u8]) -> u32 {
+pub(crate) fn of(bytes: &[u8]) -> u32 {
     !bytes.iter().fold(!0, |sum, byte| TABLE[(sum as u8 ^ byte) as usize] ^ sum >> 8)
 }
 
