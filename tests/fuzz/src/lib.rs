@@ -10,6 +10,7 @@ mod files;
 mod languages;
 mod records;
 mod requests;
+mod tsdb;
 
 /// One entry point.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +47,8 @@ pub const TARGETS: &[Target] = targets![
     files::block,
     files::parquet,
     records::manifest_records,
+    tsdb::tsdb_chunk,
+    tsdb::tsdb_block,
 ];
 
 /// Cuts the input at the first zero byte.
