@@ -7,7 +7,7 @@ pub mod storage;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::tools::{compact, cost, credentials, deletions, gc, health, manifest, quarantine, ring, segments};
+use crate::tools::{compact, cost, credentials, deletions, gc, health, import, manifest, quarantine, ring, segments};
 
 /// Prometheus and Loki without servers: metrics and logs in one binary, on a local directory or on S3 and DynamoDB.
 #[derive(Parser)]
@@ -52,6 +52,9 @@ pub enum Command {
     /// Makes secrets, and the entries of accounts that hold their hashes.
     #[command(subcommand)]
     Credentials(credentials::Command),
+    /// Brings in what another system stored.
+    #[command(subcommand)]
+    Import(import::Command),
     /// Says what a load costs a month on AWS, and elsewhere.
     Cost(cost::Options),
     /// Asks a running server whether it is ready.

@@ -37,6 +37,7 @@ async fn run(command: cli::Command) -> anyhow::Result<ExitCode> {
         cli::Command::Deletions(command) => tools::deletions::run(command).await,
         cli::Command::Quarantine(command) => tools::quarantine::run(command).await,
         cli::Command::Credentials(command) => tools::credentials::run(&command),
+        cli::Command::Import(command) => tools::import::run(command).await,
         cli::Command::Cost(options) => tools::cost::run(&options).await,
         cli::Command::Health(options) => tools::health::run(&options).await,
     }

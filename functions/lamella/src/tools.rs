@@ -15,6 +15,7 @@ pub mod findings;
 pub mod format;
 pub mod gc;
 pub mod health;
+pub mod import;
 pub mod inventory;
 pub mod manifest;
 pub mod output;
@@ -45,6 +46,18 @@ pub async fn open(options: &storage::Options) -> Result<Host> {
             );
         }
     }
+    open_as(config).await
+}
+
+/// Opens the stores that the flags name, and makes them where they are not there yet.
+///
+/// # Errors
+/// Names the directory where a server has it open.
+pub async fn open_or_create(options: &storage::Options) -> Result<Host> {
+    open_as(Config::from_lookup(&|name| options.lookup(name)).context("read configuration")?).await
+}
+
+async fn open_as(config: Config) -> Result<Host> {
     match Host::open(config).await {
         Err(boot::Error::Store(store::Error::Locked { path })) => bail!(
             "{path} is in use: a server or another tool runs on this directory, and one process at a time can; stop it, or look at a copy of the directory"

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use store::aws::AwsConfig;
 use store::objects::s3::S3Objects;
-use store::objects::{self, Counters};
+use store::objects::{self, Counters, S3Config};
 use store::records::dynamodb::DynamoDbRecords;
 use store::{Objects, Records, Retry, RetryPolicy, records};
 
@@ -84,6 +84,13 @@ fn open_local(directory: &Path) -> Result<(Objects, Records)> {
     let objects = objects::local(&directory.join("objects")).map_err(Error::Store)?;
     let records = records::embedded(&directory.join("records.redb")).map_err(Error::Store)?;
     Ok((objects, records))
+}
+
+/// Makes a client of another bucket than the host's own, such as one to import from; its passing failures are repeated.
+pub async fn open_bucket(s3: S3Config, region: Option<String>) -> Objects {
+    let aws = AwsConfig::load(region).await;
+    let retry = Retry::new(RetryPolicy::OBJECTS, Arc::new(SystemClock), Arc::new(Nonces::seeded(clock::seed())));
+    objects::retried(Arc::new(S3Objects::new(s3, &aws)), retry)
 }
 
 /// Time a bucket or table may take to stand.

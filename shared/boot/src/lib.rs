@@ -24,7 +24,7 @@ pub mod retention;
 pub use clock::SystemClock;
 pub use config::{Config, LogFormat, Storage};
 pub use error::{Error, Result};
-pub use host::Host;
+pub use host::{Host, open_bucket};
 pub use logging::init_logging;
 
 /// Reads the environment, starts logging and opens the stores: the first line of every `main`.

@@ -13,6 +13,7 @@
 //!           R#<tenant>                            E#<epoch>               epochs of the tenant's ring
 //!           T#tenants                             <tenant>#<signal>       who has data at all
 //!           J#compaction                          cursor, inventory#...   what one compaction run tells the next
+//!           I#<tenant>                            <block>                 how far a foreign block is imported
 //! ```
 //! Neither `#` nor `/` can occur in a tenant id, so no key of one tenant is a prefix of another's.
 

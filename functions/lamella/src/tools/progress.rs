@@ -18,6 +18,11 @@ impl Progress {
         Progress(bar)
     }
 
+    /// So many are done.
+    pub fn reach(&self, done: u64) {
+        self.0.set_position(done);
+    }
+
     /// One more is done.
     pub fn step(&self) {
         self.0.inc(1);

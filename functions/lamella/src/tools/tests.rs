@@ -2,4 +2,4 @@ mod damage;
 mod garbage;
 mod golden;
 mod shapes;
-mod world;
+pub(super) mod world;

@@ -120,6 +120,11 @@ pub fn compaction_inventory(tenant: &TenantId, signal: Signal) -> RecordKey {
     RecordKey { partition: COMPACTION_PARTITION.to_owned(), sort: format!("inventory#{tenant}#{signal}") }
 }
 
+/// Returns the key under which an import notes how far it is with a foreign block, by the block's own id.
+pub fn imported_block(tenant: &TenantId, block: &str) -> RecordKey {
+    RecordKey { partition: format!("I#{tenant}"), sort: block.to_owned() }
+}
+
 /// Parses the sort key of a registry entry.
 pub fn parse_registered(sort: &str) -> Option<(TenantId, Signal)> {
     let (tenant, signal) = sort.split_once('#')?;
@@ -148,6 +153,7 @@ mod tests {
             (registered(&tenant, Signal::Logs), "T#tenants team#logs"),
             (compaction_cursor(), "J#compaction cursor"),
             (compaction_inventory(&tenant, Signal::Logs), "J#compaction inventory#team#logs"),
+            (imported_block(&tenant, "01GTMDG2R6DQ0E0VAFH4MGG8BE"), "I#team 01GTMDG2R6DQ0E0VAFH4MGG8BE"),
         ];
         for (key, text) in cases {
             assert_eq!(key.to_string(), text);

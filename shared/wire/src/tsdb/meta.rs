@@ -104,9 +104,18 @@ mod tests {
     #[test]
     fn what_cannot_be_is_named() {
         for (text, error) in [
-            (r#"{"ulid":"../x","minTime":0,"maxTime":1,"version":1}"#.to_owned(), "meta.json is corrupt: \"../x\" is not a block id"),
-            (format!(r#"{{"ulid":"{ULID}","minTime":2,"maxTime":1,"version":1}}"#), "meta.json is corrupt: it ends at 1 and begins at 2"),
-            (format!(r#"{{"ulid":"{ULID}","minTime":0,"maxTime":1,"version":2}}"#), "meta.json is of version 2, which is not known"),
+            (
+                r#"{"ulid":"../x","minTime":0,"maxTime":1,"version":1}"#.to_owned(),
+                "meta.json is corrupt: \"../x\" is not a block id",
+            ),
+            (
+                format!(r#"{{"ulid":"{ULID}","minTime":2,"maxTime":1,"version":1}}"#),
+                "meta.json is corrupt: it ends at 1 and begins at 2",
+            ),
+            (
+                format!(r#"{{"ulid":"{ULID}","minTime":0,"maxTime":1,"version":2}}"#),
+                "meta.json is of version 2, which is not known",
+            ),
             ("{".to_owned(), "meta.json is corrupt: EOF while parsing an object at line 1 column 1"),
         ] {
             assert_eq!(Meta::decode(text.as_bytes()).unwrap_err().to_string(), error);

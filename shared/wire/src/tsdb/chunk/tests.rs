@@ -33,9 +33,8 @@ pub(in crate::tsdb) fn line(sample: &Sample) -> String {
 
 fn histogram_line(histogram: &Histogram) -> String {
     let bits = |values: &[f64]| values.iter().map(|value| format!("{:016x}", value.to_bits())).collect::<Vec<_>>().join(",");
-    let spans = |spans: &[Span]| {
-        spans.iter().map(|span| format!("{}:{}", span.offset, span.length)).collect::<Vec<_>>().join(",")
-    };
+    let spans =
+        |spans: &[Span]| spans.iter().map(|span| format!("{}:{}", span.offset, span.length)).collect::<Vec<_>>().join(",");
     let kind = if histogram.counter_reset_hint == CounterResetHint::Gauge { "gauge" } else { "counter" };
     let totals = [histogram.zero_threshold, histogram.zero_count, histogram.count, histogram.sum].map(|value| bits(&[value]));
     let sides = [
@@ -72,7 +71,10 @@ fn damaged_data_ends_in_an_error_or_in_other_samples() {
         for len in 0..data.len() {
             // The last byte may be padding only.
             let read = samples(encoding, &data[..len]).map(|samples| samples.len());
-            assert!(read.is_err() || len + 1 == data.len() && read == Ok(expected.len()), "{encoding}: {len} bytes gave {read:?}");
+            assert!(
+                read.is_err() || len + 1 == data.len() && read == Ok(expected.len()),
+                "{encoding}: {len} bytes gave {read:?}"
+            );
         }
         for bit in 0..data.len() * 8 {
             let mut damaged = data.clone();
