@@ -150,9 +150,10 @@ mod tests {
         let limits = TenantLimits::new(Limits::default(), BTreeMap::from([(tenant("b"), own.clone()), (tenant("c"), own)]));
         let kept = limits.kept(&retention);
         let ages = |name| (kept.of(&tenant(name)).metrics_age_max, kept.of(&tenant(name)).logs.age_max);
-        assert_eq!(ages("a"), (days(180), Some(days(90))), "its longest resolution; the default of logs");
+        let default = RetentionPolicy::default().logs.longest();
+        assert_eq!(ages("a"), (days(180), default), "its longest resolution; the default of logs");
         assert_eq!(ages("b"), (days(2), None), "its own limit, and for ever");
-        assert_eq!(ages("c"), (days(2), Some(days(90))));
-        assert_eq!(ages("other"), (days(7), Some(days(90))));
+        assert_eq!(ages("c"), (days(2), default));
+        assert_eq!(Some(ages("other").0), RetentionPolicy::default().metrics.longest());
     }
 }
