@@ -36,15 +36,15 @@ ready() {
     exit 1
 }
 
-# A day of 40 series, ended four hours ago: counters with resets, gauges, a classic histogram.
+# A day of 40 series, ended four hours ago: counters with resets far from zero (where 2.42 extrapolates otherwise), gauges with gaps.
 now=$(date +%s)
 from=$(((now - 28 * 3600) / 60 * 60))
 awk -v from="$from" 'BEGIN {
     print "# TYPE shop_orders counter"
     for (host = 0; host < 20; host++) {
-        value = 0
+        value = 100000
         for (at = 0; at < 86400; at += 30) {
-            value = (at % (7200 + host * 600) == 0) ? 1 : value + (at / 30 + host) % 7
+            value = (at % (7200 + host * 600) == 0) ? 100000 : value + (at / 30 + host) % 7
             printf "shop_orders_total{host=\"host-%d\",zone=\"%s\"} %d %d\n", host, host % 3, value, from + at
         }
     }

@@ -77,16 +77,15 @@ pub fn decode(frame: &[u8], visit: &mut dyn FnMut(Sample)) -> Result<(), BlockEr
 
 /// Decodes a chunk's data of an encoding, as Prometheus numbers them.
 pub fn decode_data(encoding: u8, data: &[u8], visit: &mut dyn FnMut(Sample)) -> Result<(), BlockError> {
-    let read = match encoding {
+    match encoding {
         1 => float::xor(data, visit).ok_or_else(malformed),
         2 => histogram::integer(data, false, visit),
         3 => histogram::float(data, false, visit),
         4 => float::xor2(data, visit).ok_or_else(malformed),
         5 => histogram::integer(data, true, visit),
         6 => histogram::float(data, true, visit),
-        version => return Err(BlockError::Version { what: "encoding of a chunk", version }),
-    };
-    read
+        version => Err(BlockError::Version { what: "encoding of a chunk", version }),
+    }
 }
 
 fn malformed() -> BlockError {

@@ -35,6 +35,9 @@ impl Default for Cut {
     }
 }
 
+/// Takes the labels of a series and one of its samples.
+pub type Visit<'v> = dyn FnMut(&[(&str, &str)], Sample) -> Result<()> + 'v;
+
 /// One block, open. Memory: its symbols, four bytes a series, and the pieces of files that are looked at.
 #[derive(Debug)]
 pub struct Block {
@@ -126,12 +129,7 @@ impl Block {
     }
 
     /// Hands the samples of a series between two instants, both included, to `visit`, with the labels that it is to have.
-    pub fn samples(
-        &mut self,
-        series: usize,
-        (first, last): (i64, i64),
-        visit: &mut dyn FnMut(&[(&str, &str)], Sample) -> Result<()>,
-    ) -> Result<()> {
+    pub fn samples(&mut self, series: usize, (first, last): (i64, i64), visit: &mut Visit<'_>) -> Result<()> {
         let number = self.numbers[series];
         let failed = || format!("read series {number}");
         let offset = index::series_offset(number);
