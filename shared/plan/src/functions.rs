@@ -1,5 +1,6 @@
 //! Pure kernels, one file per family. They see samples of one window or values of one step and know neither storage nor plan.
 
+pub mod coarse;
 pub mod float;
 pub mod format;
 pub mod histogram;

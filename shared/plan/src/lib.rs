@@ -1,7 +1,7 @@
 //! The one small plan both languages lower to, the kernels that give it meaning, and the evaluator that is its specification.
 //!
 //! Owns: [`logical`] (the plan as data), [`value`] (what an evaluation returns), [`functions`] (pure kernels, one file per family),
-//! [`pipeline`] (log stages), [`patterns`] (what lines have in common), [`mod@reference`] (the slow, obvious evaluator), [`explain`] (the plan as text).
+//! [`pipeline`] (log stages), [`patterns`] (what lines have in common), [`mod@reference`] (the slow, obvious evaluator), [`resolution`] (which copy a selector reads), [`explain`] (the plan as text).
 //! Does not own: any text syntax, any IO, DataFusion. `plan` does no IO.
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -14,6 +14,7 @@ pub mod logical;
 pub mod patterns;
 pub mod pipeline;
 pub mod reference;
+pub mod resolution;
 pub mod template;
 pub mod value;
 

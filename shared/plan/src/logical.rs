@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use model::{LabelSet, Matcher, Text, TimestampMs};
+use model::{LabelSet, Matcher, Resolution, Text, TimestampMs};
 
 /// Where in the query text something stands: byte offsets, `[start, end)`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash)]
@@ -100,6 +100,10 @@ pub struct EvalOptions {
     pub use_start_timestamps: bool,
     /// `--enable-feature=type-and-unit-labels`.
     pub type_and_unit_labels: bool,
+    /// The coarsest copies that may be read silently (Thanos's `max_source_resolution`).
+    pub resolution_max: Resolution,
+    /// The copies to be read wherever they are live, exact or not.
+    pub resolution: Option<Resolution>,
 }
 
 impl Default for EvalOptions {
@@ -112,6 +116,8 @@ impl Default for EvalOptions {
             delayed_name_removal: false,
             use_start_timestamps: false,
             type_and_unit_labels: false,
+            resolution_max: Resolution::OneHour,
+            resolution: None,
         }
     }
 }
