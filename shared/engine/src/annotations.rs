@@ -1,4 +1,4 @@
-//! Warnings of the operators of one query: segments that were left out.
+//! Notices of the operators of one query: segments that were left out, windows that stand in for samples.
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -9,6 +9,7 @@ use crate::limits::ANNOTATIONS_MAX;
 #[derive(Debug, Default)]
 pub(crate) struct Annotations {
     warnings: Mutex<BTreeSet<String>>,
+    infos: Mutex<BTreeSet<String>>,
 }
 
 impl Annotations {
@@ -17,6 +18,18 @@ impl Annotations {
         if warnings.len() < ANNOTATIONS_MAX {
             warnings.insert(text);
         }
+    }
+
+    pub(crate) fn inform(&self, text: String) {
+        let mut infos = self.infos.lock().expect("no call panics while it holds the lock");
+        if infos.len() < ANNOTATIONS_MAX {
+            infos.insert(text);
+        }
+    }
+
+    /// Returns the infos.
+    pub(crate) fn infos(&self) -> Vec<String> {
+        self.infos.lock().expect("no call panics while it holds the lock").iter().cloned().collect()
     }
 
     /// Returns the warnings.

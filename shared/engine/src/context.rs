@@ -16,6 +16,7 @@ use store::Objects;
 
 use crate::annotations::Annotations;
 use crate::limits::CORRUPT_REPORTED_MAX;
+use crate::sources::Sources;
 use crate::{EngineError, QueryStats, StageTimes};
 
 /// Shared by every operator of one query.
@@ -33,6 +34,10 @@ pub(crate) struct QueryContext {
     snapshot: OnceLock<Snapshot>,
     /// Filters of its deletions, by their ids.
     filters: OnceLock<HashMap<u128, EntryFilter>>,
+    /// Its parts, where a selector has a choice.
+    sources: OnceLock<Sources>,
+    /// Whether windows gave an answer that samples might not give, since somebody last asked.
+    inexact: AtomicBool,
     /// Segments found corrupt.
     corrupt: Mutex<Vec<Part>>,
     /// Set once nobody waits any more.
@@ -51,6 +56,7 @@ pub(crate) struct Counters {
     pub(crate) segments_pruned: AtomicU64,
     pub(crate) segments_opened: AtomicU64,
     pub(crate) tails_cached: AtomicU64,
+    pub(crate) windows: AtomicU64,
     pub(crate) row_groups: AtomicU64,
     pub(crate) pages: AtomicU64,
     pub(crate) series: AtomicU64,
@@ -80,6 +86,8 @@ impl QueryContext {
             counters: Counters::default(),
             snapshot: OnceLock::new(),
             filters: OnceLock::new(),
+            sources: OnceLock::new(),
+            inexact: AtomicBool::new(false),
             corrupt: Mutex::default(),
             stop: Arc::default(),
             task: OnceLock::new(),
@@ -132,6 +140,27 @@ impl QueryContext {
     /// Returns the filter of a deletion, where it has one.
     pub(crate) fn filter_of(&self, deletion: &Deletion) -> Option<&EntryFilter> {
         self.filters.get()?.get(&deletion.id)
+    }
+
+    pub(crate) fn set_sources(&self, sources: Sources) {
+        let _ = self.sources.set(sources);
+    }
+
+    pub(crate) fn sources(&self) -> Option<&Sources> {
+        self.sources.get()
+    }
+
+    pub(crate) fn note_inexact(&self) {
+        self.inexact.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn take_inexact(&self) -> bool {
+        self.inexact.swap(false, Ordering::Relaxed)
+    }
+
+    /// Takes back that series were selected: they are selected again.
+    pub(crate) fn uncount_series(&self, series: u64) {
+        self.counters.series.fetch_sub(series, Ordering::Relaxed);
     }
 
     /// Returns the deletions whose rows a part's reader leaves out.
@@ -188,6 +217,7 @@ impl QueryContext {
             row_groups: load(&counters.row_groups),
             pages: load(&counters.pages),
             series: load(&counters.series),
+            windows: load(&counters.windows),
             samples: load(&counters.samples),
             row_groups_pruned: load(&counters.row_groups_pruned),
             entries: load(&counters.entries),

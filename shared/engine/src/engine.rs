@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use manifest::{Location, Manifest, Part};
-use model::{Clock, CompileEntryFilter, EntryFilter, Limits, Signal, TenantId, TimeRangeMs};
+use manifest::{Location, Manifest, Part, Window};
+use model::{Clock, CompileEntryFilter, EntryFilter, Hour, Limits, Resolution, Signal, TenantId, TimeRangeMs, TimestampMs};
 use plan::logical::{LogQuery, Node};
 use plan::{Answer, EvalError, EvalOptions, Grid, LogicalPlan, StreamEntries, TimeUnit, Value};
 use segment::logs;
@@ -16,10 +16,11 @@ use crate::cache::Cache;
 use crate::context::QueryContext;
 use crate::leaf::Caches;
 use crate::leaves::{Inputs, Leaves};
-use crate::limits::{EVALUATED_INLINE_MAX, LATE_FETCHES_MAX, NAMES_BYTES_MAX, VALUES_HELD_MAX};
+use crate::limits::{COARSE_AGE_MIN, EVALUATED_INLINE_MAX, LATE_FETCHES_MAX, NAMES_BYTES_MAX, VALUES_HELD_MAX};
 use crate::planner::Planner;
 use crate::ranges::plan_range;
 use crate::registry::Registry;
+use crate::sources::Sources;
 use crate::{EngineError, QueryStats, StageTimes};
 
 /// Settings of the engine, the same for all tenants.
@@ -58,18 +59,19 @@ pub struct Engine {
     pub(crate) manifest: Manifest,
     pub(crate) caches: Arc<Caches>,
     pub(crate) log_tails: Arc<Cache<logs::Index>>,
+    clock: Arc<dyn Clock>,
     entry_filters: CompileEntryFilter,
 }
 
 impl Engine {
     /// Makes an engine over an object store and a manifest. Queries that a deletion with a filter concerns fail until it is told
     /// what filters mean.
-    pub fn new(config: EngineConfig, objects: Objects, manifest: Manifest, _clock: Arc<dyn Clock>) -> Engine {
+    pub fn new(config: EngineConfig, objects: Objects, manifest: Manifest, clock: Arc<dyn Clock>) -> Engine {
         let tails = Cache::new(config.tail_cache_bytes);
         let (samples, names) = (Cache::new(config.sample_cache_bytes), Registry::new(NAMES_BYTES_MAX));
         let caches = Arc::new(Caches { tails, samples, names });
         let log_tails = Arc::new(Cache::new(config.tail_cache_bytes));
-        Engine { config, objects, manifest, caches, log_tails, entry_filters: EntryFilter::of_no_language }
+        Engine { config, objects, manifest, caches, log_tails, entry_filters: EntryFilter::of_no_language, clock }
     }
 
     /// Tells what the filters of deletions mean.
@@ -133,12 +135,32 @@ impl Engine {
         range: Option<TimeRangeMs>,
     ) -> Result<Vec<Part>, EngineError> {
         let Some(range) = range else { return Ok(Vec::new()) };
+        if signal == Signal::Metrics && range.start.plus(COARSE_AGE_MIN) <= self.clock.now() {
+            return self.parts_or_copies(context, range).await;
+        }
         let mut snapshot = self.manifest.snapshot(&context.tenant, signal, range).await?;
         context.counters.record_requests.fetch_add(snapshot.requests, Ordering::Relaxed);
         context.counters.segments_total.fetch_add(snapshot.parts.len() as u64, Ordering::Relaxed);
         let parts = std::mem::take(&mut snapshot.parts);
         context.set_snapshot(snapshot, self.entry_filters)?;
         Ok(parts)
+    }
+
+    /// Takes a snapshot of whole days with their coarse copies; returns the finest parts.
+    async fn parts_or_copies(&self, context: &QueryContext, range: TimeRangeMs) -> Result<Vec<Part>, EngineError> {
+        let day = |hour: Hour| Window::Day(hour.day()).range();
+        let last = TimestampMs(range.end.0.saturating_sub(1)).max(range.start);
+        let days = TimeRangeMs::new(day(range.start.hour()).start, day(last.hour()).end);
+        let mut snapshot = self.manifest.snapshot_with_coarse(&context.tenant, Signal::Metrics, days).await?;
+        context.counters.record_requests.fetch_add(snapshot.requests, Ordering::Relaxed);
+        let sources = Sources::take(&mut snapshot, range);
+        context.counters.segments_total.fetch_add(sources.len() as u64, Ordering::Relaxed);
+        // What an answer lacks is what it would have read.
+        snapshot.quarantined.retain(|part| part.resolution == Resolution::Raw && part.stats.time_range.overlaps(range));
+        context.set_snapshot(snapshot, self.entry_filters)?;
+        let finest = sources.parts(Resolution::Raw, None);
+        context.set_sources(sources);
+        Ok(finest)
     }
 
     /// Puts segments that a query found corrupt into quarantine, if a second look at the whole of them says the same: from then
@@ -191,6 +213,7 @@ impl Engine {
         };
         self.report_corrupt(&context, signal_of(plan)).await;
         answer.warnings = joined(context.annotations.texts(), answer.warnings);
+        answer.infos = joined(answer.infos, context.annotations.infos());
         let stats = context.stats(times);
         answer.samples_loaded = stats.samples;
         Ok((answer, stats))

@@ -2,6 +2,7 @@
 //!
 //! Owns: how a plan runs in partitions. Does not own: what functions mean ([`crate::kernels`], `plan::reference`).
 
+mod coarse;
 pub(crate) mod log_window;
 pub(crate) mod scan;
 pub(crate) mod window;

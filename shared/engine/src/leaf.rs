@@ -3,6 +3,7 @@
 //! Owns: the selection, its cut into partitions and chunks, decoding through the cache, what deletions leave out. Does not own:
 //! pruning ([`crate::fetch`]), what is made of the samples ([`crate::exec`]).
 
+mod coarse;
 mod selection;
 
 use std::ops::Range;
@@ -68,6 +69,8 @@ pub(crate) struct Pruning {
 #[derive(Debug)]
 pub(crate) struct LeafPart {
     open: OpenPart<MetricTail>,
+    /// The index as that of windows, where it is a coarse copy's.
+    windows: Option<segment::windows::Index>,
     /// Times that deletions leave out of some ordinals, ascending by ordinal.
     erased: Vec<(u32, TimeRangeMs)>,
     /// All selected samples of a block, decoded once for all partitions.
@@ -100,7 +103,8 @@ impl Leaf {
             let numbers = open.index.numbers(&names, &ordinals);
             selection.parts.push((ordinals, numbers));
             let erased = erased(&open, range);
-            leaf_parts.push(LeafPart { open, erased, whole: OnceCell::new() });
+            let windows = open.index.index.windows();
+            leaf_parts.push(LeafPart { open, windows, erased, whole: OnceCell::new() });
         }
         let mut numbers = selection.distinct();
         context.count_series(numbers.len() as u64)?;
@@ -201,11 +205,27 @@ impl Leaf {
         series.iter().map(|series| self.samples[*series as usize] as usize).sum()
     }
 
-    /// Makes the samples of some series ready, from memory or from their segments.
+    /// Makes the samples of some series ready, from memory or from their segments; of windows those they still have.
     pub(crate) async fn decode(&self, context: &QueryContext, series: &[u32]) -> Result<Decoded, EngineError> {
+        self.decode_where(context, series, |_| true).await
+    }
+
+    /// Makes ready what of some series are samples.
+    pub(crate) async fn decode_samples(&self, context: &QueryContext, series: &[u32]) -> Result<Decoded, EngineError> {
+        self.decode_where(context, series, |part| part.windows.is_none()).await
+    }
+
+    async fn decode_where(
+        &self,
+        context: &QueryContext,
+        series: &[u32],
+        read: impl Fn(&LeafPart) -> bool,
+    ) -> Result<Decoded, EngineError> {
         let mut wanted: Vec<Vec<u32>> = vec![Vec::new(); self.parts.len()];
         for (part, ordinal) in series.iter().flat_map(|series| self.sources(*series as usize)) {
-            wanted[*part as usize].push(*ordinal);
+            if read(&self.parts[*part as usize]) {
+                wanted[*part as usize].push(*ordinal);
+            }
         }
         let reads: Vec<_> =
             wanted.into_iter().zip(&self.parts).map(|(ordinals, part)| self.decode_part(context, part, ordinals)).collect();

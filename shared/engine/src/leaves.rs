@@ -15,12 +15,12 @@ use datafusion_execution::memory_pool::{MemoryConsumer, MemoryReservation};
 use datafusion_physical_plan::display::DisplayableExecutionPlan;
 use futures::TryStreamExt;
 use futures::future::BoxFuture;
-use model::{Matcher, TimeRangeMs, TimeRangeNs, TimestampMs, is_stale};
+use model::{Matcher, Resolution, TimeRangeMs, TimeRangeNs, TimestampMs, is_stale};
 use plan::error::EvalError;
 use plan::logical::{Aggregate, BinaryOp, Call, Dialect, Function, NodeKind, RangeInput, Select};
 use plan::reference::evaluated::size;
 use plan::reference::{Evaluated, Source, Weight, selected_range, selector_of, subquery_grid, windows};
-use plan::{Grid, Node, Series, StreamEntries};
+use plan::{Grid, Node, Series, StreamEntries, resolution};
 
 use crate::aggregate::{self, Fold, Way};
 use crate::batch::{samples_rows, series_of, windows_rows};
@@ -248,45 +248,89 @@ impl<'a> Leaves<'a> {
     ) -> Result<(), EngineError> {
         let (first, last) = selected_range(ask.select(), ask.range_ms(), &grid);
         let range = TimeRangeMs::new(TimestampMs(first), TimestampMs(last.saturating_add(1)));
-        let leaf = self.select_series(ask.select().matchers.clone(), range).await?;
-        let started = Instant::now();
-        let outcome = self.leaf_values(node, leaf, ask, above, grid, histogram_stats).await;
-        self.times.scan += started.elapsed();
-        outcome
+        let options = &self.context.options;
+        let coarsest = resolution::coarsest(ask.function(), ask.select(), ask.range_ms(), &grid, options);
+        let may_retry = coarsest > Resolution::Raw && options.resolution.is_none();
+        let attempts = if may_retry { vec![coarsest, Resolution::Raw] } else { vec![coarsest] };
+        for (attempt, coarsest) in attempts.iter().enumerate() {
+            let leaf = self.select_series(ask.select().matchers.clone(), range, *coarsest).await?;
+            let started = Instant::now();
+            let known = self.known_len();
+            let outcome = self.leaf_values(node, &leaf, ask.clone(), above, grid, histogram_stats, *coarsest).await;
+            self.times.scan += started.elapsed();
+            outcome?;
+            if !self.context.take_inexact() {
+                return Ok(());
+            }
+            if attempt + 1 < attempts.len() {
+                // D1: what the plan could not tell, the values did. Samples say it, as far as there are any.
+                self.forget(known);
+                self.context.uncount_series(leaf.series_count() as u64);
+                continue;
+            }
+            self.note_windows(&leaf);
+        }
+        Ok(())
+    }
+
+    /// Says that windows stand in for samples.
+    fn note_windows(&self, leaf: &Leaf) {
+        let widths = leaf.widths().join(" and ");
+        let text = format!("PromQL info: answer is not exact, windows of {widths} stand in for samples that have expired");
+        self.context.annotations.inform(text);
+    }
+
+    fn known_len(&mut self) -> usize {
+        self.inputs.known.get_mut().expect("no call panics while it holds the lock").len()
+    }
+
+    /// Takes back what became known since.
+    fn forget(&mut self, len: usize) {
+        let known = self.inputs.known.get_mut().expect("no call panics while it holds the lock");
+        for gone in known.drain(len..) {
+            self.inputs.samples -= gone.value.series.as_ref().map_or(0, Vec::len) * gone.grid.len();
+        }
     }
 
     /// Opens what a selector selects.
-    async fn select_series(&mut self, matchers: Vec<Matcher>, range: TimeRangeMs) -> Result<Arc<Leaf>, EngineError> {
+    async fn select_series(
+        &mut self,
+        matchers: Vec<Matcher>,
+        range: TimeRangeMs,
+        coarsest: Resolution,
+    ) -> Result<Arc<Leaf>, EngineError> {
         let started = Instant::now();
-        let leaf = self.planner.leaf(matchers, range).await?;
+        let leaf = self.planner.leaf(matchers, range, coarsest).await?;
         self.times.plan += started.elapsed();
         Ok(Arc::new(leaf))
     }
 
+    #[allow(clippy::too_many_arguments)]
     async fn leaf_values(
         &mut self,
         node: &Node,
-        leaf: Arc<Leaf>,
+        leaf: &Arc<Leaf>,
         ask: Ask,
         above: Option<Above<'_>>,
         grid: Grid,
         histogram_stats: bool,
+        coarsest: Resolution,
     ) -> Result<(), EngineError> {
         let function = ask.function();
         let too_many = leaf.series_count().saturating_mul(grid.len()) > self.planner.values_held_max;
         if let (Some(Above { aggregate, way: Way::Fold(_) }), true) = (above, too_many && self.explained.is_none()) {
-            let window = self.planner.window_in_order(&leaf, ask.clone(), grid, histogram_stats);
-            if let Some(known) = self.folded(&leaf, window, aggregate, function, grid.len()).await? {
+            let window = self.planner.window_in_order(leaf, ask.clone(), grid, histogram_stats).coarse(coarsest);
+            if let Some(known) = self.folded(leaf, window, aggregate, function, grid.len()).await? {
                 self.know(node, grid, histogram_stats, known);
                 return Ok(());
             }
         }
-        let window = self.planner.window(&leaf, ask, grid, histogram_stats);
+        let window = self.planner.window(leaf, ask, grid, histogram_stats).coarse(coarsest);
         let batches = self.run(Arc::new(window)).await?;
         if self.explained.is_some() {
             return Ok(());
         }
-        let values = LeafValues::of(self.context, &leaf, &batches);
+        let values = LeafValues::of(self.context, leaf, &batches);
         match above {
             Some(above) if !values.any_histogram => {
                 let known = values.aggregated(&self.context.options, above, function, grid.len());
@@ -371,7 +415,10 @@ impl<'a> Leaves<'a> {
         if self.inputs.fetched.iter().any(|(known, _)| *known == read) {
             return Ok(());
         }
-        let leaf = self.select_series(read.0.clone(), read.1).await?;
+        let leaf = self.select_series(read.0.clone(), read.1, Resolution::Raw).await?;
+        if leaf.is_coarse() {
+            self.note_windows(&leaf);
+        }
         let started = Instant::now();
         let batches = self.run(self.planner.scan(&leaf)).await?;
         let mut series: Vec<(u32, Series)> = Vec::new();

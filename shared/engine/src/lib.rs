@@ -37,6 +37,7 @@ mod ranges;
 mod registry;
 mod samples;
 mod select;
+mod sources;
 mod stats;
 mod volume;
 

@@ -31,3 +31,6 @@ pub const PIECES_IN_FLIGHT: usize = 12;
 pub const PATTERN_SLICES_MAX: i64 = 32;
 /// Lines of each piece that patterns are mined from: 32,000 in all, a few tens of milliseconds of work.
 pub const PATTERN_LINES_PER_SLICE: usize = 1_000;
+
+/// Age of the oldest data of a query from which coarse copies are looked for: a day rolls at 26 h and has none before.
+pub(crate) const COARSE_AGE_MIN: std::time::Duration = std::time::Duration::from_secs(26 * 60 * 60);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use datafusion_physical_plan::ExecutionPlan;
 use manifest::Part;
-use model::{Matcher, TimeRangeMs};
+use model::{Matcher, Resolution, TimeRangeMs};
 use plan::Grid;
 use plan::logical::LogWindow;
 use plan::pipeline::Extractor;
@@ -36,8 +36,14 @@ pub(crate) type Plan = Arc<dyn ExecutionPlan>;
 
 impl Planner<'_> {
     /// Selects the series of a selector.
-    pub(crate) async fn leaf(&self, matchers: Vec<Matcher>, range: TimeRangeMs) -> Result<Leaf, EngineError> {
-        Leaf::open(self.context, self.caches, &self.parts, matchers, range).await
+    pub(crate) async fn leaf(
+        &self,
+        matchers: Vec<Matcher>,
+        range: TimeRangeMs,
+        coarsest: Resolution,
+    ) -> Result<Leaf, EngineError> {
+        let chosen = self.context.sources().map(|sources| sources.parts(coarsest, self.context.options.resolution));
+        Leaf::open(self.context, self.caches, chosen.as_ref().unwrap_or(&self.parts), matchers, range).await
     }
 
     /// Plans windows over a leaf.

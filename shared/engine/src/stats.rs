@@ -28,6 +28,8 @@ pub struct QueryStats {
     pub pages: u64,
     /// Series or streams selected, per leaf.
     pub series: u64,
+    /// Windows of coarse copies read.
+    pub windows: u64,
     /// Samples loaded.
     pub samples: u64,
     /// Row groups that token filters ruled out.

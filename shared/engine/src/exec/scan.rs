@@ -66,7 +66,8 @@ pub(crate) fn describe(leaf: &Leaf, partitions: usize, f: &mut std::fmt::Formatt
     let reads = leaf.reads();
     let bytes: u64 = reads.ranges.iter().map(|range| range.end - range.start).sum();
     write!(f, ", row_groups={}, pages={}, bytes={bytes}", reads.row_groups, reads.pages)?;
-    write!(f, ", series={}, partitions={partitions}", leaf.series_count())
+    write!(f, ", series={}, partitions={partitions}", leaf.series_count())?;
+    if leaf.is_coarse() { write!(f, ", windows={}", leaf.widths().join("+")) } else { Ok(()) }
 }
 
 operator!(

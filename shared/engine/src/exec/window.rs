@@ -9,7 +9,7 @@ use datafusion_execution::memory_pool::MemoryConsumer;
 use datafusion_execution::{SendableRecordBatchStream, TaskContext};
 use datafusion_physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{StreamExt, TryStreamExt, stream};
-use model::is_stale;
+use model::{Resolution, is_stale};
 use plan::logical::{Call, Extension, Function, Grid, RangeInput, Select};
 use plan::reference::windows as reference;
 use plan::reference::{Budget, selected_range};
@@ -23,6 +23,9 @@ use crate::context::StepExtras;
 use crate::kernels::{Windows, is_supported, newest, slide, without_stale};
 use crate::leaf::{Leaf, Samples};
 use crate::merge::Merged;
+
+/// Bytes of a window of a coarse copy, decoded.
+const WINDOW_BYTES: usize = 160;
 
 /// What is asked of each window.
 #[derive(Clone, Debug)]
@@ -62,10 +65,12 @@ impl Ask {
 /// Slides windows over each series of a leaf.
 #[derive(Clone, Debug)]
 pub(crate) struct WindowExec {
-    context: Shared,
+    pub(super) context: Shared,
     pub(crate) leaf: Arc<Leaf>,
-    ask: Arc<Ask>,
-    grid: Grid,
+    pub(super) ask: Arc<Ask>,
+    pub(super) grid: Grid,
+    /// How wide samples are that stand beside windows, milliseconds.
+    pub(super) sample_width_ms: i64,
     /// Whether only count and sum of histograms are asked for ([`plan::reference::Context`]).
     histogram_stats: bool,
     partitions: Vec<Arc<[u32]>>,
@@ -84,10 +89,19 @@ impl WindowExec {
     ) -> WindowExec {
         let properties = properties(windows_schema(grid.len()), partitions.len());
         let partitions = partitions.into_iter().map(Arc::from).collect();
-        WindowExec { context, leaf, ask: Arc::new(ask), grid, histogram_stats, partitions, children: Vec::new(), properties }
+        let (ask, children, sample_width_ms) = (Arc::new(ask), Vec::new(), 1);
+        WindowExec { context, leaf, ask, grid, sample_width_ms, histogram_stats, partitions, children, properties }
+    }
+
+    /// Returns the same with samples beside windows of a resolution in windows as wide: no range ends inside one.
+    pub(crate) fn coarse(self, resolution: Resolution) -> WindowExec {
+        WindowExec { sample_width_ms: resolution.width_ms().unwrap_or(1), ..self }
     }
 
     async fn read(&self, chunk: &[u32]) -> Result<WindowsBuilder, EngineError> {
+        if self.leaf.is_coarse() {
+            return self.read_coarse(chunk).await;
+        }
         let decoded = self.leaf.decode(&self.context, chunk).await?;
         let mut builder = WindowsBuilder::new(self.grid.len(), chunk.len());
         let (mut scratch, mut count) = (Merged::default(), 0);
@@ -101,7 +115,7 @@ impl WindowExec {
         Ok(builder)
     }
 
-    fn push(&self, series: u32, samples: Samples<'_>, builder: &mut WindowsBuilder) {
+    pub(super) fn push(&self, series: u32, samples: Samples<'_>, builder: &mut WindowsBuilder) {
         let plain = samples.histograms.is_empty()
             && self.ask.select().extension == Extension::None
             && samples.start_timestamps.iter().all(|start| *start == 0);
@@ -177,7 +191,7 @@ impl WindowExec {
     }
 }
 
-fn windows(grid: Grid, select: &Select, range: i64) -> Windows {
+pub(super) fn windows(grid: Grid, select: &Select, range: i64) -> Windows {
     match select.at {
         Some(at) => Windows { first_end: at.0.saturating_sub(select.offset_ms), step: 0, range },
         None => Windows { first_end: grid.start.saturating_sub(select.offset_ms), step: grid.step, range },
@@ -206,7 +220,8 @@ operator!(
             async move {
                 let chunk = &series[chunk];
                 // Held while the chunk is worked on: the decoded columns, and the values over the grid.
-                reserved.try_grow(window.leaf.samples_of(chunk) * 16 + chunk.len() * window.grid.len() * 8)?;
+                let row_bytes = if window.leaf.is_coarse() { WINDOW_BYTES } else { 16 };
+                reserved.try_grow(window.leaf.samples_of(chunk) * row_bytes + chunk.len() * window.grid.len() * 8)?;
                 // A query that nobody waits for any more ends here.
                 tokio::task::yield_now().await;
                 let builder = window.read(chunk).await.map_err(EngineError::boxed)?;
