@@ -48,7 +48,7 @@ pub fn prometheus_stats(parameter: &str, spent: &Spent) -> Option<String> {
     }
     let (took, queued) = (spent.took.as_secs_f64(), spent.queued.as_secs_f64());
     let Cost { requests, record_requests, bytes, rows, segments, segments_considered, segments_pruned, .. } = spent.cost;
-    let Cost { row_groups, pages, stages: Stages { snapshot, plan, scan, execute }, .. } = spent.cost;
+    let Cost { row_groups, pages, windows, stages: Stages { snapshot, plan, scan, execute }, .. } = spent.cost;
     Some(format!(
         concat!(
             "{{\"timings\":{{\"evalTotalTime\":{took},\"resultSortTime\":0,\"queryPreparationTime\":{prepared},\"innerEvalTime\":{inner},",
@@ -56,7 +56,7 @@ pub fn prometheus_stats(parameter: &str, spent: &Spent) -> Option<String> {
             "\"samples\":{{\"totalQueryableSamples\":{samples},\"samplesRead\":{samples},\"peakSamples\":{samples}}},",
             "\"cost\":{{\"objectRequests\":{requests},\"recordRequests\":{record_requests},\"objectBytes\":{bytes},\"rows\":{rows},",
             "\"segments\":{segments},\"segmentsConsidered\":{considered},\"segmentsPruned\":{pruned},",
-            "\"rowGroups\":{row_groups},\"pages\":{pages},",
+            "\"rowGroups\":{row_groups},\"pages\":{pages},\"windows\":{windows},",
             "\"seconds\":{{\"snapshot\":{snapshot},\"plan\":{plan},\"scan\":{scan},\"execute\":{execute}}}}}}}"
         ),
         took = took,
@@ -74,6 +74,7 @@ pub fn prometheus_stats(parameter: &str, spent: &Spent) -> Option<String> {
         pruned = segments_pruned,
         row_groups = row_groups,
         pages = pages,
+        windows = windows,
         snapshot = snapshot.as_secs_f64(),
         plan = plan.as_secs_f64(),
         scan = scan.as_secs_f64(),

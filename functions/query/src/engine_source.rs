@@ -137,6 +137,7 @@ fn cost(stats: &QueryStats) -> Cost {
         segments: stats.segments_opened,
         segments_considered: stats.segments_considered,
         segments_pruned: stats.segments_pruned,
+        windows: stats.windows,
         row_groups: stats.row_groups,
         pages: stats.pages,
         stages: Stages {

@@ -30,6 +30,8 @@ pub struct Cost {
     pub segments_considered: u64,
     /// Of these, the ones that the manifest's statistics ruled out.
     pub segments_pruned: u64,
+    /// Windows of coarse copies read.
+    pub windows: u64,
     /// Row groups samples were decoded from.
     pub row_groups: u64,
     /// Pages read for that.

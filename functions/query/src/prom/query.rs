@@ -79,7 +79,8 @@ pub(super) fn plan(state: &State, request: &ApiRequest, grid: Grid, instant: boo
     let lookback_ms = params::lookback_delta_ms(&request.form)?;
     let text = query_text(state, request)?;
     let samples_max = state.limits(&request.tenant).query_samples_max;
-    let options = EvalOptions { instant, samples_max, ..state.options.eval.clone() };
+    let (resolution_max, resolution) = params::resolutions(&request.form)?;
+    let options = EvalOptions { instant, samples_max, resolution_max, resolution, ..state.options.eval.clone() };
     let step_ms = if instant { 0 } else { grid.step };
     let lookback_ms = lookback_ms.unwrap_or(state.options.lookback_ms);
     let params = promql::EvalParams { start: TimestampMs(grid.start), end: TimestampMs(grid.end), step_ms, lookback_ms, options };

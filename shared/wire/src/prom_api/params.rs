@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use model::quote::go_quote;
-use model::{TimeRangeMs, TimestampMs, TimestampNs};
+use model::{Resolution, TimeRangeMs, TimestampMs, TimestampNs};
 
 use super::ApiError;
 use crate::form::Form;
@@ -163,6 +163,27 @@ pub fn lookback_delta_ms(form: &Form) -> Result<Option<i64>, ApiError> {
     }
 }
 
+/// Parses which copies of the data may be read: `max_source_resolution` (Thanos: a duration or `auto`) bounds those that are read
+/// where they are exact, `source_resolution` (`raw`, `5m`, `1h`; ours) names those that are read wherever they are live.
+pub fn resolutions(form: &Form) -> Result<(Resolution, Option<Resolution>), ApiError> {
+    let most = match form.get("max_source_resolution") {
+        "" | "auto" => Resolution::OneHour,
+        text => {
+            let ns = duration_ns(text).map_err(|reason| ApiError::parameter("max_source_resolution", reason))?;
+            let fits = |of: &Resolution| of.width_ms().is_none_or(|width_ms| width_ms <= ns / 1_000_000);
+            Resolution::ALL.into_iter().rev().find(fits).unwrap_or(Resolution::Raw)
+        }
+    };
+    let wanted = match form.get("source_resolution") {
+        "" => None,
+        text => {
+            let reason = || ApiError::parameter("source_resolution", format!("{text:?} is none of raw, 5m, 1h"));
+            Some(Resolution::parse(text).ok_or_else(reason)?)
+        }
+    };
+    Ok((most, wanted))
+}
+
 /// When and how densely a range query is evaluated; `end` is inclusive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RangeParams {
@@ -311,6 +332,17 @@ mod tests {
         assert_eq!(timeout(&form("timeout=5s"), longest), Ok(Duration::from_secs(5)));
         assert_eq!(timeout(&form("timeout=1h"), longest), Ok(longest));
         assert_eq!(lookback_delta_ms(&form("lookback_delta=1m")), Ok(Some(60_000)));
+        for (text, most, wanted) in [
+            ("", Resolution::OneHour, None),
+            ("max_source_resolution=auto", Resolution::OneHour, None),
+            ("max_source_resolution=0s", Resolution::Raw, None),
+            ("max_source_resolution=10m", Resolution::FiveMinutes, None),
+            ("max_source_resolution=300", Resolution::FiveMinutes, None),
+            ("max_source_resolution=1h&source_resolution=5m", Resolution::OneHour, Some(Resolution::FiveMinutes)),
+        ] {
+            assert_eq!(resolutions(&form(text)), Ok((most, wanted)), "{text}");
+        }
+        assert!(resolutions(&form("source_resolution=2m")).is_err() && resolutions(&form("max_source_resolution=x")).is_err());
         assert_eq!(lookup_range(&form("")), Ok(TimeRangeMs::new(TIME_MIN, TimestampMs(TIME_MAX.0 + 1))));
         assert_eq!(
             time_parameter(&form("time=x"), "time", TIME_MIN),
