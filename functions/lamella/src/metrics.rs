@@ -46,6 +46,11 @@ struct Compactions {
     inputs: u64,
     rows: u64,
     deleted: u64,
+    coarse_jobs: u64,
+    coarse_samples: u64,
+    coarse_bytes: u64,
+    /// As of the last run.
+    coarse_lag_ms: u64,
 }
 
 impl Metrics {
@@ -66,6 +71,10 @@ impl Metrics {
                 counts.inputs += report.inputs;
                 counts.rows += report.rows;
                 counts.deleted += report.deleted;
+                counts.coarse_jobs += report.coarse_jobs;
+                counts.coarse_samples += report.coarse_samples;
+                counts.coarse_bytes += report.coarse_bytes;
+                counts.coarse_lag_ms = report.coarse_lag_ms;
             }
         }
     }
@@ -117,9 +126,14 @@ impl Metrics {
             ("inputs", "Segments merged away.", counts.inputs),
             ("rows", "Rows rewritten.", counts.rows),
             ("objects_deleted", "Dead objects deleted.", counts.deleted),
+            ("coarse_jobs", "Days of which coarse copies were built.", counts.coarse_jobs),
+            ("coarse_samples", "Raw samples read for coarse copies.", counts.coarse_samples),
+            ("coarse_bytes", "Bytes of coarse copies written.", counts.coarse_bytes),
         ] {
             page.single(&format!("lamella_compaction_{name}_total"), "counter", help, count as f64);
         }
+        let help = "Time since the end of the oldest day that the last run found without its coarse copies; 0 for none.";
+        page.single("lamella_compaction_coarse_lag_seconds", "gauge", help, counts.coarse_lag_ms as f64 / 1000.0);
     }
 }
 

@@ -16,7 +16,7 @@
 //! | `AWS_LAMBDA_MAX_CONCURRENCY` | set by Lambda Managed Instances: requests a process serves at once; 1 |
 //! | `LAMELLA_LIMIT_*` | [`crate::limits`] |
 //! | `LAMELLA_LIMITS`, `LAMELLA_LIMITS_FILE` | [`crate::overrides`]: limits of single tenants, in Loki's spelling |
-//! | `LAMELLA_RETENTION`, `LAMELLA_RETENTION_FILE` | [`crate::retention`]; metrics 7 days, logs 90 days |
+//! | `LAMELLA_RETENTION`, `LAMELLA_RETENTION_FILE` | [`crate::retention`]; metrics 7 days, windows of 5m 30 days and of 1h 180 days, logs 90 days |
 //! | `LAMELLA_OTLP_*` | [`crate::otlp`] |
 
 use crate::credentials::Credentials;

@@ -5,7 +5,8 @@
 //! metrics=7d                     raw metrics of everybody; h, d, w and y count, `forever` never drops
 //! logs=90d
 //! team-a/metrics=30d             of one tenant, who keeps the defaults in what is not named
-//! team-a/metrics/5m=180d         also make and keep the 5-minute copy; raw data waits for it
+//! metrics/5m=30d, metrics/1h=180d  the coarse copies; raw data waits for them; `none` makes none
+//! team-a/metrics/5m=180d         of one tenant
 //! ```
 
 use std::time::Duration;
@@ -40,7 +41,8 @@ struct Entry {
     tenant: Option<TenantId>,
     signal: Signal,
     resolution: Resolution,
-    keep: Keep,
+    /// `None`: no such copy is made.
+    keep: Option<Keep>,
 }
 
 impl Entry {
@@ -53,9 +55,12 @@ impl Entry {
                 policy.tenants.entry((tenant, signal)).or_insert(default)
             }
         };
-        match self.resolution {
-            Resolution::Raw => retention.raw = self.keep,
-            coarse => drop(retention.coarse.insert(coarse, self.keep)),
+        match (self.resolution, self.keep) {
+            (Resolution::Raw, Some(keep)) => retention.raw = keep,
+            // The parser lets no such entry through.
+            (Resolution::Raw, None) => {}
+            (coarse, Some(keep)) => drop(retention.coarse.insert(coarse, keep)),
+            (coarse, None) => drop(retention.coarse.remove(&coarse)),
         }
     }
 }
@@ -82,7 +87,11 @@ fn parse_entry(text: &str) -> Option<Entry> {
         [signal, resolution] => (signal, Resolution::parse(resolution)?),
         _ => return None,
     };
-    Some(Entry { tenant, signal: Signal::parse(signal)?, resolution, keep: parse_keep(keep.trim())? })
+    let keep = match keep.trim() {
+        "none" if resolution != Resolution::Raw => None,
+        text => Some(parse_keep(text)?),
+    };
+    Some(Entry { tenant, signal: Signal::parse(signal)?, resolution, keep })
 }
 
 fn parse_keep(text: &str) -> Option<Keep> {
@@ -126,11 +135,23 @@ mod tests {
         let half_days = Keep::For(Duration::from_secs(36 * 3600));
         assert_eq!(policy.of(&b, Signal::Logs).of(Resolution::FiveMinutes), Some(half_days));
         assert_eq!(of("").unwrap(), RetentionPolicy::default());
+        let policy = of("metrics/5m=none").unwrap();
+        assert_eq!(policy.metrics.coarse.keys().collect::<Vec<_>>(), [&Resolution::OneHour]);
     }
 
     #[test]
     fn mistakes_are_named() {
-        for text in ["metrics", "metrics=7", "metrics=0d", "metrics=-1d", "spans=7d", "a/b/metrics=1d", "metrics/2m=1d", "=1d"] {
+        for text in [
+            "metrics",
+            "metrics=7",
+            "metrics=0d",
+            "metrics=-1d",
+            "spans=7d",
+            "metrics=none",
+            "a/b/metrics=1d",
+            "metrics/2m=1d",
+            "=1d",
+        ] {
             let error = of(text).unwrap_err().to_string();
             assert_eq!(error, format!("environment variable LAMELLA_RETENTION is {text:?}, expected {EXPECTED}"));
         }

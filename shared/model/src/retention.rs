@@ -61,9 +61,12 @@ pub struct RetentionPolicy {
 }
 
 impl Default for RetentionPolicy {
-    /// Metrics 7 days, logs 90 days (design §7).
+    /// Metrics 7 days, their copies of 5m 30 days and of 1h 180 days; logs 90 days (design §7).
     fn default() -> RetentionPolicy {
-        RetentionPolicy { metrics: Retention::raw_for(7), logs: Retention::raw_for(90), tenants: BTreeMap::new() }
+        let coarse =
+            BTreeMap::from([(Resolution::FiveMinutes, Keep::For(30 * DAY)), (Resolution::OneHour, Keep::For(180 * DAY))]);
+        let metrics = Retention { coarse, ..Retention::raw_for(7) };
+        RetentionPolicy { metrics, logs: Retention::raw_for(90), tenants: BTreeMap::new() }
     }
 }
 
