@@ -2,6 +2,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+pub mod downsample;
 pub mod logql;
 pub mod promqltest;
 pub mod sigkill;

@@ -47,12 +47,15 @@ enum Command {
     },
     /// Runs the storage under faults by seed, on one thread in simulated time, and checks every invariant after every effect.
     Simulate(suite::simulate::Options),
+    /// Compares answers from coarse copies with those from samples, by seed: generated series, every function, late data, retention.
+    Downsample(suite::downsample::Options),
     /// Kills the real server under load again and again: nothing acknowledged may be missing or doubled.
     Sigkill(suite::sigkill::Options),
 }
 
 fn main() -> ExitCode {
     let (counts, strict, at_least) = match Cli::parse().command {
+        Command::Downsample(options) => return ExitCode::from(u8::from(!suite::downsample::run_all(&options))),
         Command::Simulate(options) => return ExitCode::from(u8::from(!suite::simulate::run_all(&options))),
         Command::Promql { path, engine, failures, strict, at_least } => {
             (suite::promqltest::run(&path, engine, failures), strict, at_least)
