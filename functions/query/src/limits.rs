@@ -12,6 +12,8 @@ pub const PIECE_BYTES: usize = 64 << 10;
 pub const WAITING_PER_PLACE: usize = 32;
 /// Series a look-up returns at most; Grafana asks for 40,000 names.
 pub const LOOKUP_MAX: usize = 1_000_000;
+/// Warnings, and infos, that an answer lists (Prometheus: 10 of each, and how many more there were).
+pub const ANNOTATIONS_MAX: usize = 10;
 /// Answers smaller than this are sent uncompressed: they fit into one packet.
 pub const COMPRESSED_BYTES_MIN: u64 = 1024;
 /// Samples one remote read query may return (Prometheus `storage.remote.read-sample-limit`).

@@ -17,7 +17,7 @@ use futures::TryStreamExt;
 use futures::future::BoxFuture;
 use model::{Matcher, Resolution, TimeRangeMs, TimeRangeNs, TimestampMs, is_stale};
 use plan::error::EvalError;
-use plan::logical::{Aggregate, BinaryOp, Call, Dialect, Function, NodeKind, RangeInput, Select};
+use plan::logical::{Aggregate, Call, Dialect, Function, NodeKind, RangeInput, Select};
 use plan::reference::evaluated::size;
 use plan::reference::{Evaluated, Source, Weight, selected_range, selector_of, subquery_grid, windows};
 use plan::{Grid, Node, Series, StreamEntries, resolution};
@@ -195,7 +195,7 @@ impl<'a> Leaves<'a> {
                     self.read(&inner.input, grid, histogram_stats).await
                 }
                 Node::Binary(inner) => {
-                    let trims = matches!(inner.op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
+                    let trims = inner.op.is_trim();
                     let histogram_stats = histogram_stats && !trims;
                     self.read(&inner.left, grid, histogram_stats).await?;
                     self.read(&inner.right, grid, histogram_stats).await

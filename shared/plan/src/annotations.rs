@@ -101,13 +101,12 @@ impl Annotations {
 }
 
 /// Cuts a list to `max` and says how many were left out; `kind` is `warning` or `info` (HTTP API, 10 each).
-pub fn limited(mut texts: Vec<String>, kind: &str, max: usize) -> Vec<String> {
+pub fn limited(texts: &[String], kind: &str, max: usize) -> Vec<String> {
+    let mut kept = texts[..texts.len().min(max)].to_vec();
     if texts.len() > max {
-        let more = texts.len() - max;
-        texts.truncate(max);
-        texts.push(format!("{more} more {kind} annotations omitted"));
+        kept.push(format!("{} more {kind} annotations omitted", texts.len() - max));
     }
-    texts
+    kept
 }
 
 impl Entry {

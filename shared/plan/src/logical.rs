@@ -388,6 +388,11 @@ impl BinaryOp {
     pub fn is_set(self) -> bool {
         matches!(self, BinaryOp::And | BinaryOp::Or | BinaryOp::Unless)
     }
+
+    /// Reports whether this cuts buckets off a histogram.
+    pub fn is_trim(self) -> bool {
+        matches!(self, BinaryOp::TrimUpper | BinaryOp::TrimLower)
+    }
 }
 
 /// Declares an enum whose variants have a name in the query languages.

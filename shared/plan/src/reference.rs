@@ -21,7 +21,7 @@ use model::{Matcher, TimeRangeMs, TimeRangeNs, TimestampMs};
 
 use crate::annotations::Annotations;
 use crate::error::EvalError;
-use crate::logical::{BinaryOp, Call, EvalOptions, Function, Grid, LogicalPlan, Node, NodeKind, RangeInput, Select};
+use crate::logical::{Call, EvalOptions, Function, Grid, LogicalPlan, Node, NodeKind, RangeInput, Select};
 use crate::value::{Answer, HistogramSample, Series, StepSeries, StepValues, StreamEntries, Value};
 
 pub use collect::finish;
@@ -184,7 +184,7 @@ fn inner(node_: &Node, source: &dyn Source, context: &mut Context<'_>) -> Result
             apply(node_, children, context)
         }
         Node::Binary(binary) => {
-            let trims = matches!(binary.op, BinaryOp::TrimUpper | BinaryOp::TrimLower);
+            let trims = binary.op.is_trim();
             let stats = context.histogram_stats && !trims;
             let outer = std::mem::replace(&mut context.histogram_stats, stats);
             let left = node(&binary.left, source, context);

@@ -3,12 +3,14 @@
 mod rows;
 
 use model::LabelSet;
+use plan::annotations::limited;
 use plan::value::{StepSeries, StepValue};
 use plan::{Answer, Grid, Value};
 use wire::json_text::comma;
 use wire::prom_api::envelope::{self, ResultType};
 
 use self::rows::{GridRows, Open, RawRows, Rows, metric};
+use crate::limits::ANNOTATIONS_MAX;
 use crate::respond::Pieces;
 
 /// What else the answer says.
@@ -29,7 +31,9 @@ struct Tail {
 
 impl Tail {
     fn write(&self, out: &mut Vec<u8>) {
-        envelope::tail(out, self.result_type, self.stats.as_deref(), &self.warnings, &self.infos);
+        let warnings = limited(&self.warnings, "warning", ANNOTATIONS_MAX);
+        let infos = limited(&self.infos, "info", ANNOTATIONS_MAX);
+        envelope::tail(out, self.result_type, self.stats.as_deref(), &warnings, &infos);
     }
 
     /// Cuts the series to the limit, with a warning that says so.
@@ -196,6 +200,9 @@ mod tests {
             r#""warnings":["results truncated due to limit"]}"#
         );
         assert_eq!(all(instant(answer(vector), 1500, extras(1))), expected);
+        let many = Answer { infos: (0..12).map(|n| n.to_string()).collect(), ..answer(Value::Vector(Vec::new())) };
+        let expected = r#""infos":["0","1","2","3","4","5","6","7","8","9","2 more info annotations omitted"]}"#;
+        assert!(all(instant(many, 0, extras(0))).ends_with(expected));
         let empty = r#"{"status":"success","data":{"resultType":"vector","result":[]}}"#;
         assert_eq!(all(instant(answer(Value::Vector(Vec::new())), 0, extras(0))), empty);
         let text = r#"{"status":"success","data":{"resultType":"string","result":[1,"x"]}}"#;

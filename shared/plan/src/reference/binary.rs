@@ -15,6 +15,10 @@ use crate::value::{StepSeries, StepValue, Value};
 
 pub(super) fn apply(binary: &Binary, left: Value, right: Value, context: &mut Context<'_>) -> Result<Value, EvalError> {
     match (left, right) {
+        (Value::Scalar(_), Value::Scalar(_)) if binary.op.is_trim() => Err(EvalError::Execution(format!(
+            "operator {} not allowed for Scalar operations",
+            model::quote::go_quote(binary.op.as_str())
+        ))),
         (Value::Scalar(a), Value::Scalar(b)) => {
             Ok(Value::Scalar(a.into_iter().zip(b).map(|(a, b)| scalar(binary.op, a, b)).collect()))
         }
@@ -61,10 +65,28 @@ struct Element {
     keep: bool,
 }
 
-fn element(binary: &Binary, a: &StepValue, b: &StepValue, context: &mut Context<'_>) -> Option<Element> {
+/// What an operator has to say about two elements. Of a step's notes only the last is heard (upstream `VectorBinop`).
+enum Note {
+    Warning(String),
+    Info(String),
+}
+
+impl Note {
+    fn write(self, binary: &Binary, context: &mut Context<'_>) {
+        match self {
+            Note::Warning(text) => context.annotations.warn(text, binary.span),
+            Note::Info(text) => context.annotations.info(text, binary.span),
+        }
+    }
+}
+
+/// An element without value makes no pair: neither a result, nor a match.
+type Outcome = (Option<Element>, Option<Note>);
+
+fn element(binary: &Binary, a: &StepValue, b: &StepValue, dialect: Dialect) -> Outcome {
     use StepValue::{Float, Histogram as Hist};
     let op = binary.op;
-    let kept = |value| Some(Element { value, keep: true });
+    let kept = |value| (Some(Element { value, keep: true }), None);
     let own = |h: Histogram| Hist(Arc::new(h));
     let changed = |h: &Histogram, f: fn(&mut Histogram, f64), by: f64| {
         let mut h = h.clone();
@@ -73,53 +95,50 @@ fn element(binary: &Binary, a: &StepValue, b: &StepValue, context: &mut Context<
         own(h)
     };
     match (a, b, op) {
-        (Float(a), Float(b), _) if !matches!(op, BinaryOp::TrimLower | BinaryOp::TrimUpper) => {
+        (Float(a), Float(b), _) if !op.is_trim() => {
             // Loki: a vector divided by zero has no value, which it writes as NaN.
-            let by_zero = context.options.dialect == Dialect::LogQl && matches!(op, BinaryOp::Div | BinaryOp::Mod) && *b == 0.0;
+            let by_zero = dialect == Dialect::LogQl && matches!(op, BinaryOp::Div | BinaryOp::Mod) && *b == 0.0;
             match arithmetic(op, *a, *b) {
-                Some(_) if by_zero => return kept(Float(f64::NAN)),
-                Some(value) => return kept(Float(value)),
-                None => return Some(Element { value: Float(*a), keep: compare(op, *a, *b) }),
+                Some(_) if by_zero => kept(Float(f64::NAN)),
+                Some(value) => kept(Float(value)),
+                None => (Some(Element { value: Float(*a), keep: compare(op, *a, *b) }), None),
             }
         }
-        (Float(f), Hist(h), BinaryOp::Mul) | (Hist(h), Float(f), BinaryOp::Mul) => return kept(changed(h, native::scale, *f)),
-        (Hist(h), Float(f), BinaryOp::Div) => return kept(changed(h, native::divide, *f)),
-        (Hist(h), Float(f), BinaryOp::TrimUpper) => return kept(own(native::trim(h, *f, true))),
-        (Hist(h), Float(f), BinaryOp::TrimLower) => return kept(own(native::trim(h, *f, false))),
-        (Hist(a), Hist(b), BinaryOp::Add | BinaryOp::Sub) => {
-            let subtract = op == BinaryOp::Sub;
-            let Ok((mut h, note)) = (if subtract { native::sub(a, b) } else { native::add(a, b) }) else {
-                let text = format!("incompatible bucket layout encountered for binary operator {}", op.as_str());
-                context.annotations.warn(text, binary.span);
-                return None;
-            };
-            let word = if subtract { "subtraction" } else { "addition" };
-            if subtract {
-                h.counter_reset_hint = CounterResetHint::Gauge;
-            }
-            if note.reconciled {
-                context.annotations.info(mismatched_buckets(word), binary.span);
-            }
-            if note.collision {
-                context.annotations.warn(reset_collision(word), binary.span);
-            }
-            return kept(own(h));
-        }
+        (Float(f), Hist(h), BinaryOp::Mul) | (Hist(h), Float(f), BinaryOp::Mul) => kept(changed(h, native::scale, *f)),
+        (Hist(h), Float(f), BinaryOp::Div) => kept(changed(h, native::divide, *f)),
+        (Hist(h), Float(f), BinaryOp::TrimUpper) => kept(own(native::trim(h, *f, true))),
+        (Hist(h), Float(f), BinaryOp::TrimLower) => kept(own(native::trim(h, *f, false))),
+        (Hist(a), Hist(b), BinaryOp::Add | BinaryOp::Sub) => add_histograms(op, a, b),
         (Hist(x), Hist(y), BinaryOp::Eq | BinaryOp::Ne) => {
-            return Some(Element { value: Hist(Arc::clone(x)), keep: native::equals(x, y) == (op == BinaryOp::Eq) });
+            let keep = native::equals(x, y) == (op == BinaryOp::Eq);
+            (Some(Element { value: Hist(Arc::clone(x)), keep }), None)
         }
-        _ => {}
+        _ => (None, Some(Note::Info(incompatible_types(op, a, b)))),
     }
-    let kind = |v: &StepValue| if matches!(v, Float(_)) { "float" } else { "histogram" };
-    let text = format!(
-        "incompatible sample types encountered for binary operator {}: {} {} {}",
-        model::quote::go_quote(op.as_str()),
-        kind(a),
-        op.as_str(),
-        kind(b)
-    );
-    context.annotations.info(text, binary.span);
-    None
+}
+
+/// Adds or subtracts. Where counter resets collide there is a warning and no result (upstream takes it for an error of the pair).
+fn add_histograms(op: BinaryOp, a: &Histogram, b: &Histogram) -> Outcome {
+    let subtract = op == BinaryOp::Sub;
+    let Ok((mut h, note)) = (if subtract { native::sub(a, b) } else { native::add(a, b) }) else {
+        let text = format!("incompatible bucket layout encountered for binary operator {}", op.as_str());
+        return (None, Some(Note::Warning(text)));
+    };
+    let word = if subtract { "subtraction" } else { "addition" };
+    if note.collision {
+        return (None, Some(Note::Warning(reset_collision(word))));
+    }
+    if subtract {
+        h.counter_reset_hint = CounterResetHint::Gauge;
+    }
+    let said = note.reconciled.then(|| Note::Info(mismatched_buckets(word)));
+    (Some(Element { value: StepValue::Histogram(Arc::new(h)), keep: true }), said)
+}
+
+fn incompatible_types(op: BinaryOp, a: &StepValue, b: &StepValue) -> String {
+    let kind = |v: &StepValue| if matches!(v, StepValue::Float(_)) { "float" } else { "histogram" };
+    let (quoted, op) = (model::quote::go_quote(op.as_str()), op.as_str());
+    format!("incompatible sample types encountered for binary operator {quoted}: {} {op} {}", kind(a), kind(b))
 }
 
 fn changes_schema(op: BinaryOp) -> bool {
@@ -135,13 +154,17 @@ fn vector_scalar(
     context: &mut Context<'_>,
 ) -> Result<Value, EvalError> {
     let drops = changes_schema(binary.op) || binary.return_bool;
+    let dialect = context.options.dialect;
     let mut out = Vec::new();
+    let mut notes: Vec<Option<Note>> = scalars.iter().map(|_| None).collect();
     for series in vector {
         let mut values = crate::value::StepValues::absent(series.values.len());
         for (step, scalar) in scalars.iter().enumerate() {
             let Some(own) = series.values.get(step) else { continue };
             let other = StepValue::Float(*scalar);
-            let result = if swap { element(binary, &other, &own, context) } else { element(binary, &own, &other, context) };
+            let (a, b) = if swap { (&other, &own) } else { (&own, &other) };
+            let (result, note) = element(binary, a, b, dialect);
+            notes[step] = note.or(notes[step].take());
             let Some(mut result) = result else { continue };
             if binary.op.is_comparison() {
                 result.value = own;
@@ -158,6 +181,7 @@ fn vector_scalar(
             out.push(if drops { collect::drop_name(kept, context.options) } else { kept });
         }
     }
+    notes.into_iter().flatten().for_each(|note| note.write(binary, context));
     if context.options.delayed_name_removal || !drops {
         return Ok(Value::Vector(out));
     }
@@ -229,6 +253,7 @@ fn vectors(binary: &Binary, left: &[StepSeries], right: &[StepSeries], context: 
     if swapped {
         std::mem::swap(&mut many, &mut one);
     }
+    let (dialect, delayed) = (context.options.dialect, context.options.delayed_name_removal);
     let mut out = Collector::new(context);
     let mut metrics: HashMap<(LabelSet, LabelSet), LabelSet> = HashMap::new();
     for step in 0..context.grid.len() {
@@ -245,7 +270,7 @@ fn vectors(binary: &Binary, left: &[StepSeries], right: &[StepSeries], context: 
         for (position, (index, _)) in one_now.iter().enumerate() {
             let slot = &mut by_sig[one.sigs[*index]];
             if let Some(first) = *slot {
-                if context.options.dialect == Dialect::LogQl {
+                if dialect == Dialect::LogQl {
                     return Err(duplicate_in_logql(matching));
                 }
                 return Err(duplicate(matching, &one.series[*index].labels, &one.series[one_now[first].0].labels));
@@ -253,21 +278,24 @@ fn vectors(binary: &Binary, left: &[StepSeries], right: &[StepSeries], context: 
             *slot = Some(position);
         }
         let mut matched: Vec<HashSet<LabelSet>> = vec![HashSet::new(); count];
-        let mut hit = |many_labels: &LabelSet,
+        let mut said = None;
+        let mut hit = |matched: &mut [HashSet<LabelSet>],
+                       many_labels: &LabelSet,
                        one_labels: &LabelSet,
                        many_value: &StepValue,
                        one_value: &StepValue,
-                       sig: usize,
-                       context: &mut Context<'_>|
+                       sig: usize|
          -> Result<(), EvalError> {
             let (a, b) = if swapped { (one_value, many_value) } else { (many_value, one_value) };
-            let Some(mut result) = element(binary, a, b, context) else { return Ok(()) };
+            let (result, note) = element(binary, a, b, dialect);
+            said = note.or(said.take());
+            let Some(mut result) = result else { return Ok(()) };
             if binary.return_bool {
                 result.value = StepValue::Float(f64::from(u8::from(result.keep)));
             }
             let metric = metrics
                 .entry((many_labels.clone(), one_labels.clone()))
-                .or_insert_with(|| result_labels(binary, many_labels, one_labels, context.options.delayed_name_removal))
+                .or_insert_with(|| result_labels(binary, many_labels, one_labels, delayed))
                 .clone();
             if matching.cardinality == Cardinality::OneToOne {
                 if !matched[sig].is_empty() {
@@ -286,27 +314,27 @@ fn vectors(binary: &Binary, left: &[StepSeries], right: &[StepSeries], context: 
         };
         // Upstream swaps the sides of group_right but not the fill values: fill_left is for the many side, always.
         let (fill_many, fill_one) = (matching.fill_left, matching.fill_right);
-        let mut unmatched: Vec<bool> = vec![true; count];
         for (index, value) in &many_now {
             let sig = many.sigs[*index];
             let labels = &many.series[*index].labels;
             if let Some(position) = by_sig[sig] {
                 let (other, other_value) = &one_now[position];
-                hit(labels, &one.series[*other].labels, value, other_value, sig, context)?;
-                unmatched[sig] = false;
+                hit(&mut matched, labels, &one.series[*other].labels, value, other_value, sig)?;
             } else if let Some(fill) = fill_one {
-                hit(labels, &match_labels(matching, labels), value, &StepValue::Float(fill), sig, context)?;
-                unmatched[sig] = false;
+                hit(&mut matched, labels, &match_labels(matching, labels), value, &StepValue::Float(fill), sig)?;
             }
         }
         if let Some(fill) = fill_many {
             for (index, value) in &one_now {
                 let sig = one.sigs[*index];
-                if unmatched[sig] {
+                if matched[sig].is_empty() {
                     let labels = &one.series[*index].labels;
-                    hit(&match_labels(matching, labels), labels, &StepValue::Float(fill), value, sig, context)?;
+                    hit(&mut matched, &match_labels(matching, labels), labels, &StepValue::Float(fill), value, sig)?;
                 }
             }
+        }
+        if let Some(note) = said {
+            note.write(binary, context);
         }
     }
     out.done(context)

@@ -25,6 +25,8 @@ enum Kind {
     Bucket(usize),
     /// A native histogram.
     Native(Shape),
+    /// For some minutes floats, then for some a native histogram.
+    Mixed,
 }
 
 /// Which native histogram.
@@ -49,6 +51,8 @@ struct Series {
     random: StdRng,
 }
 
+/// How long a mixed series stays one or the other.
+const MIXED_MS: i64 = 8 * 60_000;
 /// Scrapes in one request: the set should arrive in seconds, whatever a server waits before it answers.
 const SCRAPES_PER_REQUEST: usize = 16;
 
@@ -79,7 +83,7 @@ fn fleet(seed: u64, native: bool) -> Vec<Series> {
             Kind::Gauge { .. } => f64::from(random.random_range(-5_000..5_000)) / 100.0,
             Kind::Constant => f64::from(random.random_range(0..3)),
             Kind::Bucket(_) => 1e6,
-            Kind::Native(_) => 0.0,
+            Kind::Native(_) | Kind::Mixed => 0.0,
         };
         fleet.push(Series { labels, kind, value, gap: 0, gaps, buckets: [0; 4], random });
     };
@@ -105,6 +109,7 @@ fn fleet(seed: u64, native: bool) -> Vec<Series> {
             add("native_seconds", &with(&[("zone", "north")]), Kind::Native(Shape::Exponential), false);
             add("custom_seconds", &target, Kind::Native(Shape::Custom { coarse: job == "db" }), instance == "b:1");
             add("gauge_seconds", &target, Kind::Native(Shape::Gauge), false);
+            add("mixed_seconds", &target, Kind::Mixed, instance == "c:1");
         }
     }
     fleet
@@ -114,13 +119,15 @@ impl Series {
     /// Returns what scrapes at these times bring.
     fn scrapes(&mut self, index: usize, times_ms: &[i64]) -> TimeSeries {
         let mut written = TimeSeries { labels: self.labels.clone(), ..TimeSeries::default() };
+        // Never both in one request: Prometheus appends a request's floats first, and histograms before them are then out of order.
+        let mixed_histogram = times_ms.first().is_some_and(|at_ms| at_ms / MIXED_MS % 2 == 0);
         for at_ms in times_ms {
             let timestamp = at_ms + (index as i64 * 37) % 700;
             let begins_gap = self.gap == 0 && self.gaps && self.random.random_ratio(1, 40);
             if begins_gap {
                 self.gap = self.random.random_range(1..40);
                 // Some series end with a marker, others just stop.
-                if self.random.random_bool(0.5) && !matches!(self.kind, Kind::Native(_)) {
+                if self.random.random_bool(0.5) && !matches!(self.kind, Kind::Native(_) | Kind::Mixed) {
                     written.samples.push(Sample { value: f64::from_bits(STALE), timestamp });
                 }
                 continue;
@@ -132,6 +139,7 @@ impl Series {
             }
             match self.kind {
                 Kind::Native(shape) => written.histograms.push(self.histogram(shape, timestamp)),
+                Kind::Mixed if mixed_histogram => written.histograms.push(self.histogram(Shape::Exponential, timestamp)),
                 Kind::Gauge { odd: true } if self.random.random_ratio(1, 50) => {
                     let odd = [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0][self.random.random_range(0..5)];
                     written.samples.push(Sample { value: odd, timestamp });
@@ -149,8 +157,8 @@ impl Series {
             Kind::Gauge { .. } => self.value = ((self.value + self.random.random::<f64>() - 0.5) * 100.0).round() / 100.0,
             Kind::Constant => {}
             Kind::Bucket(index) => self.value += (index as f64 + 1.0) * 10.0,
-            Kind::Native(_) if self.random.random_ratio(1, 100) => (self.buckets, self.value) = ([1; 4], 3.0),
-            Kind::Native(_) => {
+            Kind::Native(_) | Kind::Mixed if self.random.random_ratio(1, 100) => (self.buckets, self.value) = ([1; 4], 3.0),
+            Kind::Native(_) | Kind::Mixed => {
                 for bucket in &mut self.buckets {
                     *bucket += self.random.random_range(0..5);
                 }
