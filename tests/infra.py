@@ -1,106 +1,20 @@
 #!/usr/bin/env python3
-"""What each function may do, against what it does.
+"""What the templates say, checked.
 
-    tests/infra.py proxy FUNCTION S3_PORT=S3_URL DYNAMODB_PORT=DYNAMODB_URL OUT
-        stands between a function and its stores, and appends each call, as the IAM action it needs, to OUT
-    tests/infra.py check OUT...
-        every call is granted, and every grant is used, in infra/template.yaml and in infra/terraform/main.tf
-
-tests/functions.sh runs both. A proxy reads the calls from requests, not from our code: method and query of S3's API, the target header of
-DynamoDB's. Grants that a run of two minutes cannot use are listed below, each with the reason and the test that does use it.
+    tests/infra.py lint
+        SAM and Terraform grant each function the same calls to the stores, none of them a wildcard; what checks templates finds
+        nothing: cfn-lint, sam, terraform; whichever is not installed is named
 """
 
-import http.server
-import json
 import pathlib
 import re
+import shutil
+import subprocess
 import sys
-import threading
-import urllib.error
-import urllib.parse
-import urllib.request
 
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-# Calls that LAMELLA_CREATE=true adds: on AWS the stack makes bucket and table.
-MADE_BY_THE_STACK = {"s3:CreateBucket", "dynamodb:CreateTable", "dynamodb:DescribeTable"}
-# Granted, and not seen in a short run.
-RARE = {
-    ("compact", "s3:DeleteObject"): "an hour after a merge: shared/compactor/tests",
-    ("compact", "s3:AbortMultipartUpload"): "where an upload fails half-way: shared/store/tests",
-    ("compact", "s3:ListBucket"): "the inventory of a finished day, and 404 in place of 403",
-    ("query", "s3:ListBucket"): "no call of its own: makes S3 answer 404 in place of 403 for an object that is gone",
-}
-
-
-def s3_action(method, path, query):
-    """Returns the action that a request to S3 needs (Service Authorization Reference, Amazon S3)."""
-    in_bucket = path.strip("/").count("/") > 0
-    if method == "DELETE" and "uploadId" in query:
-        return "s3:AbortMultipartUpload"
-    if method == "DELETE" or "delete" in query:
-        return "s3:DeleteObject"
-    if method in ("PUT", "POST"):
-        return "s3:PutObject" if in_bucket else "s3:CreateBucket"
-    return "s3:GetObject" if in_bucket else "s3:ListBucket"
-
-
-def dynamodb_action(headers, body):
-    """Returns the action, and for writes the partition they touch."""
-    operation = headers.get("X-Amz-Target", "").split(".")[-1]
-    request = json.loads(body or b"{}")
-    key = request.get("Key") or request.get("Item") or {}
-    partition = key.get("pk", {}).get("S", "")
-    return f"dynamodb:{operation}", partition
-
-
-class Proxy(http.server.BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def relay(self):
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        url = urllib.parse.urlsplit(self.path)
-        if self.server.kind == "s3":
-            action, partition = s3_action(self.command, url.path, urllib.parse.parse_qs(url.query, keep_blank_values=True)), ""
-        else:
-            action, partition = dynamodb_action(self.headers, body)
-        with self.server.lock, open(self.server.out, "a", encoding="utf-8") as out:
-            out.write(f"{self.server.function}\t{action}\t{partition[:2]}\n")
-        # The signature covers the host that the client named.
-        request = urllib.request.Request(self.server.upstream + self.path, data=body or None, method=self.command)
-        for name, value in self.headers.items():
-            if name.lower() not in ("connection", "content-length"):
-                request.add_header(name, value)
-        try:
-            answer = urllib.request.urlopen(request, timeout=60)
-        except urllib.error.HTTPError as error:
-            answer = error
-        payload = answer.read()
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
-            if name.lower() not in ("connection", "content-length", "transfer-encoding", "date", "server"):
-                self.send_header(name, value)
-        length = answer.headers.get("Content-Length") if self.command == "HEAD" else len(payload)
-        self.send_header("Content-Length", str(length or 0))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(payload)
-
-    do_GET = do_PUT = do_POST = do_DELETE = do_HEAD = relay
-
-    def log_message(self, *_):
-        pass
-
-
-def proxy(function, ports, out):
-    lock = threading.Lock()
-    for kind, port in zip(("s3", "dynamodb"), ports):
-        own, upstream = port.split("=", 1)
-        server = http.server.ThreadingHTTPServer(("127.0.0.1", int(own)), Proxy)
-        server.kind, server.upstream, server.function, server.out, server.lock = kind, upstream, function, out, lock
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-    threading.Event().wait()
 
 
 class Template(yaml.SafeLoader):
@@ -150,43 +64,25 @@ def terraform_grants():
     return grants
 
 
-def check(paths):
-    seen = {"ingest": {}, "query": {}, "compact": {}}
-    for path in paths:
-        for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines():
-            function, action, partition = line.split("\t")
-            seen[function].setdefault(action, set()).add(partition)
-    wrong = []
-    for where, grants in (("infra/template.yaml", sam_grants()), ("infra/terraform/main.tf", terraform_grants())):
-        for function, calls in seen.items():
-            granted = grants[function]
-            for action, partitions in calls.items():
-                keys = granted.get(action)
-                if action not in granted and action not in MADE_BY_THE_STACK:
-                    wrong.append(f"{where}: {function} calls {action}, which nobody grants")
-                elif keys and not all(any(partition.startswith(key.rstrip("*")) for key in keys) for partition in partitions):
-                    wrong.append(f"{where}: {function} calls {action} on {sorted(partitions)}, granted for {keys} only")
-            for action in granted:
-                if action not in calls and (function, action) not in RARE:
-                    wrong.append(f"{where}: {function} may call {action} and never does")
+LINTERS = [
+    (["cfn-lint", "infra/template.yaml"], "pip install cfn-lint"),
+    (["sam", "validate", "--lint", "--region", "us-east-1", "--template", "infra/template.yaml"], "pip install aws-sam-cli"),
+    (["terraform", "fmt", "-check", "-recursive", "infra/terraform"], "https://developer.hashicorp.com/terraform"),
+]
+
+
+def lint():
     if sam_grants() != terraform_grants():
-        wrong.append("infra/template.yaml and infra/terraform/main.tf grant different things")
-    for function, calls in seen.items():
-        print(f"{function}: {', '.join(sorted(calls))}")
-        if not calls:
-            wrong.append(f"{function} made no call at all")
-    sys.exit("\n".join(wrong) if wrong else 0)
-
-
-def main():
-    match sys.argv[1:]:
-        case ["proxy", function, s3, dynamodb, out]:
-            proxy(function, (s3, dynamodb), out)
-        case ["check", *paths] if paths:
-            check(paths)
-        case _:
-            sys.exit(__doc__)
+        sys.exit("infra/template.yaml and infra/terraform/main.tf grant different things")
+    for command, source in LINTERS:
+        if not shutil.which(command[0]):
+            print(f"not run: {command[0]} ({source})")
+            continue
+        subprocess.run(command, cwd=ROOT, check=True)
+        print(f"{command[0]} finds nothing")
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:] != ["lint"]:
+        sys.exit(__doc__)
+    lint()

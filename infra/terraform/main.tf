@@ -16,7 +16,7 @@ data "aws_region" "current" {}
 locals {
   tags = merge(var.tags, { lamella = var.name })
 
-  # What each function may do, and no more. tests/infra.py checks it against the template and the code.
+  # What each function may do, and no more. tests/infra.py checks it against the template.
   functions = {
     ingest = {
       memory_mib  = var.ingest_memory_mib
