@@ -6,8 +6,10 @@
 
 mod literals;
 mod translate;
+mod tree;
 
 pub use literals::required_literals;
+pub use tree::{Tree, tree};
 
 /// A pattern Go's `regexp` would refuse, with Go's text.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

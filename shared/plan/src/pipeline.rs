@@ -4,6 +4,7 @@
 //! Does not own: LogQL's syntax (`logql`), which entries are read, window functions over samples.
 
 mod compiled;
+mod expression;
 pub mod fields;
 mod format;
 mod hints;
@@ -16,6 +17,7 @@ mod line_filter;
 pub(crate) mod logfmt;
 mod parsers;
 pub mod pattern;
+mod reduce;
 pub mod regexp;
 pub mod sample;
 pub mod stage;

@@ -10,6 +10,7 @@ use super::hints::Hints;
 use super::json_path::JsonPath;
 use super::label_filter::CompiledFilter;
 use super::labels::{ERROR, ERROR_DETAILS, Labels, PRESERVE_ERROR};
+use super::expression::logfmt_key;
 use super::line_filter::CompiledLineFilter;
 use super::parsers::{Parsed, json, json_extract, logfmt, logfmt_extract, unpack};
 use super::pattern::Pattern;
@@ -47,16 +48,11 @@ impl Compiled {
 
     fn build(stage: &Stage) -> Result<Compiled, String> {
         Ok(match stage {
-            Stage::LineFilters(filters) => {
-                Compiled::LineFilters(filters.iter().map(CompiledLineFilter::new).collect::<Result<_, _>>()?)
-            }
+            Stage::LineFilters(filters) => Compiled::LineFilters(CompiledLineFilter::all(filters)?),
             Stage::Json(extractions) if extractions.is_empty() => Compiled::Json,
             Stage::Json(extractions) => Compiled::JsonPaths(json_paths(extractions)?),
             Stage::Logfmt(logfmt) if logfmt.extractions.is_empty() => Compiled::Logfmt(logfmt.clone()),
-            Stage::Logfmt(logfmt) => {
-                logfmt.extractions.iter().try_for_each(logfmt_key)?;
-                Compiled::LogfmtKeys(logfmt.clone())
-            }
+            Stage::Logfmt(logfmt) => Compiled::LogfmtKeys(logfmt_keys(logfmt)?),
             Stage::Regexp(pattern) => Compiled::Regexp(Regexp::new(pattern)?),
             Stage::Pattern(pattern) => Compiled::Pattern(Pattern::parser(pattern)?),
             Stage::Unpack => Compiled::Unpack,
@@ -114,9 +110,15 @@ impl Compiled {
         let keep = match self {
             Compiled::LineFilters(filters) => filters.iter().all(|filter| filter.accepts(&line)),
             Compiled::Json => json(&line, labels, hints),
-            Compiled::JsonPaths(paths) => json_extract(&line, paths, labels, hints),
+            Compiled::JsonPaths(paths) => {
+                json_extract(&line, paths, labels, hints);
+                true
+            }
             Compiled::Logfmt(flags) => logfmt(&line, flags, labels, hints),
-            Compiled::LogfmtKeys(flags) => logfmt_extract(&line, flags, labels, hints),
+            Compiled::LogfmtKeys(flags) => {
+                logfmt_extract(&line, flags, labels, hints);
+                true
+            }
             Compiled::Regexp(regexp) => {
                 let mut parsed = Parsed { labels, hints, keep: true };
                 regexp.captures(&line, |name, value| parsed.set(name, value));
@@ -156,23 +158,21 @@ impl Compiled {
 }
 
 fn json_paths(extractions: &[Extraction]) -> Result<Vec<(String, JsonPath)>, String> {
-    let parse = |extraction: &Extraction| match JsonPath::parse(&extraction.expression) {
-        Ok(path) => Ok((extraction.name.clone(), path)),
-        Err(why) => Err(format!("cannot parse expression [{}]: {why}", extraction.expression)),
-    };
+    let parse = |extraction: &Extraction| Ok((extraction.name.clone(), parsed(extraction, JsonPath::parse)?));
     extractions.iter().map(parse).collect()
 }
 
-fn logfmt_key(extraction: &Extraction) -> Result<(), String> {
-    let key = &extraction.expression;
-    let fault = |why: String| Err(format!("cannot parse expression [{key}]: {why}"));
-    match key.chars().find(|c| !(c.is_alphanumeric() || *c == '_')) {
-        Some(c) if c.is_whitespace() && !key.trim().contains(char::is_whitespace) => Ok(()),
-        Some(c) if c.is_whitespace() => fault("syntax error: unexpected KEY".to_owned()),
-        Some(c) => fault(format!("unexpected char {c}")),
-        None if key.is_empty() => fault("syntax error: unexpected $end, expecting KEY".to_owned()),
-        None => Ok(()),
-    }
+/// Takes the keys out of the expressions of a `logfmt` stage.
+fn logfmt_keys(logfmt: &Logfmt) -> Result<Logfmt, String> {
+    let key = |extraction: &Extraction| {
+        Ok(Extraction { name: extraction.name.clone(), expression: parsed(extraction, logfmt_key)? })
+    };
+    let extractions = logfmt.extractions.iter().map(key).collect::<Result<_, String>>()?;
+    Ok(Logfmt { extractions, ..logfmt.clone() })
+}
+
+fn parsed<T>(extraction: &Extraction, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, String> {
+    parse(&extraction.expression).map_err(|why| format!("cannot parse expression [{}]: {why}", extraction.expression))
 }
 
 fn drop_label(pick: &LabelPick, labels: &mut Labels) {

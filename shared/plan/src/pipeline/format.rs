@@ -37,7 +37,6 @@ pub(super) fn line_template(text: &str) -> Result<Template, String> {
 /// Parses the formats of `label_format`.
 pub(super) fn label_formats(formats: &[LabelFormat]) -> Result<Vec<CompiledFormat>, String> {
     let mut seen: Vec<&str> = Vec::new();
-    let mut out = Vec::new();
     for format in formats {
         let (LabelFormat::Rename { to, .. } | LabelFormat::Template { to, .. }) = format;
         if to == ERROR {
@@ -47,6 +46,9 @@ pub(super) fn label_formats(formats: &[LabelFormat]) -> Result<Vec<CompiledForma
             return Err(format!("multiple label name '{to}' not allowed in a single format operation"));
         }
         seen.push(to);
+    }
+    let mut out = Vec::new();
+    for format in formats {
         out.push(match format {
             LabelFormat::Rename { to, from } => CompiledFormat::Rename { to: to.clone(), from: from.clone() },
             LabelFormat::Template { to, template } => {

@@ -38,6 +38,11 @@ impl Hints {
         Hints { nothing, required, preserve_error, filters }
     }
 
+    /// Reports whether a parser has nothing to find at all.
+    pub(super) fn nothing(&self) -> bool {
+        self.nothing
+    }
+
     /// Reports whether a parser has nothing (more) to find.
     pub(super) fn done(&self, labels: &Labels) -> bool {
         self.nothing || self.all_found(labels)

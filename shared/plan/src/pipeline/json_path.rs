@@ -1,5 +1,6 @@
 //! The paths of `json a="x.y[0]"`.
 
+use super::expression::{Token, Tokens, unexpected};
 use super::json::{JsonKind, JsonValue, Stop, each_member, skip_blank, value_at};
 
 /// Members and elements to descend through.
@@ -15,41 +16,23 @@ enum Step {
 impl JsonPath {
     /// Parses a path; the error is Loki's text.
     pub(super) fn parse(text: &str) -> Result<JsonPath, String> {
-        let mut steps = Vec::new();
-        let mut rest = text.trim_start();
-        if rest.is_empty() {
-            return Err(fault("unexpected $end, expecting LSB or FIELD"));
+        let mut tokens = Tokens::of_path(text);
+        let mut steps = vec![match tokens.next() {
+            Token::Name(name) => Step::Member(name),
+            Token::Open => bracket(&mut tokens)?,
+            other => return Err(unexpected(&other, "LSB or FIELD")),
+        }];
+        loop {
+            steps.push(match tokens.next() {
+                Token::End => return tokens.ended().map(|()| JsonPath(steps)),
+                Token::Open => bracket(&mut tokens)?,
+                Token::Dot => match tokens.next() {
+                    Token::Name(name) => Step::Member(name),
+                    other => return Err(unexpected(&other, "FIELD")),
+                },
+                other => return Err(unexpected(&other, "")),
+            });
         }
-        let mut after_dot = true;
-        while !rest.is_empty() {
-            if let Some(body) = rest.strip_prefix('[') {
-                if after_dot && !steps.is_empty() {
-                    return Err(fault("unexpected LSB, expecting FIELD"));
-                }
-                let (step, tail) = bracket(body.trim_start())?;
-                steps.push(step);
-                rest = tail;
-            } else {
-                if !after_dot {
-                    return Err(fault("unexpected FIELD"));
-                }
-                let len = rest.find(|c: char| c != '_' && !c.is_alphanumeric()).unwrap_or(rest.len());
-                if len == 0 || rest.starts_with(|c: char| c.is_numeric()) {
-                    return Err(unexpected_field(rest));
-                }
-                steps.push(Step::Member(rest[..len].to_owned()));
-                rest = &rest[len..];
-            }
-            rest = rest.trim_start();
-            after_dot = rest.starts_with('.');
-            if after_dot {
-                rest = rest[1..].trim_start();
-                if rest.is_empty() || rest.starts_with(|c: char| c.is_ascii_digit()) {
-                    return Err(fault("unexpected $end, expecting FIELD"));
-                }
-            }
-        }
-        Ok(JsonPath(steps))
     }
 
     /// Finds the value at this path; what lies behind it is not read.
@@ -58,28 +41,16 @@ impl JsonPath {
     }
 }
 
-fn fault(what: &str) -> String {
-    format!("syntax error: {what}")
-}
-
-fn unexpected_field(rest: &str) -> String {
-    match rest.chars().next() {
-        Some(c) if !c.is_ascii_digit() => format!("unexpected char {c}"),
-        _ => fault("unexpected $end, expecting LSB or FIELD"),
+fn bracket(tokens: &mut Tokens) -> Result<Step, String> {
+    let step = match tokens.next() {
+        Token::Text(name) => Step::Member(name),
+        Token::Index(index) => Step::Element(index),
+        other => return Err(unexpected(&other, "STRING or INDEX")),
+    };
+    match tokens.next() {
+        Token::Close => Ok(step),
+        other => Err(unexpected(&other, "RSB")),
     }
-}
-
-fn bracket(body: &str) -> Result<(Step, &str), String> {
-    if let Some(quoted) = body.strip_prefix('"') {
-        let end = quoted.find('"').ok_or_else(|| fault("unexpected $end, expecting RSB"))?;
-        let tail = quoted[end + 1..].trim_start();
-        let tail = tail.strip_prefix(']').ok_or_else(|| fault("unexpected $end, expecting RSB"))?;
-        return Ok((Step::Member(quoted[..end].to_owned()), tail));
-    }
-    let digits = body.find(|c: char| !c.is_ascii_digit()).unwrap_or(body.len());
-    let index = body[..digits].parse().map_err(|_| fault("unexpected $end, expecting STRING or INDEX"))?;
-    let tail = body[digits..].trim_start().strip_prefix(']').ok_or_else(|| fault("unexpected $end, expecting RSB"))?;
-    Ok((Step::Element(index), tail))
 }
 
 fn find<'a>(text: &'a [u8], steps: &[Step]) -> Option<JsonValue<'a>> {
@@ -140,6 +111,27 @@ mod tests {
         ] {
             let found = JsonPath::parse(path).unwrap().find(text.as_bytes()).map(|v| v.label_text().into_owned());
             assert_eq!(found.as_deref(), want, "{path} in {text}");
+        }
+    }
+
+    #[test]
+    fn faults_are_lokis() {
+        for (path, want) in [
+            ("", "syntax error: unexpected $end, expecting LSB or FIELD"),
+            ("$", "syntax error: unexpected $end, expecting LSB or FIELD"),
+            (".a", "syntax error: unexpected DOT, expecting LSB or FIELD"),
+            ("1a", "syntax error: unexpected $end, expecting LSB or FIELD"),
+            ("a b", "syntax error: unexpected FIELD"),
+            ("a-b", "unexpected char -"),
+            ("a.", "syntax error: unexpected $end, expecting FIELD"),
+            ("a..b", "syntax error: unexpected DOT, expecting FIELD"),
+            ("a[", "syntax error: unexpected $end, expecting STRING or INDEX"),
+            ("a[x]", "syntax error: unexpected FIELD, expecting STRING or INDEX"),
+            ("a[1", "syntax error: unexpected $end, expecting STRING or INDEX"),
+            ("a[1 x", "syntax error: unexpected FIELD, expecting RSB"),
+            ("a[\"x\"", "syntax error: unexpected $end, expecting RSB"),
+        ] {
+            assert_eq!(JsonPath::parse(path), Err(want.to_owned()), "{path}");
         }
     }
 }

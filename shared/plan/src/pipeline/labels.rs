@@ -207,7 +207,10 @@ impl Labels {
 
     pub(super) fn set_error(&mut self, error: &'static str, details: &str) {
         self.error = error;
-        details.clone_into(&mut self.error_details);
+        // An error without details leaves those of the one before.
+        if !details.is_empty() {
+            details.clone_into(&mut self.error_details);
+        }
     }
 
     pub(super) fn reset_error(&mut self) {

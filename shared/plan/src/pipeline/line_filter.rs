@@ -1,4 +1,5 @@
-//! Line filters, compiled: substring search on bytes, regular expressions, patterns, addresses.
+//! Line filters, compiled: substring search on bytes, regular expressions, patterns, addresses. Label filters by regular expression
+//! take the same tests.
 
 use std::ops::Range;
 
@@ -8,6 +9,7 @@ use model::re2;
 
 use super::ip::IpRange;
 use super::pattern::Pattern;
+use super::reduce::{Reduced, reduce};
 use super::stage::{LineFilter, LineOp, LineTerm};
 
 /// One line filter ready to run.
@@ -17,21 +19,42 @@ pub(super) struct CompiledLineFilter {
     any: Vec<LineTest>,
 }
 
-#[derive(Debug)]
-enum LineTest {
+/// What a text is asked.
+#[derive(Clone, Debug)]
+pub(super) enum LineTest {
     Everything,
+    NotEmpty,
     Contains(Box<memmem::Finder<'static>>),
+    Equals(Box<[u8]>),
     /// With literals of which every match has one.
     Matches(regex::bytes::Regex, Option<Vec<Vec<u8>>>),
     Shape(Pattern),
     Ip(IpRange),
+    /// One of these.
+    Any(Vec<LineTest>),
 }
 
 impl CompiledLineFilter {
-    /// Compiles a filter; the error is Loki's text.
-    pub(super) fn new(filter: &LineFilter) -> Result<CompiledLineFilter, String> {
-        let any = filter.terms.iter().map(|term| LineTest::new(filter.op, term)).collect::<Result<_, _>>()?;
-        Ok(CompiledLineFilter { negative: filter.op.is_negative(), any })
+    /// Compiles filters that follow each other; the error is Loki's text for the last of the bad ones, as Loki builds them from the
+    /// end. It prints NOT (a OR b) as two filters, and builds it so.
+    pub(super) fn all(filters: &[LineFilter]) -> Result<Vec<CompiledLineFilter>, String> {
+        let mut compiled = filters.iter().rev().map(CompiledLineFilter::new).collect::<Result<Vec<_>, _>>()?;
+        compiled.reverse();
+        Ok(compiled)
+    }
+
+    fn new(filter: &LineFilter) -> Result<CompiledLineFilter, String> {
+        let (op, negative) = (filter.op, filter.op.is_negative());
+        let test = |term| LineTest::new(op, term);
+        let mut any: Vec<LineTest> = match negative {
+            true => filter.terms.iter().rev().map(test).collect::<Result<_, _>>()?,
+            false => filter.terms.iter().map(test).collect::<Result<_, _>>()?,
+        };
+        // Loki leaves alternatives out that accept everything, unless there are no others.
+        if !negative && any.iter().any(|test| !matches!(test, LineTest::Everything)) {
+            any.retain(|test| !matches!(test, LineTest::Everything));
+        }
+        Ok(CompiledLineFilter { negative, any })
     }
 
     /// Reports whether the line stays.
@@ -95,36 +118,68 @@ impl LineTest {
         Ok(match (op, term) {
             (LineOp::Contains | LineOp::NotContains, LineTerm::Ip(pattern)) => LineTest::Ip(IpRange::parse(pattern)?),
             (_, LineTerm::Ip(_)) => return Err("ip: invalid operation".to_owned()),
-            (LineOp::Contains | LineOp::NotContains, LineTerm::Text(text)) if text.is_empty() => LineTest::Everything,
-            (LineOp::Contains | LineOp::NotContains, LineTerm::Text(text)) => {
-                LineTest::Contains(Box::new(memmem::Finder::new(text.as_bytes()).into_owned()))
-            }
-            (LineOp::Matches | LineOp::NotMatches, LineTerm::Text(text)) if text.is_empty() => LineTest::Everything,
-            (LineOp::Matches | LineOp::NotMatches, LineTerm::Text(text)) => {
-                LineTest::Matches(regex(text)?, re2::required_literals(&without_empty_branch(text)))
-            }
+            (LineOp::Contains | LineOp::NotContains, LineTerm::Text(text)) => LineTest::contains(text),
+            (LineOp::Matches | LineOp::NotMatches, LineTerm::Text(text)) => LineTest::pattern(text)?,
             (LineOp::Pattern | LineOp::NotPattern, LineTerm::Text(text)) => LineTest::Shape(Pattern::filter(text)?),
         })
     }
 
-    fn holds(&self, line: &[u8]) -> bool {
+    fn contains(text: &str) -> LineTest {
+        match text.is_empty() {
+            true => LineTest::Everything,
+            false => LineTest::Contains(Box::new(memmem::Finder::new(text.as_bytes()).into_owned())),
+        }
+    }
+
+    /// Compiles a regular expression that is looked for anywhere.
+    fn pattern(text: &str) -> Result<LineTest, String> {
+        match reduce(text, false) {
+            Some(reduced) => LineTest::reduced(reduced),
+            None => Ok(LineTest::Matches(re2::compile_bytes(text).map_err(|error| error.to_string())?, re2::required_literals(text))),
+        }
+    }
+
+    /// Compiles the regular expression of a label filter; `None` where the value must match it as a whole.
+    pub(super) fn of_value(text: &str) -> Option<Result<LineTest, String>> {
+        reduce(text, true).map(LineTest::reduced)
+    }
+
+    fn reduced(reduced: Reduced) -> Result<LineTest, String> {
+        Ok(match reduced {
+            Reduced::Everything => LineTest::Everything,
+            Reduced::NotEmpty => LineTest::NotEmpty,
+            Reduced::Contains { text, fold: false } => LineTest::contains(&text),
+            Reduced::Equals { text, fold: false } => LineTest::Equals(text.into_bytes().into()),
+            Reduced::Contains { text, .. } => LineTest::Matches(any_case(&text, false)?, None),
+            Reduced::Equals { text, .. } => LineTest::Matches(any_case(&text, true)?, None),
+            Reduced::Any(all) => LineTest::Any(all.into_iter().map(LineTest::reduced).collect::<Result<_, _>>()?),
+        })
+    }
+
+    /// Reports whether a text passes.
+    pub(super) fn holds(&self, line: &[u8]) -> bool {
         match self {
             LineTest::Everything => true,
+            LineTest::NotEmpty => !line.is_empty(),
             LineTest::Contains(finder) => finder.find(line).is_some(),
+            LineTest::Equals(text) => **text == *line,
             LineTest::Matches(regex, _) => matches(regex, line),
             LineTest::Shape(pattern) => pattern.matches(line),
             LineTest::Ip(range) => range.found_in(line),
+            LineTest::Any(tests) => tests.iter().any(|test| test.holds(line)),
         }
     }
 
     fn literals(&self) -> Option<Vec<Vec<u8>>> {
         match self {
             LineTest::Contains(finder) => Some(vec![finder.needle().to_vec()]),
+            LineTest::Equals(text) => Some(vec![text.to_vec()]),
             LineTest::Shape(pattern) => {
                 pattern.literals().max_by_key(|literal| literal.len()).map(|literal| vec![literal.to_vec()])
             }
             LineTest::Matches(_, required) => required.clone(),
-            LineTest::Everything | LineTest::Ip(_) => None,
+            LineTest::Any(tests) => tests.iter().map(LineTest::literals).collect::<Option<Vec<_>>>().map(|all| all.concat()),
+            LineTest::Everything | LineTest::NotEmpty | LineTest::Ip(_) => None,
         }
     }
 }
@@ -145,33 +200,42 @@ fn matches(regex: &regex::bytes::Regex, line: &[u8]) -> bool {
     regex.is_match(text.as_bytes())
 }
 
-fn regex(pattern: &str) -> Result<regex::bytes::Regex, String> {
-    // Loki searches a word regardless of case by ASCII's cases: `(?i)k` finds no Kelvin sign.
-    let word =
-        pattern.strip_prefix("(?i)").filter(|word| word.bytes().all(|b| b.is_ascii_alphanumeric() || b == b' ' || b == b'_'));
-    if let Some(word) = word {
-        return regex::bytes::Regex::new(&format!("(?i-u:{word})")).map_err(|error| error.to_string());
-    }
-    re2::compile_bytes(&without_empty_branch(pattern)).map_err(|error| error.to_string())
-}
-
-/// Loki turns simple alternations into substring filters and loses an empty branch: `a|` means `a`.
-fn without_empty_branch(pattern: &str) -> std::borrow::Cow<'_, str> {
-    let plain = |text: &str| text.chars().all(|c| c.is_alphanumeric() || matches!(c, '|' | ' ' | '_' | '-' | '/' | ':' | '='));
-    if pattern.contains('|') && plain(pattern) && pattern.split('|').any(str::is_empty) && !pattern.trim_matches('|').is_empty() {
-        let branches: Vec<&str> = pattern.split('|').filter(|branch| !branch.is_empty()).collect();
-        return branches.join("|").into();
-    }
-    pattern.into()
+/// Compiles a text that is looked for regardless of case: of ASCII's cases where it is ASCII, so that `(?i)k` finds no Kelvin sign.
+fn any_case(text: &str, whole: bool) -> Result<regex::bytes::Regex, String> {
+    let flags = if text.is_ascii() { "i-u" } else { "i" };
+    let (start, end) = if whole { ("\\A", "\\z") } else { ("", "") };
+    let pattern = format!("{start}(?{flags}:{}){end}", regex::escape(text));
+    regex::bytes::Regex::new(&pattern).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn filter(op: LineOp, texts: &[&str]) -> LineFilter {
+        LineFilter { op, terms: texts.iter().map(|text| LineTerm::Text((*text).to_owned())).collect() }
+    }
+
     fn compile(op: LineOp, texts: &[&str]) -> CompiledLineFilter {
-        let terms = texts.iter().map(|text| LineTerm::Text((*text).to_owned())).collect();
-        CompiledLineFilter::new(&LineFilter { op, terms }).unwrap()
+        CompiledLineFilter::new(&filter(op, texts)).unwrap()
+    }
+
+    #[test]
+    fn the_last_fault_is_told() {
+        let fault = |filters: &[LineFilter]| CompiledLineFilter::all(filters).unwrap_err();
+        let adjacent = "found consecutive capture '<_><_>': invalid expression";
+        assert_eq!(fault(&[filter(LineOp::Pattern, &["<_><_>"]), filter(LineOp::Contains, &["x"])]), adjacent);
+        let both = [filter(LineOp::Pattern, &["<a>"]), filter(LineOp::NotPattern, &["<b>", "<_><_>", "x"])];
+        assert_eq!(fault(&both), adjacent);
+        assert_eq!(fault(&[filter(LineOp::Pattern, &["<a>", "<_><_>"])]), "named captures are not allowed: found '<a>'");
+    }
+
+    #[test]
+    fn what_accepts_everything_is_no_alternative() {
+        assert!(!compile(LineOp::Contains, &["x", ""]).accepts(b"y"));
+        assert!(!compile(LineOp::Matches, &[".*", "x"]).accepts(b"y"));
+        assert!(compile(LineOp::Contains, &["", ""]).accepts(b"y"));
+        assert!(!compile(LineOp::NotContains, &["x", ""]).accepts(b"y"));
     }
 
     #[test]

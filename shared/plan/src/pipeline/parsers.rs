@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::hints::Hints;
 use super::json::{JsonKind, JsonValue, Stop, each_member};
 use super::json_path::JsonPath;
-use super::labels::{Category, EXTRACTED_SUFFIX, Labels, PRESERVE_ERROR, clean_text, push_sanitized};
+use super::labels::{Category, ERROR, EXTRACTED_SUFFIX, Labels, PRESERVE_ERROR, clean_text, push_sanitized};
 use super::logfmt::LogfmtScanner;
 use super::stage::Logfmt;
 
@@ -96,28 +96,24 @@ fn json_member(value: JsonValue<'_>, name: &mut String, depth: usize, labels: &m
     if hints.all_found(labels) { Err(Stop::Enough) } else { Ok(()) }
 }
 
-pub(super) fn json_extract(line: &[u8], paths: &[(String, JsonPath)], labels: &mut Labels, hints: &Hints) -> bool {
-    if line.is_empty() || hints.done(labels) {
-        return true;
+pub(super) fn json_extract(line: &[u8], paths: &[(String, JsonPath)], labels: &mut Labels, hints: &Hints) {
+    if line.is_empty() || hints.nothing() {
+        return;
     }
     if !matches!(line[0], b'{' | b'[' | b'"') {
-        parser_error(labels, hints, JSON_ERROR, "");
-        return true;
+        return parser_error(labels, hints, JSON_ERROR, "");
     }
     for (name, path) in paths {
-        match path.find(line) {
-            Some(value) => {
-                let name = parsed_name(name, labels).into_owned();
-                labels.set(Category::Parsed, &name, &value.label_text());
-                if !hints.accepts(&name, labels) {
-                    return false;
-                }
-            }
-            None if labels.get(name).is_none() => labels.set(Category::Parsed, name, ""),
-            None => {}
+        if let Some(value) = path.find(line) {
+            let name = parsed_name(name, labels);
+            labels.set(Category::Parsed, &name, &value.label_text());
         }
     }
-    true
+    for (name, _) in paths {
+        if labels.get(name).is_none() {
+            labels.set(Category::Parsed, name, "");
+        }
+    }
 }
 
 pub(super) fn logfmt(line: &[u8], flags: &Logfmt, labels: &mut Labels, hints: &Hints) -> bool {
@@ -147,25 +143,25 @@ pub(super) fn logfmt(line: &[u8], flags: &Logfmt, labels: &mut Labels, hints: &H
             break;
         }
     }
-    strict_fault(&scanner, flags, labels, hints);
-    true
-}
-
-fn strict_fault(scanner: &LogfmtScanner<'_>, flags: &Logfmt, labels: &mut Labels, hints: &Hints) {
-    if let Some(details) = scanner.fault().filter(|_| flags.strict) {
-        parser_error(labels, hints, LOGFMT_ERROR, &details);
+    match scanner.fault().filter(|_| flags.strict) {
+        Some(details) => {
+            parser_error(labels, hints, LOGFMT_ERROR, &details);
+            hints.accepts(ERROR, labels)
+        }
+        None => true,
     }
 }
 
-pub(super) fn logfmt_extract(line: &[u8], flags: &Logfmt, labels: &mut Labels, hints: &Hints) -> bool {
-    if hints.done(labels) {
-        return true;
+pub(super) fn logfmt_extract(line: &[u8], flags: &Logfmt, labels: &mut Labels, hints: &Hints) {
+    if hints.nothing() {
+        return;
     }
     for extraction in &flags.extractions {
-        if labels.get(&extraction.name).is_none() {
+        if !labels.collides(&extraction.name) {
             labels.set(Category::Parsed, &extraction.name, "");
         }
     }
+    let named = |name: &str| flags.extractions.iter().find(|extraction| extraction.name == name);
     let mut scanner = LogfmtScanner::new(line);
     let mut key = String::new();
     while !scanner.at_end() {
@@ -177,32 +173,31 @@ pub(super) fn logfmt_extract(line: &[u8], flags: &Logfmt, labels: &mut Labels, h
         };
         key.clear();
         push_sanitized(&mut key, &String::from_utf8_lossy(pair.key));
-        if key.is_empty() || !hints.wants(&key) {
+        if key.is_empty() || (named(&key).is_none() && !hints.wants(&key)) {
             continue;
         }
-        // One key feeds one label.
-        let Some(extraction) = flags.extractions.iter().find(|extraction| extraction.expression.trim() == key) else { continue };
-        let name = parsed_name(&extraction.name, labels).into_owned();
-        if pair.value.is_empty() && !flags.keep_empty {
-            continue;
+        // One key feeds one label; a key that is called as a label is feeds that one, whatever the label's own key.
+        let of_key = flags.extractions.iter().find(|extraction| extraction.expression == key);
+        let Some(extraction) = of_key.or_else(|| named(&key)) else { continue };
+        let name = parsed_name(&extraction.name, labels);
+        if matches!(name, Cow::Owned(_)) && !hints.wants(&name) {
+            break;
         }
         labels.set(Category::Parsed, &name, &clean_text(&pair.value));
-        if !hints.accepts(&name, labels) {
-            return false;
-        }
         if hints.all_found(labels) {
             break;
         }
     }
-    strict_fault(&scanner, flags, labels, hints);
-    true
+    if let Some(details) = scanner.fault().filter(|_| flags.strict) {
+        parser_error(labels, hints, LOGFMT_ERROR, &details);
+    }
 }
 
 pub(super) fn unpack<'a>(line: Cow<'a, [u8]>, labels: &mut Labels, hints: &Hints) -> Option<Cow<'a, [u8]>> {
-    if line.is_empty() || hints.done(labels) {
+    if line.is_empty() || hints.nothing() {
         return Some(line);
     }
-    if !line.trim_ascii_start().starts_with(b"{") {
+    if line[0] != b'{' {
         parser_error(labels, hints, JSON_ERROR, "expecting json object(6), but it is not");
         return Some(line);
     }

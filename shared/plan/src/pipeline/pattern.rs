@@ -20,6 +20,9 @@ enum Part {
 impl Pattern {
     /// Parses the argument of the `pattern` stage: at least one named capture, none adjacent, none twice. The error is Loki's text.
     pub fn parser(text: &str) -> Result<Pattern, String> {
+        if text.is_empty() {
+            return Err("parse error at line 1, col 1: syntax error: unexpected $end, expecting IDENTIFIER or LITERAL".to_owned());
+        }
         let pattern = Pattern::parse(text);
         if pattern.names().next().is_none() {
             return Err("at least one capture is required".to_owned());
@@ -38,10 +41,10 @@ impl Pattern {
     /// Parses the argument of a pattern line filter: only `<_>`, none adjacent. The error is Loki's text.
     pub fn filter(text: &str) -> Result<Pattern, String> {
         let pattern = Pattern::parse(text);
+        pattern.refuse_adjacent()?;
         if let Some(name) = pattern.names().next() {
             return Err(format!("named captures are not allowed: found '<{name}>'"));
         }
-        pattern.refuse_adjacent()?;
         Ok(pattern)
     }
 
@@ -195,6 +198,7 @@ mod tests {
     fn faults_are_lokis() {
         assert_eq!(Pattern::parser("<_>"), Err("at least one capture is required".into()));
         assert_eq!(Pattern::parser("<a> <a>"), Err("duplicate capture name (a): invalid expression".into()));
+        assert_eq!(Pattern::filter("<a><_>"), Err("found consecutive capture '<a><_>': invalid expression".into()));
         assert_eq!(Pattern::filter("<_><_>"), Err("found consecutive capture '<_><_>': invalid expression".into()));
         assert_eq!(Pattern::filter("<a>"), Err("named captures are not allowed: found '<a>'".into()));
     }

@@ -273,7 +273,7 @@ impl Extractor {
 
 impl Source {
     fn unwrapped(unwrap: &Unwrap) -> Result<Source, BuildError> {
-        let filters = unwrap.filters.iter().map(CompiledFilter::new).collect::<Result<_, _>>();
+        let filters = unwrap.filters.iter().map(CompiledFilter::part).collect::<Result<_, _>>();
         let filters = filters.map_err(|reason| BuildError { stage: unwrap.to_string(), reason })?;
         Ok(Source::Unwrapped { label: unwrap.label.clone(), conversion: unwrap.conversion, filters })
     }

@@ -7,6 +7,7 @@ use std::fmt::{self, Display, Formatter};
 use model::quote::go_quote;
 use model::{MatchOp, Matcher};
 
+use super::reduce::reduce;
 use super::units;
 
 /// One stage of a log pipeline.
@@ -373,27 +374,9 @@ impl Display for LabelFilter {
     }
 }
 
-/// Loki prints a label filter's regular expression in backticks where it could not reduce it to literals and `.*`.
+/// Loki prints a label filter's regular expression in backticks where it could not replace it, and is not negated.
 fn prints_raw(matcher: &Matcher) -> bool {
-    if !matches!(matcher.op(), MatchOp::Regex | MatchOp::NotRegex) || matcher.value().contains('`') {
-        return false;
-    }
-    let pattern = matcher.value().strip_prefix("(?i)").unwrap_or(matcher.value());
-    let mut chars = pattern.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '.' if matches!(chars.peek(), Some('*' | '+')) => {
-                chars.next();
-                if chars.peek() == Some(&'?') {
-                    return true;
-                }
-            }
-            '\\' if chars.next().is_some_and(|next| !next.is_alphanumeric()) => {}
-            '.' | '[' | '*' | '+' | '?' | '^' | '$' | '{' | '\\' => return true,
-            _ => {}
-        }
-    }
-    false
+    matcher.op() == MatchOp::Regex && !matcher.value().contains('`') && reduce(matcher.value(), true).is_none()
 }
 
 impl Display for LabelPick {
