@@ -292,7 +292,7 @@ impl<'t, 'a> Evaluator<'t, 'a> {
             Kind::Chain(word, names) => {
                 self.at = Some(At::Word(first));
                 let value = self.argument(word, Type::Any, dot)?;
-                self.fields(value, names, has_args)
+                self.fields_of_result(value, names, has_args)
             }
             Kind::Function(name) => {
                 self.at = Some(At::Word(first));
@@ -339,6 +339,11 @@ impl<'t, 'a> Evaluator<'t, 'a> {
         let found = self.variables.iter().rev().find(|(known, _)| known == name);
         let value = found.map_or(Value::Nil, |(_, value)| value.clone());
         self.handed(value)
+    }
+
+    /// Follows field names from what a pipeline in parentheses gave; where it gave nothing, Go finds nothing and does not mind.
+    fn fields_of_result(&mut self, of: Value, names: &[String], has_args: bool) -> Result<Value, String> {
+        if of == Value::Nil { Ok(of) } else { self.fields(of, names, has_args) }
     }
 
     /// Follows field names; only the last may have arguments, which nothing here takes but times.
@@ -441,7 +446,7 @@ impl<'t, 'a> Evaluator<'t, 'a> {
             Kind::Pipe(pipe) => self.deeper(|this| this.pipe(pipe, dot))?,
             Kind::Chain(inner, names) => {
                 let value = self.deeper(|this| this.argument(inner, Type::Any, dot))?;
-                self.fields(value, names, false)?
+                self.fields_of_result(value, names, false)?
             }
             Kind::Function(name) => return self.bare_function(name, word, wanted),
             Kind::Nil if wanted == Type::Any => Value::Nil,

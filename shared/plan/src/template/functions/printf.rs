@@ -1,5 +1,8 @@
 //! Go's `fmt`: `Sprint`, `Sprintln` and the verbs of `Sprintf` that fit the values of templates.
 
+use std::iter::Peekable;
+use std::str::Chars;
+
 use crate::pipeline::units::format_float;
 use crate::template::limits::{OUTPUT_BYTES_MAX, WIDTH_MAX};
 use crate::template::value::Value;
@@ -50,7 +53,7 @@ struct Spec {
 /// Prints by a format, the first argument.
 pub(super) fn printf(args: &[Value]) -> Result<Value, String> {
     let format = super::text(args, 0);
-    let mut operands = args[1..].iter();
+    let mut operands = Operands { all: &args[1..], next: 0, reordered: false, bad: false };
     let mut chars = format.chars().peekable();
     let mut out = Vec::new();
     while let Some(c) = chars.next() {
@@ -62,31 +65,76 @@ pub(super) fn printf(args: &[Value]) -> Result<Value, String> {
             continue;
         }
         // Go gives up on a number that is too large as if the format ended there.
-        let Some(spec) = spec(&mut chars) else {
+        operands.bad = false;
+        let Some(spec) = spec(&mut chars, &mut operands) else {
             out.extend_from_slice(b"%!(NOVERB)");
             break;
         };
         match chars.next() {
             None => out.extend_from_slice(b"%!(NOVERB)"),
             Some('%') => out.push(b'%'),
+            Some(verb) if operands.bad => out.extend_from_slice(format!("%!{verb}(BADINDEX)").as_bytes()),
             Some(verb) => match operands.next() {
                 None => out.extend_from_slice(format!("%!{verb}(MISSING)").as_bytes()),
                 Some(operand) => out.extend_from_slice(&padded(formatted(verb, &spec, operand), &spec, verb, operand)),
             },
         }
     }
-    let extra: Vec<String> = operands.map(described).collect();
+    let extra: Vec<String> = operands.extra().iter().map(described).collect();
     if !extra.is_empty() {
         out.extend_from_slice(format!("%!(EXTRA {})", extra.join(", ")).as_bytes());
     }
     Ok(Value::Text(out))
 }
 
+/// The operands, in the order in which verbs take them.
+struct Operands<'a> {
+    all: &'a [Value],
+    next: usize,
+    /// Whether some verb named the operand it takes: then no operand is left over.
+    reordered: bool,
+    /// Whether the verb at hand named one that is not there.
+    bad: bool,
+}
+
+impl<'a> Operands<'a> {
+    fn next(&mut self) -> Option<&'a Value> {
+        let operand = self.all.get(self.next)?;
+        self.next += 1;
+        Some(operand)
+    }
+
+    fn extra(&self) -> &'a [Value] {
+        if self.reordered { &[] } else { self.all.get(self.next..).unwrap_or_default() }
+    }
+
+    /// Reads `[n]`: the verb takes operand n, counted from 1.
+    fn index(&mut self, chars: &mut Peekable<Chars<'_>>) {
+        if chars.peek() != Some(&'[') {
+            return;
+        }
+        self.reordered = true;
+        let text = chars.clone().skip(1).take_while(|c| *c != ']').collect::<String>();
+        if !chars.clone().any(|c| c == ']') {
+            // Go goes on behind the bracket.
+            chars.next();
+            self.bad = true;
+            return;
+        }
+        (0..text.chars().count() + 2).for_each(|_| _ = chars.next());
+        let number = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<usize>().ok()).flatten();
+        match number.and_then(|number| number.checked_sub(1)).filter(|index| *index < self.all.len()) {
+            Some(index) => self.next = index,
+            None => self.bad = true,
+        }
+    }
+}
+
 fn push(out: &mut Vec<u8>, c: char) {
     out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
-fn spec(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<Spec> {
+fn spec(chars: &mut Peekable<Chars<'_>>, operands: &mut Operands<'_>) -> Option<Spec> {
     let mut spec = Spec::default();
     while let Some(c) = chars.peek() {
         match c {
@@ -99,15 +147,18 @@ fn spec(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<Spec> {
         }
         chars.next();
     }
+    operands.index(chars);
     spec.width = digits(chars)?;
     if chars.next_if_eq(&'.').is_some() {
+        operands.index(chars);
         spec.precision = Some(digits(chars)?.unwrap_or(0));
     }
+    operands.index(chars);
     Some(spec)
 }
 
 /// Reads a number; `None` where it is beyond the bound.
-fn digits(chars: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Option<Option<usize>> {
+fn digits(chars: &mut Peekable<Chars<'_>>) -> Option<Option<usize>> {
     let mut value: Option<usize> = None;
     while let Some(digit) = chars.peek().and_then(|c| c.to_digit(10)) {
         chars.next();
@@ -123,6 +174,7 @@ fn described(value: &Value) -> String {
 
 fn formatted(verb: char, spec: &Spec, value: &Value) -> Vec<u8> {
     let fitting = match (verb, value) {
+        ('v', Value::Text(text)) if spec.sharp => Some(string('q', spec, text)),
         ('v', value) => Some(value.formatted_bytes()),
         ('T', value) => Some(value.type_name().as_bytes().to_vec()),
         ('t', Value::Bool(_)) => Some(value.formatted_bytes()),
