@@ -19,6 +19,7 @@ use std::sync::atomic::Ordering;
 use futures::{Stream, StreamExt, stream};
 use hashbrown::{HashMap, HashSet};
 use manifest::Part;
+use model::series::stable_hash;
 use model::{ErrorKind, LabelSet, Signal, TimeRangeNs, TimestampNs};
 use plan::logical::LogSelect;
 use plan::pipeline::Pipeline;
@@ -31,7 +32,7 @@ use crate::context::QueryContext;
 use crate::fetch::{Erasure, OpenPart, Want, open_parts, prune, read_ranges, warn_corrupt};
 use crate::limits::PIECES_IN_FLIGHT;
 
-/// What a selector reads, cut into pieces. Streams are numbered in the order of their labels.
+/// What a selector reads, cut into pieces. Streams are numbered in the order in which Loki merges them ([`stable_hash`]).
 #[derive(Debug)]
 pub(crate) struct LogScan {
     parts: Vec<LogPart>,
@@ -104,9 +105,9 @@ impl LogScan {
             }
             scan.parts.push(part);
         }
-        let mut labels: Vec<LabelSet> = streams.into_keys().collect();
-        labels.sort();
-        scan.streams = labels;
+        let mut labels: Vec<(u32, LabelSet)> = streams.into_iter().map(|(labels, number)| (number, labels)).collect();
+        labels.sort_unstable_by_key(|(number, _)| *number);
+        scan.streams = labels.into_iter().map(|(_, labels)| labels).collect();
         Ok(scan)
     }
 
@@ -211,11 +212,12 @@ impl LogScan {
 
 type Selected = [(OpenPart<Index>, Vec<StreamEntry>)];
 
-/// Numbers the streams of all parts in the order of their labels.
+/// Numbers the streams of all parts in the order of their hashes.
 fn numbered(selected: &Selected) -> HashMap<LabelSet, u32> {
     let mut labels: Vec<&LabelSet> = selected.iter().flat_map(|(_, entries)| entries).map(|entry| &entry.labels).collect();
     labels.sort_unstable();
     labels.dedup();
+    labels.sort_by_cached_key(|labels| stable_hash(labels));
     labels.into_iter().zip(0..).map(|(labels, number)| (labels.clone(), number)).collect()
 }
 

@@ -2,11 +2,25 @@
 
 use crate::{LabelSet, Signal, TenantId};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
+use xxhash_rust::xxh64::xxh64;
 
 /// Slots of the ring (design §3).
 pub const SLOT_COUNT: u16 = 1024;
 /// Label buckets per metric name: one metric spreads over this many slots.
 pub const LABEL_BUCKETS: u16 = 16;
+
+/// Returns the hash by which Prometheus and Loki tell label sets apart (`labels.StableHash`): xxh64 over each name and value, a byte
+/// 255 behind each. Loki puts entries of one time into the order of their streams' hashes.
+pub fn stable_hash(labels: &LabelSet) -> u64 {
+    let mut text = Vec::with_capacity(labels.encoded().len() + 16);
+    for (name, value) in labels.iter() {
+        for part in [name, value] {
+            text.extend_from_slice(part.as_bytes());
+            text.push(0xff);
+        }
+    }
+    xxh64(&text, 0)
+}
 
 /// xxh3-64 of a label set's canonical encoding: a sort key and a lookup hint.
 /// Identity is always the label set itself, so a collision costs a comparison and never an answer.

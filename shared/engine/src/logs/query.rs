@@ -1,7 +1,7 @@
 //! Log queries: entries newest or oldest first over all segments, until the limit is reached.
 //!
-//! Owns: the order of the walk, when it may end, and the order of what it returns: by time, then stream, then as they arrived; newest
-//! first is exactly the other way round. Does not own: what stages do to an entry (`plan::pipeline`).
+//! Owns: the order of the walk, when it may end, and the order of what it returns: by time, then stream (by hash, as in Loki), then as
+//! they arrived, or the other way round where the newest come first. Does not own: what stages do to an entry (`plan::pipeline`).
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -245,7 +245,11 @@ impl Walk {
             candidate.content.is_none_or(|content| seen.insert((candidate.entry.timestamp, candidate.place.0, content)))
         });
         if newest_first {
-            self.pending.reverse();
+            let newest = |candidate: &Candidate| {
+                let (stream, part, row) = candidate.place;
+                (Reverse(candidate.entry.timestamp), stream, Reverse((part, row)))
+            };
+            self.pending.sort_by_key(newest);
         }
         let certain = self.pending.partition_point(|candidate| {
             let timestamp = candidate.entry.timestamp;

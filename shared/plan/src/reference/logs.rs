@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use model::{LabelSet, TimeRangeNs, TimestampNs};
+use model::series::stable_hash;
+use model::{LabelSet, Matcher, TimeRangeNs, TimestampNs};
 
 use super::{Context, Source};
 use crate::error::EvalError;
@@ -40,7 +41,7 @@ fn samples(window: &LogWindow, source: &dyn Source, context: &mut Context<'_>) -
     let extractor = Extractor::compile(window).map_err(|error| EvalError::Execution(error.to_string()))?;
     let mut scratch = Scratch::default();
     let mut found: BTreeMap<LabelSet, Vec<(i64, f64)>> = BTreeMap::new();
-    for stream in source.streams(&window.select.matchers, covered(window, &context.grid))? {
+    for stream in selected(source, &window.select.matchers, covered(window, &context.grid))? {
         context.budget.loaded += stream.entries.len() as u64;
         for entry in &stream.entries {
             let (at, labels, metadata) = (entry.timestamp, &stream.labels, &entry.metadata);
@@ -104,11 +105,12 @@ fn absent(window: &LogWindow, found: &[StepSeries], grid: &Grid) -> Vec<StepSeri
 /// A log query: entries in order over all streams, thinned, cut at the limit, then told apart by their labels.
 pub(super) fn query(query: &LogQuery, source: &dyn Source, context: &mut Context<'_>) -> Result<Value, EvalError> {
     let mut kept = entries(query, source, context)?;
-    // Entries of one time stay as they arrived, or exactly the other way round.
-    kept.sort_by_key(|(_, entry)| entry.timestamp);
+    // Entries of one time and stream stay as they arrived, or exactly the other way round.
     if query.newest_first {
         kept.reverse();
     }
+    kept.sort_by_key(|(stream, _, entry)| (if query.newest_first { !entry.timestamp } else { entry.timestamp }, *stream));
+    let kept = kept.into_iter().map(|(_, labels, entry)| (labels, entry)).collect();
     let mut streams: BTreeMap<String, StreamEntries> = BTreeMap::new();
     for (labels, entry) in thinned(kept, query.interval_ns).take(query.limit) {
         let stream = streams.entry(labels.to_string());
@@ -117,7 +119,17 @@ pub(super) fn query(query: &LogQuery, source: &dyn Source, context: &mut Context
     Ok(Value::Streams(streams.into_values().collect()))
 }
 
-fn entries(query: &LogQuery, source: &dyn Source, context: &mut Context<'_>) -> Result<Vec<(LabelSet, Entry)>, EvalError> {
+/// Returns the streams a selector selects, in the order in which Loki merges them.
+fn selected(source: &dyn Source, matchers: &[Matcher], range: TimeRangeNs) -> Result<Vec<StreamEntries>, EvalError> {
+    let mut streams = source.streams(matchers, range)?;
+    streams.sort_by_cached_key(|stream| stable_hash(&stream.labels));
+    Ok(streams)
+}
+
+/// An entry that passed, with the number of its stream and its labels.
+type Kept = (usize, LabelSet, Entry);
+
+fn entries(query: &LogQuery, source: &dyn Source, context: &mut Context<'_>) -> Result<Vec<Kept>, EvalError> {
     let (start, end) = (context.grid.start, context.grid.end);
     if end <= start {
         return Ok(Vec::new());
@@ -125,7 +137,8 @@ fn entries(query: &LogQuery, source: &dyn Source, context: &mut Context<'_>) -> 
     let pipeline = Pipeline::compile(&query.select.stages).map_err(|error| EvalError::Execution(error.to_string()))?;
     let mut scratch = Scratch::default();
     let mut out = Vec::new();
-    for stream in source.streams(&query.select.matchers, TimeRangeNs::new(TimestampNs(start), TimestampNs(end)))? {
+    let range = TimeRangeNs::new(TimestampNs(start), TimestampNs(end));
+    for (number, stream) in selected(source, &query.select.matchers, range)?.into_iter().enumerate() {
         context.budget.loaded += stream.entries.len() as u64;
         for entry in &stream.entries {
             let outcome = pipeline.process(&mut scratch, entry.timestamp, &entry.line, &stream.labels, &entry.metadata);
@@ -133,7 +146,7 @@ fn entries(query: &LogQuery, source: &dyn Source, context: &mut Context<'_>) -> 
             context.budget.hold(1)?;
             let (metadata, parsed) = (labels.of(Category::Metadata), labels.of(Category::Parsed));
             let entry = Entry { timestamp: entry.timestamp, line: line.into_owned(), metadata, parsed };
-            out.push((labels.merged(), entry));
+            out.push((number, labels.merged(), entry));
         }
     }
     Ok(out)
