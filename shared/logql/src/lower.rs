@@ -69,7 +69,7 @@ fn metric(expr: &MetricExpr, required: Option<Vec<String>>) -> Result<Node, Erro
         MetricExpr::VectorLiteral(value, span) => Ok(call(Function::Vector, vec![Node::Literal(*value)], *span)),
         MetricExpr::LabelReplace(replace) => {
             let texts = [&replace.destination, &replace.replacement, &replace.source, &replace.regex];
-            let mut args = vec![metric(&replace.input, None)?];
+            let mut args = vec![metric(series(&replace.input)?, None)?];
             args.extend(texts.map(|text| Node::Text(text.as_str().into())));
             Ok(call(Function::LabelReplace, args, replace.span))
         }
@@ -140,11 +140,21 @@ fn aggregate(vector: &VectorAggregation) -> Result<Node, Error> {
         op: vector.op,
         grouping: vector.grouping.as_ref().map(grouping).unwrap_or_default(),
         param: vector.param.map(|k| Node::Literal(k as f64)),
-        input: metric(&vector.input, pushed_down(vector))?,
+        input: metric(series(&vector.input)?, pushed_down(vector))?,
         span: vector.span,
         param_span: vector.span,
         input_span: vector.input.span(),
     })))
+}
+
+/// Refuses a number where Loki's evaluator asks for series.
+fn series(expr: &MetricExpr) -> Result<&MetricExpr, Error> {
+    match expr {
+        MetricExpr::Literal(..) => Err(Error::Refused(
+            "unexpected expr type (*syntax.LiteralExpr) for Evaluator type (*logql.DefaultEvaluator) ".to_owned(),
+        )),
+        series => Ok(series),
+    }
 }
 
 fn binary(expr: &BinaryExpr) -> Result<Node, Error> {

@@ -570,9 +570,14 @@ impl LogicalPlan {
 
 /// Labels an aggregation or match signature keeps, as a label set.
 impl Grouping {
-    /// Returns the group's labels for an input series: `by` keeps the named ones, `without` drops them and the metric name.
+    /// Returns the group's labels for an input series: `by` keeps the named ones, `without` drops them, the metric name, and what is
+    /// empty (only LogQL has such labels).
     pub fn labels_of(&self, labels: &LabelSet) -> LabelSet {
-        labels.retain(|name| self.keeps(name))
+        let kept = labels.retain(|name| self.keeps(name));
+        if !self.without || kept.iter().all(|(_, value)| !value.is_empty()) {
+            return kept;
+        }
+        kept.retain(|name| kept.get(name).is_some_and(|value| !value.is_empty()))
     }
 
     /// Reports whether a label of the input is one of the group's.

@@ -11,7 +11,7 @@ use crate::annotations::{invalid_quantile, mismatched_buckets, mixed_schemas, re
 use crate::error::EvalError;
 use crate::functions::float::{self, Kahan, Mean};
 use crate::functions::{format, histogram as native, window};
-use crate::logical::{Aggregate, AggregateOp};
+use crate::logical::{Aggregate, AggregateOp, Dialect};
 use crate::value::{StepSeries, StepValue, StepValues, Value};
 
 type Groups = Vec<(LabelSet, Vec<usize>)>;
@@ -137,6 +137,11 @@ fn one(
         Min => floats.iter().copied().reduce(|a, b| if a > b || a.is_nan() { b } else { a })?,
         Max => floats.iter().copied().reduce(|a, b| if a < b || a.is_nan() { b } else { a })?,
         Quantile => float::quantile(phi, &mut floats),
+        // Loki does not ask whether the first value is finite.
+        Stdvar | Stddev if context.options.dialect == Dialect::LogQl => {
+            let variance = deviations(&floats, 0.0) / floats.len() as f64;
+            if aggregate.op == Stddev { variance.sqrt() } else { variance }
+        }
         Stdvar => variance(&floats),
         Stddev => variance(&floats).sqrt(),
         _ => return None,
@@ -144,7 +149,11 @@ fn one(
 }
 
 fn variance(floats: &[f64]) -> f64 {
-    let mut sum = if floats[0].is_finite() { 0.0 } else { f64::NAN };
+    deviations(floats, if floats[0].is_finite() { 0.0 } else { f64::NAN }) / floats.len() as f64
+}
+
+/// Adds the squared deviations from the mean to `sum` (Welford).
+fn deviations(floats: &[f64], mut sum: f64) -> f64 {
     let (mut mean, mut count) = (floats[0], 1.0);
     for v in &floats[1..] {
         count += 1.0;
@@ -152,7 +161,7 @@ fn variance(floats: &[f64]) -> f64 {
         mean += delta / count;
         sum += delta * (v - mean);
     }
-    sum / count
+    sum
 }
 
 fn combine(

@@ -263,7 +263,9 @@ fn vectors(binary: &Binary, left: &[StepSeries], right: &[StepSeries], context: 
         };
         let (many_now, one_now) = (gather(&many), gather(&one));
         let fills = matching.fill_left.is_some() || matching.fill_right.is_some();
-        if (many_now.is_empty() && one_now.is_empty()) || ((many_now.is_empty() || one_now.is_empty()) && !fills) {
+        // Loki looks for duplicates also where the other side is empty.
+        let checks = context.options.dialect == Dialect::LogQl && !one_now.is_empty();
+        if !checks && (one_now.is_empty() || many_now.is_empty()) && (!fills || (many_now.is_empty() && one_now.is_empty())) {
             continue;
         }
         let mut by_sig: Vec<Option<usize>> = vec![None; count];

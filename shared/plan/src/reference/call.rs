@@ -6,7 +6,7 @@ use super::collect;
 use super::{Context, histogram_functions, selector_of};
 use crate::error::EvalError;
 use crate::functions::{float, histogram as native, time};
-use crate::logical::{Call, Function, Grid, RangeInput, TimeUnit};
+use crate::logical::{Call, Dialect, Function, Grid, RangeInput, TimeUnit};
 use crate::value::{StepSeries, StepValue, StepValues, Value};
 
 fn scalar(value: Option<&Value>, call: &Call) -> Result<Vec<f64>, EvalError> {
@@ -69,7 +69,7 @@ pub(super) fn apply(call: &Call, mut args: Vec<Value>, context: &mut Context<'_>
             Ok(absent(matchers, &input, false, context))
         }
         HistogramQuantile | HistogramQuantiles | HistogramFraction => histogram_functions::apply(call, args, context),
-        LabelReplace | LabelJoin => relabel(call, args),
+        LabelReplace | LabelJoin => relabel(call, args, context.options.dialect),
         Sort | SortDesc | SortByLabel | SortByLabelDesc => sort(call, args, context),
         Clamp | ClampMin | ClampMax => clamp(call, args, context),
         Round => {
@@ -266,7 +266,7 @@ fn value_of<'l>(labels: &'l LabelSet, name: &Text) -> &'l str {
     name.as_str().and_then(|name| labels.get(name)).unwrap_or("")
 }
 
-fn relabel(call: &Call, mut args: Vec<Value>) -> Result<Value, EvalError> {
+fn relabel(call: &Call, mut args: Vec<Value>, dialect: Dialect) -> Result<Value, EvalError> {
     let name = call.function.as_str();
     let invalid = |what: &str, value: &Text| EvalError::Execution(format!("invalid {what} in {name}(): {}", value.to_lossy()));
     let series = vector(args.first_mut(), call)?;
@@ -277,12 +277,16 @@ fn relabel(call: &Call, mut args: Vec<Value>) -> Result<Value, EvalError> {
         let (replacement, src, pattern) = (text(args.get(2), call)?, text(args.get(3), call)?, text(args.get(4), call)?);
         let regex = pattern.as_str().and_then(|pattern| model::re2::compile_anchored(pattern).ok());
         let regex = regex.ok_or_else(|| invalid("regular expression", pattern))?;
-        dst = label_name(destination).ok_or_else(no_destination)?;
+        dst = match label_name(destination) {
+            // Loki takes any name.
+            None if dialect == Dialect::LogQl => "",
+            name => name.ok_or_else(no_destination)?,
+        };
         let replacement = replacement.to_lossy();
         series
             .iter()
             .map(|s| {
-                let captures = regex.captures(value_of(&s.labels, src))?;
+                let captures = regex.captures(value_of(&s.labels, src)).filter(|_| !dst.is_empty())?;
                 let mut builder = s.labels.to_builder();
                 builder.set(dst, &expand(&replacement, &captures));
                 Some(builder.build())
