@@ -96,6 +96,7 @@ impl<'a> Lexer<'a> {
             '.' if digit_after_dot => self.number(),
             '"' => (self.quoted(), false),
             '`' => (self.raw(), false),
+            '\'' => (self.character(), false),
             '[' => (self.range(), true),
             '-' => self.minus(),
             c if c == '_' || c.is_alphabetic() => (self.word(), false),
@@ -205,6 +206,23 @@ impl<'a> Lexer<'a> {
         }
     }
 
+    /// A character in single quotes means nothing to Loki: what is in them is a name, quotes and all.
+    fn character(&mut self) -> Kind {
+        let start = self.at;
+        self.bump();
+        let mut chars = 0;
+        loop {
+            match self.bump() {
+                None | Some('\n') => return Kind::Fault("literal not terminated".to_owned()),
+                Some('\'') if chars == 1 => return Kind::Identifier(self.text[start..self.at].to_owned()),
+                Some('\'') => return Kind::Fault("invalid char literal".to_owned()),
+                Some('\\') => _ = self.bump(),
+                Some(_) => {}
+            }
+            chars += 1;
+        }
+    }
+
     fn quoted(&mut self) -> Kind {
         self.bump();
         let mut bytes = Vec::new();
@@ -283,7 +301,9 @@ fn number_len(rest: &str) -> (usize, Option<&'static str>) {
     if let Some((radix, fault)) = match prefix {
         Some(b'x') => Some((16, "")),
         Some(b'o') => Some((8, "octal literal has no digits")),
-        Some(b'b') => Some((2, "binary literal has no digits")),
+        // Loki takes `0B` for a size, and then finds no digits.
+        Some(b'b') if !matches!(bytes.get(2), Some(b'0' | b'1')) => return (1, Some("decimal literal has no digits")),
+        Some(b'b') => Some((2, "")),
         _ => None,
     } {
         let len = digits(2, radix);
@@ -305,10 +325,19 @@ fn number_len(rest: &str) -> (usize, Option<&'static str>) {
             at += 1;
         }
         let exponent = digits(at, 10);
-        return (at + exponent, (exponent == 0).then_some("exponent has no digits"));
+        let fault = (exponent == 0).then_some("exponent has no digits");
+        return (at + exponent, fault.or(separator_fault(&rest[..at + exponent])));
     }
     let octal_fault = !float && bytes[0] == b'0' && bytes[..at].iter().any(|b| matches!(b, b'8' | b'9'));
-    (at, octal_fault.then_some("invalid digit in octal literal"))
+    (at, octal_fault.then_some("invalid digit in octal literal").or(separator_fault(&rest[..at])))
+}
+
+/// Finds a `_` that does not stand between digits.
+fn separator_fault(number: &str) -> Option<&'static str> {
+    let bytes = number.as_bytes();
+    let is_digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
+    let lone = |(at, byte): (usize, &u8)| *byte == b'_' && !(is_digit(at.checked_sub(1)) && is_digit(Some(at + 1)));
+    bytes.iter().enumerate().any(lone).then_some("'_' must separate successive digits")
 }
 
 /// Continues after `0x` and its digits: a fraction, and the exponent that a fraction needs.

@@ -56,6 +56,12 @@ fn faults_are_lokis() {
             "{a=~\".*\"}",
             "parse error : queries require at least one regexp or equality matcher that does not have an empty-compatible value. For instance, app=~\".*\" does not meet this requirement, but app=~\".+\" will",
         ),
+        (r#"{a="b"} | c > 1__0"#, "parse error at line 1, col 15: '_' must separate successive digits"),
+        (r#"{a='b'}"#, "parse error at line 1, col 4: syntax error: unexpected IDENTIFIER, expecting STRING"),
+        (r#"{a='bc'}"#, "parse error at line 1, col 4: invalid char literal"),
+        (r#"{a='b"#, "parse error at line 1, col 4: literal not terminated"),
+        (r#"{a="b"} | c > 0B"#, "parse error at line 1, col 15: decimal literal has no digits"),
+        (r#"sum by (a)"#, "parse error at line 1, col 11: syntax error: unexpected $end, expecting ("),
         (r#"topk(0, vector(1))"#, "parse error : invalid parameter (must be greater than 0) topk(0"),
         (r#"{a="b"} | json | unwrap x"#, "parse error at line 1, col 18: syntax error: unexpected unwrap"),
     ] {

@@ -278,7 +278,8 @@ impl Parser {
         let start = self.start();
         self.bump();
         let prefix = self.grouping()?;
-        self.expect("(", &["(", "by", "without"])?;
+        let expected: &[&str] = if prefix.is_some() { &["("] } else { &["(", "by", "without"] };
+        self.expect("(", expected)?;
         let param = match (self.peek().clone(), self.peek_after()) {
             (Kind::Number(text), Kind::Fixed(",")) => {
                 self.bump();
