@@ -48,7 +48,6 @@ pub fn router() -> Router<State> {
             .route(&path("label/{name}/values"), get(lookups::label_values))
             .route(&path("metadata"), get(lookups::metadata))
             .route(&path("read"), post(read::read))
-            .route(&path("rules"), get(rules::rules))
             .route(&path("targets"), get(targets::targets))
             .route(&path("targets/metadata"), get(targets::metadata))
             .route(&path("targets/relabel_steps"), get(targets::relabel_steps))
@@ -70,6 +69,12 @@ pub fn router() -> Router<State> {
             router = router.route(&path(end), get(move || status::fixed(data)));
         }
     }
+    let [own, ruler] = PREFIXES;
+    router = router
+        .route(&format!("{own}/rules"), get(rules::rules))
+        .route(&format!("{own}/alerts"), get(rules::alerts))
+        .route(&format!("{ruler}/rules"), get(rules::ruler_rules))
+        .route(&format!("{ruler}/alerts"), get(rules::ruler_alerts));
     let probes = Router::new().route("/-/healthy", get(status::healthy)).route("/-/ready", get(status::ready));
     router.layer(axum::middleware::from_fn(respond::without_head)).merge(probes)
 }

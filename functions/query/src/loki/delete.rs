@@ -97,11 +97,12 @@ fn filter_text(stages: &[Stage]) -> String {
     stages.iter().map(Stage::to_string).collect::<Vec<_>>().join(" ")
 }
 
-/// Lists the requests that are not cancelled. What was processed more than an hour ago is forgotten.
+/// Lists the requests that are not cancelled, in the order in which they were made. What was processed more than an hour ago is forgotten.
 pub async fn list(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Refused> {
     check_permission(&state, &request)?;
     let deletions = deletions(&state, &request).await?;
-    let list: Vec<DeleteRequest> = deletions.iter().filter_map(told).collect();
+    let mut list: Vec<DeleteRequest> = deletions.iter().filter_map(told).collect();
+    list.sort_by_key(|request| request.created_at);
     Ok(whole(StatusCode::OK, respond::JSON, deletion::list(&list)))
 }
 

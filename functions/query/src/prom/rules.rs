@@ -1,4 +1,5 @@
-//! `rules`: every parameter is checked, and there is no rule yet.
+//! `rules` and `alerts`: every parameter is checked, and there is no rule yet. Under the prefix that Loki and Mimir put before the path
+//! answers have the form of their rulers.
 
 use axum::extract::State as Extract;
 use axum::response::Response;
@@ -12,11 +13,38 @@ use crate::State;
 use crate::request::ApiRequest;
 use crate::respond::{JSON, whole};
 
+const NO_GROUPS: &str = r#"{"groups":[]}"#;
+const NO_ALERTS: &str = r#"{"alerts":[]}"#;
+
 /// Lists rule groups.
 pub async fn rules(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
     matcher_sets(&request, &state).map_err(ApiError::bad_data)?;
     check(&request.form)?;
-    Ok(whole(StatusCode::OK, JSON, envelope::answer(|out| out.extend_from_slice(br#"{"groups":[]}"#))))
+    Ok(answer(NO_GROUPS))
+}
+
+/// Lists alerts.
+pub async fn alerts() -> Response {
+    answer(NO_ALERTS)
+}
+
+/// Lists rule groups, as Loki's ruler does.
+pub async fn ruler_rules(_: ApiRequest) -> Response {
+    ruler_answer(NO_GROUPS)
+}
+
+/// Lists alerts, as Loki's ruler does.
+pub async fn ruler_alerts(_: ApiRequest) -> Response {
+    ruler_answer(NO_ALERTS)
+}
+
+fn answer(data: &str) -> Response {
+    whole(StatusCode::OK, JSON, envelope::answer(|out| out.extend_from_slice(data.as_bytes())))
+}
+
+fn ruler_answer(data: &str) -> Response {
+    let body = format!(r#"{{"status":"success","data":{data},"errorType":"","error":""}}"#);
+    whole(StatusCode::OK, JSON, body.into_bytes())
 }
 
 fn check(form: &Form) -> Result<(), ApiError> {

@@ -18,7 +18,7 @@ use crate::respond::{JSON, text, whole};
 
 /// Data of the endpoints that answer the same to everyone. `buildinfo` names the Prometheus whose API this is (Grafana derives
 /// features from it) and has no `features`, which would mean Mimir; alerts and pools have Prometheus's shapes and are empty.
-pub const FIXED: [(&str, &str); 7] = [
+pub const FIXED: [(&str, &str); 6] = [
     (
         "status/buildinfo",
         concat!(
@@ -29,7 +29,6 @@ pub const FIXED: [(&str, &str); 7] = [
     ),
     ("status/walreplay", r#"{"min":0,"max":0,"current":0}"#),
     ("status/tsdb/blocks", r#"{"blocks":[]}"#),
-    ("alerts", r#"{"alerts":[]}"#),
     ("alertmanagers", r#"{"activeAlertmanagers":[],"droppedAlertmanagers":[]}"#),
     ("scrape_pools", r#"{"scrapePools":[]}"#),
     ("notifications", "[]"),

@@ -5,19 +5,19 @@ use std::sync::Arc;
 
 use axum::Router;
 use boot::{Config, Host, overrides};
-use model::{Limits, TimestampMs};
+use model::Limits;
 use store::{objects, records};
 use testkit::SimulatedClock;
 
-/// Opens a server whose clock shows `now`, with limits as a text. Every request must name its tenant, as in the recordings.
-pub(super) fn open(now: TimestampMs, limits: &str) -> Result<Router, String> {
+/// Opens a server with this clock, and with limits as a text. Every request must name its tenant, as in the recordings.
+pub(super) fn open(clock: &Arc<SimulatedClock>, limits: &str) -> Result<Router, String> {
     let limits = overrides::parse(limits, Limits::default()).map_err(|error| match error.source() {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     })?;
     // The recorded server logged warnings, and says so where it is asked.
     let config = Config { require_tenant: true, limits, log_filter: "warn".to_owned(), ..Config::memory() };
-    let host = Host::over(config, objects::memory(), records::memory(), Arc::new(SimulatedClock::at(now)), 1);
+    let host = Host::over(config, objects::memory(), records::memory(), Arc::<SimulatedClock>::clone(clock), 1);
     let options = fn_query::Options { require_tenant: true, ..fn_query::Options::default() };
     let ingest = fn_ingest::router(fn_ingest::State::direct(&host));
     let query = fn_query::router(fn_query::State::over(&host, options));
