@@ -39,6 +39,8 @@ pub const TARGETS: &[Target] = targets![
     requests::remote_read,
     requests::otlp_protobuf,
     requests::otlp_json,
+    requests::otlp_logs_protobuf,
+    requests::otlp_logs_json,
     requests::loki_protobuf,
     requests::loki_json,
     requests::loki_labels,

@@ -65,6 +65,21 @@ fn receive(message: &[u8], encoding: otlp::Encoding) {
     }
 }
 
+pub(crate) fn otlp_logs_protobuf(data: &[u8]) {
+    receive_logs(data, "application/x-protobuf");
+}
+
+pub(crate) fn otlp_logs_json(data: &[u8]) {
+    receive_logs(data, "application/json");
+}
+
+fn receive_logs(message: &[u8], content_type: &str) {
+    let (tenant, limits) = (TenantId::anonymous(), Limits::default());
+    let intake = Intake { tenant: &tenant, limits: &limits, now: NOW.to_ns() };
+    let Ok(decoded) = otlp::logs::decode(message, content_type, "", &intake) else { return };
+    assert!(matches!(decoded.answer().status, 204 | 400));
+}
+
 /// Loki's protobuf comes in snappy.
 pub(crate) fn loki_protobuf(data: &[u8]) {
     push(&snappy(data), "application/x-protobuf");

@@ -36,7 +36,7 @@ impl<'l> Levels<'l> {
         if let Some(value) = self.fields.iter().find_map(|wanted| metadata(wanted)) {
             return normalised(value);
         }
-        match metadata("severity_number") {
+        match metadata("severity_number").filter(|number| !number.is_empty()) {
             Some(number) => Cow::Borrowed(of_number(number)),
             None => self.of_line(line),
         }
@@ -236,6 +236,7 @@ mod tests {
         check("level=\"err\\n", "unknown");
         check("", "unknown");
         assert_eq!(levels.of_entry(|name| (name == "severity_number").then_some("17"), b"x"), "error");
+        assert_eq!(levels.of_entry(|name| (name == "severity_number").then_some(""), b"warn: x"), "warn");
         assert_eq!(levels.of_labels([("lvl", "inf")].into_iter()), Some("info".into()));
         assert!(Levels::of(&LogLimits { levels_detected: false, ..LogLimits::default() }).is_none());
     }
