@@ -27,20 +27,7 @@ if [ ! -d "$cache/node_modules/winston-loki" ]; then
     npm install --prefix "$cache" --no-audit --no-fund --silent winston@3 winston-loki@6.1.7 >&2
 fi
 
-mkdir "$work/files"
-for file in "$@"; do
-    name=$(echo "$file" | tr '/' '-' | sed 's/^.*logs-//')
-    case $file in
-    *.gz) zcat "$file" >"$work/files/${name%.gz}" ;;
-    *.bz2) bzcat "$file" >"$work/files/${name%.bz2}" ;;
-    *) cp "$file" "$work/files/$name" ;;
-    esac
-done
-if [ $# -eq 0 ]; then
-    for line in $(seq 1 5000); do
-        echo "level=info ts=$line msg=\"line $line of the made file\" path=/a/$((line % 97))"
-    done >"$work/files/made.log"
-fi
+tests/log_files.sh "$work/files" 5000 "$@"
 lines=${CLIENT_LINES:-2000}
 if [ "$lines" -gt 0 ]; then
     for file in "$work"/files/*; do

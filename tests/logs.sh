@@ -15,20 +15,7 @@ finish() {
 }
 trap finish EXIT
 
-mkdir "$work/files"
-for file in "$@"; do
-    name=$(echo "$file" | tr '/' '-' | sed 's/^.*logs-//')
-    case $file in
-    *.gz) zcat "$file" >"$work/files/${name%.gz}" ;;
-    *.bz2) bzcat "$file" >"$work/files/${name%.bz2}" ;;
-    *) cp "$file" "$work/files/$name" ;;
-    esac
-done
-if [ $# -eq 0 ]; then
-    for line in $(seq 1 20000); do
-        echo "level=info ts=$line msg=\"line $line of the made file\" path=/a/$((line % 97))"
-    done >"$work/files/made.log"
-fi
+tests/log_files.sh "$work/files" 20000 "$@"
 
 serve() {
     "$target/lamella" serve --data-dir "$work/lamella" --listen 127.0.0.1:19109 >>"$work/lamella.log" 2>&1 &
