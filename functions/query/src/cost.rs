@@ -91,6 +91,8 @@ pub fn loki_stats(spent: &Spent, entries_returned: u64, lines_kept: u64) -> Stat
         entries_returned,
         segments: spent.cost.segments,
         bytes_fetched: spent.cost.bytes,
+        row_groups: spent.cost.row_groups,
+        row_groups_pruned: spent.cost.row_groups_pruned,
         queue_time: spent.queued,
         exec_time: spent.took,
     }

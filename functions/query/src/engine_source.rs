@@ -139,6 +139,7 @@ fn cost(stats: &QueryStats) -> Cost {
         segments_pruned: stats.segments_pruned,
         windows: stats.windows,
         row_groups: stats.row_groups,
+        row_groups_pruned: stats.row_groups_pruned,
         pages: stats.pages,
         stages: Stages {
             snapshot: stats.times.snapshot,

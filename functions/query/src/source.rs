@@ -32,8 +32,10 @@ pub struct Cost {
     pub segments_pruned: u64,
     /// Windows of coarse copies read.
     pub windows: u64,
-    /// Row groups samples were decoded from.
+    /// Row groups samples were decoded from; of logs those that have rows of the streams selected.
     pub row_groups: u64,
+    /// Of these, the ones that token filters ruled out.
+    pub row_groups_pruned: u64,
     /// Pages read for that.
     pub pages: u64,
     /// Where the time of an evaluation went.

@@ -19,6 +19,10 @@ pub struct Stats {
     pub segments: u64,
     /// Bytes fetched from the object store.
     pub bytes_fetched: u64,
+    /// Row groups that have rows of the streams asked for.
+    pub row_groups: u64,
+    /// Of these, the ones that token filters ruled out.
+    pub row_groups_pruned: u64,
     /// Time waited for a free place.
     pub queue_time: Duration,
     /// Time to evaluate.
@@ -49,8 +53,20 @@ impl Stats {
             }
             out.extend_from_slice(b"\"queryLengthServed\":0}");
         }
-        out.extend_from_slice(
-            b"},\"index\":{\"totalChunks\":0,\"postFilterChunks\":0,\"shardsDuration\":0,\"usedBloomFilters\":false}}",
+        out.extend_from_slice(b"},");
+        self.write_index(out);
+    }
+
+    /// Writes `"index":{…}`, where Loki tells what its Bloom filters ruled out: here they are token filters of row groups.
+    fn write_index(&self, out: &mut Vec<u8>) {
+        let kept = self.row_groups.saturating_sub(self.row_groups_pruned);
+        write_to(
+            out,
+            format_args!(
+                "\"index\":{{\"totalChunks\":{},\"postFilterChunks\":{kept},\"shardsDuration\":0,\"usedBloomFilters\":{}}}}}",
+                self.row_groups,
+                self.row_groups_pruned > 0
+            ),
         );
     }
 
@@ -107,13 +123,23 @@ mod tests {
 
     #[test]
     fn every_group_is_there() {
-        let stats = Stats { bytes_processed: 100, lines_processed: 4, exec_time: Duration::from_millis(500), ..Stats::default() };
+        let stats = Stats {
+            bytes_processed: 100,
+            lines_processed: 4,
+            exec_time: Duration::from_millis(500),
+            row_groups: 48,
+            row_groups_pruned: 41,
+            ..Stats::default()
+        };
         let mut out = Vec::new();
         stats.write(&mut out);
         let json: serde_json::Value = serde_json::from_slice(&out).expect("valid JSON");
         assert_eq!(json["summary"]["bytesProcessedPerSecond"], 200);
         assert_eq!(json["summary"]["execTime"], 0.5);
         assert_eq!(json["querier"]["store"]["chunk"]["decompressedLines"], 4);
+        assert_eq!(json["index"]["totalChunks"], 48);
+        assert_eq!(json["index"]["postFilterChunks"], 7);
+        assert_eq!(json["index"]["usedBloomFilters"], true);
         assert_eq!(json["ingester"]["store"]["chunk"]["decompressedLines"], 0);
         for cache in CACHES {
             assert_eq!(json["cache"][cache]["requests"], 0);
