@@ -5,12 +5,12 @@ use std::borrow::Cow;
 use model::re2;
 
 use super::BuildError;
+use super::expression::logfmt_key;
 use super::format::{CompiledFormat, Moment, label_format, label_formats, line_format, line_template};
 use super::hints::Hints;
 use super::json_path::JsonPath;
 use super::label_filter::CompiledFilter;
 use super::labels::{ERROR, ERROR_DETAILS, Labels, PRESERVE_ERROR};
-use super::expression::logfmt_key;
 use super::line_filter::CompiledLineFilter;
 use super::parsers::{Parsed, json, json_extract, logfmt, logfmt_extract, unpack};
 use super::pattern::Pattern;
@@ -164,9 +164,8 @@ fn json_paths(extractions: &[Extraction]) -> Result<Vec<(String, JsonPath)>, Str
 
 /// Takes the keys out of the expressions of a `logfmt` stage.
 fn logfmt_keys(logfmt: &Logfmt) -> Result<Logfmt, String> {
-    let key = |extraction: &Extraction| {
-        Ok(Extraction { name: extraction.name.clone(), expression: parsed(extraction, logfmt_key)? })
-    };
+    let key =
+        |extraction: &Extraction| Ok(Extraction { name: extraction.name.clone(), expression: parsed(extraction, logfmt_key)? });
     let extractions = logfmt.extractions.iter().map(key).collect::<Result<_, String>>()?;
     Ok(Logfmt { extractions, ..logfmt.clone() })
 }

@@ -16,12 +16,32 @@ const LABEL_FILTER_ERROR: &str = "LabelFilterErr";
 pub(super) enum CompiledFilter {
     Text(Matcher),
     /// A regular expression that Loki replaces by a search ([`super::reduce`]).
-    Searched { name: String, negative: bool, test: LineTest },
-    Number { name: String, op: CompareOp, value: f64 },
-    Duration { name: String, op: CompareOp, value_ns: i64 },
-    Bytes { name: String, op: CompareOp, value_bytes: u64 },
+    Searched {
+        name: String,
+        negative: bool,
+        test: LineTest,
+    },
+    Number {
+        name: String,
+        op: CompareOp,
+        value: f64,
+    },
+    Duration {
+        name: String,
+        op: CompareOp,
+        value_ns: i64,
+    },
+    Bytes {
+        name: String,
+        op: CompareOp,
+        value_bytes: u64,
+    },
     /// Without a range, no address is in it.
-    Ip { name: String, negative: bool, range: Option<IpRange> },
+    Ip {
+        name: String,
+        negative: bool,
+        range: Option<IpRange>,
+    },
     And(Box<CompiledFilter>, Box<CompiledFilter>),
     Or(Box<CompiledFilter>, Box<CompiledFilter>),
 }
@@ -78,9 +98,7 @@ impl CompiledFilter {
     pub(super) fn accepts(&self, labels: &mut Labels) -> bool {
         match self {
             CompiledFilter::Text(matcher) => matcher.matches(labels.filter_value(matcher.name())),
-            CompiledFilter::Searched { name, negative, test } => {
-                test.holds(labels.filter_value(name).as_bytes()) != *negative
-            }
+            CompiledFilter::Searched { name, negative, test } => test.holds(labels.filter_value(name).as_bytes()) != *negative,
             CompiledFilter::Number { name, op, value } => compare(labels, name, *op, *value, |text| {
                 units::parse_float(text)
                     .map_err(|reason| format!("strconv.ParseFloat: parsing {}: {reason}", model::quote::go_quote(text)))

@@ -135,7 +135,9 @@ impl LineTest {
     fn pattern(text: &str) -> Result<LineTest, String> {
         match reduce(text, false) {
             Some(reduced) => LineTest::reduced(reduced),
-            None => Ok(LineTest::Matches(re2::compile_bytes(text).map_err(|error| error.to_string())?, re2::required_literals(text))),
+            None => {
+                Ok(LineTest::Matches(re2::compile_bytes(text).map_err(|error| error.to_string())?, re2::required_literals(text)))
+            }
         }
     }
 
