@@ -148,9 +148,12 @@ fn place_of(timestamp: i64) -> (Hour, i64) {
     (TimestampMs(timestamp).hour(), timestamp.rem_euclid(3_600_000) / 1_300_000)
 }
 
+/// Values, warnings and infos.
+type Words = (Vec<String>, Vec<String>, Vec<String>);
+
 /// What an answer says, with the bits of its floats.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Said(Result<(Vec<String>, Vec<String>, Vec<String>), String>);
+pub struct Said(Result<Words, String>);
 
 impl Said {
     pub fn of(answer: Result<Answer, String>) -> Said {
