@@ -39,7 +39,7 @@ locals {
       list     = true
       dynamodb = ["dynamodb:GetItem", "dynamodb:Query"]
       # What a query may write: that a segment is corrupt, and what a deletion request leaves out. Never what is live.
-      marks = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"]
+      marks = ["dynamodb:PutItem", "dynamodb:UpdateItem"]
     }
     compact = {
       memory_mib  = var.compact_memory_mib
