@@ -16,6 +16,30 @@ pub struct Question {
     pub step: Option<u32>,
 }
 
+/// An answer with a status other than success.
+#[derive(Debug)]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// What was asked, and the server's words.
+    pub text: String,
+}
+
+impl Refusal {
+    /// Reports whether the same request may succeed later (W4).
+    pub fn is_passing(&self) -> bool {
+        matches!(self.status, 429 | 503)
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.status, self.text)
+    }
+}
+
 /// What a server answered: any status, the body as JSON.
 pub struct Reply {
     /// HTTP status.
@@ -57,7 +81,7 @@ fn reply_of(url: &str, api: &str, question: &Question) -> Result<Reply> {
     Ok(Reply { status: response.status().as_u16(), body: serde_json::from_str(&text).unwrap_or_default(), text })
 }
 
-/// Asks one server in PromQL; anything but a 200 with JSON is an error with the server's text.
+/// Asks one server in PromQL; anything but a 200 with JSON is a [`Refusal`] with the server's text.
 pub fn ask(url: &str, question: &Question) -> Result<Value> {
     answer(url, "/api/v1", question)
 }
@@ -93,7 +117,8 @@ pub fn same_lists(reference: &Value, answer: &Value) -> Result<()> {
 fn answer(url: &str, api: &str, question: &Question) -> Result<Value> {
     let reply = reply_of(url, api, question)?;
     if reply.status != 200 || reply.body.is_null() {
-        bail!("{url} answered {} to {}: {}", reply.status, question.text, reply.text);
+        let text = format!("{url} answered {}: {}", question.text, reply.text);
+        return Err(Refusal { status: reply.status, text }.into());
     }
     Ok(reply.body)
 }

@@ -3,11 +3,13 @@
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
+use crate::answers::Refusal;
+
 /// Lines in a page read back: Loki's own bound.
 pub const LINES_PER_PAGE: usize = 5_000;
 
 /// Returns the first page of a log query's entries in `[start, end)` (nanoseconds), oldest first, all streams together.
-/// A server that answers with warnings has not answered everything: that is an error too.
+/// A status other than success is a [`Refusal`]. A server that answers with warnings has not answered everything: that is an error too.
 pub fn page(url: &str, query: &str, start: i64, end: i64) -> Result<Vec<(i64, String)>> {
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let mut response = agent
@@ -21,7 +23,7 @@ pub fn page(url: &str, query: &str, start: i64, end: i64) -> Result<Vec<(i64, St
     let status = response.status();
     let text = response.body_mut().with_config().limit(1 << 30).read_to_string()?;
     if !status.is_success() {
-        bail!("{status}: {text}");
+        return Err(Refusal { status: status.as_u16(), text }.into());
     }
     let answer: Value = serde_json::from_str(&text).context("parse the page")?;
     if answer["warnings"].as_array().is_some_and(|warnings| !warnings.is_empty()) {

@@ -1,9 +1,10 @@
 //! Everything that was acknowledged against everything that is answered.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use load::answers::Refusal;
 use serde_json::Value;
 
 use super::writer::{Kind, Writers};
@@ -36,6 +37,8 @@ pub struct Checker<'a> {
 
 /// Pause of a reader whose question found no server.
 const PAUSE: Duration = Duration::from_millis(20);
+/// A server whose stores are slow answers 503, and is asked again for so long.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 impl Checker<'_> {
     /// Makes a checker of what the writers know.
@@ -53,8 +56,8 @@ impl Checker<'_> {
     /// answer is not.
     pub fn at_least(&self) -> Result<Found> {
         let timeline = &self.writers.timeline;
-        let samples = metrics::check(&self.url, timeline, || self.bounds(Kind::Metrics)).context("metrics")?;
-        let lines = logs::check(&self.url, timeline, || self.bounds(Kind::Logs)).context("logs")?;
+        let samples = patiently(|| metrics::check(&self.url, timeline, || self.bounds(Kind::Metrics))).context("metrics")?;
+        let lines = patiently(|| logs::check(&self.url, timeline, || self.bounds(Kind::Logs))).context("logs")?;
         Ok(Found { samples, lines })
     }
 
@@ -65,7 +68,7 @@ impl Checker<'_> {
             return breach(format!("{:?} writer {} ended without an acknowledgement", writer.kind, writer.index));
         }
         self.at_least()?;
-        self.counts()
+        patiently(|| self.counts())
     }
 
     fn counts(&self) -> Result<()> {
@@ -74,12 +77,12 @@ impl Checker<'_> {
         logs::count(&self.url, timeline, || self.bounds(Kind::Logs)).context("count of lines")
     }
 
-    /// Asks for counts until the writers are told to end. A kill may leave a question without an answer; an answer must hold.
+    /// Asks for counts until the writers are told to end. A kill or a slow store may leave a question without an answer; an answer must hold.
     pub fn read_on(&self, answers: &AtomicU64, unanswered: &AtomicU64) {
         while !self.writers.is_stopped() {
             match self.counts() {
                 Ok(()) => drop(answers.fetch_add(2, Ordering::SeqCst)),
-                Err(error) if error.chain().any(|cause| cause.is::<ureq::Error>()) => {
+                Err(error) if error.chain().any(|cause| cause.is::<ureq::Error>()) || is_passing(&error) => {
                     unanswered.fetch_add(1, Ordering::SeqCst);
                     std::thread::sleep(PAUSE);
                 }
@@ -87,6 +90,21 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// Asks until the answer is no passing refusal, which says nothing about rows.
+fn patiently<T>(ask: impl Fn() -> Result<T>) -> Result<T> {
+    let started = Instant::now();
+    loop {
+        match ask() {
+            Err(error) if is_passing(&error) && started.elapsed() < PATIENCE => std::thread::sleep(PAUSE),
+            answer => return answer,
+        }
+    }
+}
+
+fn is_passing(error: &anyhow::Error) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref::<Refusal>()).any(Refusal::is_passing)
 }
 
 /// Holds an answer of counts by writer against the bounds.

@@ -110,6 +110,9 @@ pub fn run_all(options: &Options) -> bool {
     failures.is_empty()
 }
 
+/// Long runs say how far they are, so that an interrupted one has a figure too.
+const SEEDS_PER_LINE: u64 = 1_000;
+
 fn run_range(options: &Options) -> (Totals, Vec<Outcome>) {
     let next = AtomicU64::new(options.from);
     let found = Arc::new(Mutex::new((Totals::default(), Vec::new())));
@@ -130,6 +133,9 @@ fn run_range(options: &Options) -> (Totals, Vec<Outcome>) {
                     if outcome.violation.is_some() {
                         eprintln!("seed {seed}: {}", outcome.violation.as_deref().unwrap_or_default());
                         found.1.push(outcome);
+                    }
+                    if found.0.seeds.is_multiple_of(SEEDS_PER_LINE) {
+                        eprintln!("{} seeds held, {} broke", found.0.seeds - found.1.len() as u64, found.1.len());
                     }
                 }
             });
