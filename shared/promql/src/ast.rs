@@ -130,17 +130,34 @@ pub enum Duration {
         seconds: f64,
         /// Whether it was written as a duration rather than a number of seconds.
         duration: bool,
+        /// Where it stands.
+        span: Span,
     },
-    /// `(d)`
-    Paren(Box<Duration>),
+    /// `(d)`, and where it begins
+    Paren(Box<Duration>, u32),
     /// `step()`
-    Step,
+    Step(Span),
     /// `range()`
-    Range,
-    /// `-d`
-    Negate(Box<Duration>),
+    Range(Span),
+    /// `-d`, and where it begins
+    Negate(Box<Duration>, u32),
     /// `a + b`, also `min_of(a, b)`, `max_of(a, b)`
     Binary(DurationOp, Box<Duration>, Box<Duration>),
+}
+
+impl Duration {
+    /// Returns where it stands, as upstream counts: without parentheses around what is no literal, without the name of `min_of`.
+    pub fn span(&self) -> Span {
+        match self {
+            Duration::Literal { span, .. } | Duration::Step(span) | Duration::Range(span) => *span,
+            Duration::Paren(inner, start) if matches!(**inner, Duration::Literal { .. }) => {
+                Span { start: *start, end: inner.span().end }
+            }
+            Duration::Paren(inner, _) => inner.span(),
+            Duration::Negate(inner, start) => Span { start: *start, end: inner.span().end },
+            Duration::Binary(_, left, right) => Span { start: left.span().start, end: right.span().end },
+        }
+    }
 }
 
 /// Operators of duration expressions.

@@ -42,3 +42,21 @@ impl std::fmt::Display for ParseError {
 }
 
 impl std::error::Error for ParseError {}
+
+/// A parsed query that cannot be evaluated: the value of a duration is not what its place takes. Prints as the API does, with
+/// the bytes where the duration stands: `4:10: duration must be greater than 0`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LowerError {
+    /// What is wrong.
+    pub message: &'static str,
+    /// Where.
+    pub span: Span,
+}
+
+impl std::fmt::Display for LowerError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:{}: {}", self.span.start, self.span.end, self.message)
+    }
+}
+
+impl std::error::Error for LowerError {}

@@ -18,7 +18,7 @@ mod parser;
 pub mod print;
 
 pub use ast::Expr;
-pub use error::ParseError;
+pub use error::{LowerError, ParseError};
 pub use lower::{EvalParams, lower};
 pub use options::Options;
 pub use print::{prettify, print};

@@ -6,7 +6,10 @@ use model::TimestampMs;
 use plan::logical::{Aggregate, Binary, Call, EvalOptions, Grid, LogicalPlan, Node, RangeInput, Select, Span};
 
 use crate::ast::*;
-use crate::error::ParseError;
+use crate::error::LowerError;
+
+/// Seconds a duration may have: 2^63 nanoseconds.
+const SECONDS_MAX: f64 = 9_223_372_036.854_775;
 
 /// When and under which settings a query is evaluated.
 #[derive(Clone, Debug)]
@@ -24,16 +27,18 @@ pub struct EvalParams {
 }
 
 /// Lowers a parsed query.
-pub fn lower(text: &str, expr: &Expr, params: &EvalParams) -> Result<LogicalPlan, ParseError> {
+///
+/// # Errors
+/// A duration that is not positive where it has to be, or no number of milliseconds (upstream `promql/durations.go`).
+pub fn lower(text: &str, expr: &Expr, params: &EvalParams) -> Result<LogicalPlan, LowerError> {
     let instant = params.step_ms <= 0;
     let grid = if instant { Grid::instant_ms(params.start) } else { Grid::range_ms(params.start, params.end, params.step_ms) };
-    let lowering = Lowering { text, params };
+    let lowering = Lowering { params };
     let root = lowering.wrap(expr, lowering.node(expr)?);
     Ok(LogicalPlan { grid, root, options: EvalOptions { instant, ..params.options.clone() }, text: Arc::from(text) })
 }
 
 struct Lowering<'a> {
-    text: &'a str,
     params: &'a EvalParams,
 }
 
@@ -45,12 +50,12 @@ impl Lowering<'_> {
     }
 
     /// Lowers a child, marking it where it is invariant and its parent is not.
-    fn child(&self, expr: &Expr, parent_invariant: bool) -> Result<Node, ParseError> {
+    fn child(&self, expr: &Expr, parent_invariant: bool) -> Result<Node, LowerError> {
         let node = self.node(expr)?;
         Ok(if parent_invariant { node } else { self.wrap(expr, node) })
     }
 
-    fn node(&self, expr: &Expr) -> Result<Node, ParseError> {
+    fn node(&self, expr: &Expr) -> Result<Node, LowerError> {
         let fixed = invariant(expr);
         Ok(match &expr.kind {
             ExprKind::Number { value, .. } => Node::Literal(*value),
@@ -90,35 +95,35 @@ impl Lowering<'_> {
         })
     }
 
-    fn range(&self, expr: &Expr) -> Result<RangeInput, ParseError> {
+    fn range(&self, expr: &Expr) -> Result<RangeInput, LowerError> {
         match &expr.kind {
             ExprKind::Matrix { selector, range } => {
                 let ExprKind::Selector(inner) = &selector.kind else {
-                    return Err(ParseError::at(self.text, expr.span, "ranges only allowed for vector selectors"));
+                    return Err(LowerError { message: "ranges only allowed for vector selectors", span: expr.span });
                 };
                 let select = self.select(inner, selector.span)?;
-                Ok(RangeInput::Select { select, range_ms: self.positive(range, expr.span)?, span: expr.span })
+                Ok(RangeInput::Select { select, range_ms: self.positive(range)?, span: expr.span })
             }
             ExprKind::Subquery { inner, range, step, modifiers } => Ok(RangeInput::Subquery {
                 node: Box::new(self.child(inner, false)?),
-                range_ms: self.positive(range, expr.span)?,
+                range_ms: self.positive(range)?,
                 step_ms: match step {
-                    Some(step) => self.positive(step, expr.span)?,
+                    Some(step) => self.positive(step)?,
                     None => self.params.options.subquery_step_ms,
                 },
-                offset_ms: self.offset(modifiers, expr.span)?,
+                offset_ms: self.offset(modifiers)?,
                 at: self.at(modifiers),
                 span: expr.span,
             }),
             ExprKind::Paren(inner) => self.range(inner),
-            _ => Err(ParseError::at(self.text, expr.span, "expected a range vector")),
+            _ => Err(LowerError { message: "expected a range vector", span: expr.span }),
         }
     }
 
-    fn select(&self, selector: &Selector, span: Span) -> Result<Select, ParseError> {
+    fn select(&self, selector: &Selector, span: Span) -> Result<Select, LowerError> {
         Ok(Select {
             matchers: selector.matchers.clone(),
-            offset_ms: self.offset(&selector.modifiers, span)?,
+            offset_ms: self.offset(&selector.modifiers)?,
             at: self.at(&selector.modifiers),
             lookback_ms: self.params.lookback_ms,
             extension: selector.modifiers.extension,
@@ -134,45 +139,52 @@ impl Lowering<'_> {
         })
     }
 
-    fn offset(&self, modifiers: &Modifiers, span: Span) -> Result<i64, ParseError> {
-        modifiers.offset.as_ref().map_or(Ok(0), |offset| self.milliseconds(offset, span))
+    fn offset(&self, modifiers: &Modifiers) -> Result<i64, LowerError> {
+        modifiers.offset.as_ref().map_or(Ok(0), |offset| self.milliseconds(offset))
     }
 
-    fn positive(&self, duration: &Duration, span: Span) -> Result<i64, ParseError> {
-        match self.milliseconds(duration, span)? {
-            ms if ms > 0 => Ok(ms),
-            _ => Err(ParseError::at(self.text, span, "duration must be greater than 0")),
+    fn positive(&self, duration: &Duration) -> Result<i64, LowerError> {
+        let refused = LowerError { message: "duration must be greater than 0", span: duration.span() };
+        let seconds = self.seconds(duration)?;
+        if seconds <= 0.0 {
+            return Err(refused);
         }
+        // Less than a millisecond is no window either.
+        self.milliseconds(duration).and_then(|ms| if ms > 0 { Ok(ms) } else { Err(refused) })
     }
 
-    fn milliseconds(&self, duration: &Duration, span: Span) -> Result<i64, ParseError> {
-        let seconds = self.seconds(duration, span)?;
+    fn milliseconds(&self, duration: &Duration) -> Result<i64, LowerError> {
+        let refused = |message| Err(LowerError { message, span: duration.span() });
+        let seconds = self.seconds(duration)?;
+        if !seconds.is_finite() {
+            return refused("duration is NaN or infinite");
+        }
+        if seconds.abs() > SECONDS_MAX {
+            return refused("duration is out of range");
+        }
         // Upstream rounds a literal to nanoseconds and cuts both off to milliseconds.
-        let ms = match duration {
+        Ok(match duration {
             Duration::Literal { .. } => (seconds * 1e9).round() / 1e6,
             _ => seconds * 1000.0,
-        };
-        if !ms.is_finite() || ms.abs() > i64::MAX as f64 / 2e6 {
-            return Err(ParseError::at(self.text, span, "duration out of range"));
-        }
-        Ok(ms.trunc() as i64)
+        } as i64)
     }
 
-    fn seconds(&self, duration: &Duration, span: Span) -> Result<f64, ParseError> {
+    fn seconds(&self, duration: &Duration) -> Result<f64, LowerError> {
         Ok(match duration {
             Duration::Literal { seconds, .. } => *seconds,
-            Duration::Paren(inner) => self.seconds(inner, span)?,
-            Duration::Step => self.params.step_ms as f64 / 1000.0,
-            Duration::Range => (self.params.end.0 - self.params.start.0) as f64 / 1000.0,
-            Duration::Negate(inner) => -self.seconds(inner, span)?,
+            Duration::Paren(inner, _) => self.seconds(inner)?,
+            Duration::Step(_) => self.params.step_ms as f64 / 1000.0,
+            Duration::Range(_) => (self.params.end.0 - self.params.start.0) as f64 / 1000.0,
+            Duration::Negate(inner, _) => -self.seconds(inner)?,
             Duration::Binary(op, left, right) => {
-                let (left, right) = (self.seconds(left, span)?, self.seconds(right, span)?);
+                let refused = |message| Err(LowerError { message, span: duration.span() });
+                let (left, right) = (self.seconds(left)?, self.seconds(right)?);
                 match op {
                     DurationOp::Add => left + right,
                     DurationOp::Sub => left - right,
                     DurationOp::Mul => left * right,
-                    DurationOp::Div if right == 0.0 => return Err(ParseError::at(self.text, span, "division by zero")),
-                    DurationOp::Mod if right == 0.0 => return Err(ParseError::at(self.text, span, "modulo by zero")),
+                    DurationOp::Div if right == 0.0 => return refused("division by zero"),
+                    DurationOp::Mod if right == 0.0 => return refused("modulo by zero"),
                     DurationOp::Div => left / right,
                     DurationOp::Mod => left % right,
                     DurationOp::Pow => left.powf(right),
@@ -187,14 +199,11 @@ impl Lowering<'_> {
 /// Returns where annotations about an argument point. Prometheus replaces a subquery by a selector without a position before
 /// it evaluates the call (`evalSubquery` in promql/engine.go).
 fn arg_span(arg: &Expr) -> Span {
-    match &arg.kind {
-        ExprKind::Subquery { .. } => Span::default(),
-        ExprKind::Paren(inner) if matches!(arg_span(inner), Span { start: 0, end: 0 }) => Span::default(),
-        _ => arg.span,
-    }
+    let arg = unwrapped(arg);
+    if matches!(arg.kind, ExprKind::Subquery { .. }) { Span::default() } else { arg.span }
 }
 
-/// Returns what stands in parentheses: upstream takes them off an aggregation's arguments before it looks at positions.
+/// Returns what stands in parentheses: upstream takes them off arguments before it looks at positions (`PreprocessExpr`).
 fn unwrapped(expr: &Expr) -> &Expr {
     match &expr.kind {
         ExprKind::Paren(inner) => unwrapped(inner),

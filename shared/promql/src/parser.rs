@@ -152,6 +152,11 @@ impl<'a> Parser<'a> {
         error
     }
 
+    /// Refuses a token that could not be read: upstream has read it before it judges what stands in front of it.
+    fn readable(&self) -> Result<(), ParseError> {
+        if matches!(self.peek().kind, Kind::Error(_)) { Err(self.unexpected("")) } else { Ok(()) }
+    }
+
     /// Counts what makes the tree higher without nesting in the text.
     fn chain(&mut self) -> Result<(), ParseError> {
         self.chained += 1;
@@ -291,6 +296,8 @@ impl<'a> Parser<'a> {
                 matching.cardinality = if word == "group_left" { Cardinality::ManyToOne } else { Cardinality::OneToMany };
                 if self.is("(") {
                     matching.include = self.label_list()?;
+                } else if self.ends_operand() {
+                    return Err(self.unexpected_wanting("grouping opts", "\"(\""));
                 }
             }
         }
@@ -314,6 +321,16 @@ impl<'a> Parser<'a> {
             self.next();
             word
         })
+    }
+
+    /// Reports whether no operand can begin here, nor a modifier that may stand before one.
+    fn ends_operand(&self) -> bool {
+        match self.peek().kind {
+            Kind::Sign(sign) => !matches!(sign, "(" | "{" | "+" | "-"),
+            Kind::Word(class) => is_reserved(self.written(self.peek()), class),
+            Kind::Number | Kind::Duration | Kind::Text(_) | Kind::Error(_) => false,
+            Kind::End => true,
+        }
     }
 
     fn fill_value(&mut self) -> Result<f64, ParseError> {
@@ -514,6 +531,7 @@ impl<'a> Parser<'a> {
             grouping = self.grouping()?;
         }
         let span = Span { start, end: self.tokens[self.at - 1].span.end };
+        self.readable()?;
         let wanted = if takes_param(op) { 2 } else { 1 };
         let name = op.as_str();
         if args.is_empty() {
@@ -564,7 +582,7 @@ impl<'a> Parser<'a> {
             if !self.take(",") {
                 break;
             }
-            if self.is(")") || self.is(",") {
+            if self.ends_operand() {
                 return Err(self.error(comma, "trailing commas not allowed in function call args"));
             }
         }

@@ -197,12 +197,12 @@ fn window(duration: &Duration) -> String {
 
 fn duration_text(duration: &Duration) -> String {
     match duration {
-        Duration::Literal { seconds, duration: true } => print_duration(*seconds),
-        Duration::Literal { seconds, duration: false } => print_number(*seconds),
-        Duration::Paren(inner) => format!("({})", duration_text(inner)),
-        Duration::Step => "step()".to_owned(),
-        Duration::Range => "range()".to_owned(),
-        Duration::Negate(inner) => format!("-{}", duration_text(inner)),
+        Duration::Literal { seconds, duration: true, .. } => print_duration(*seconds),
+        Duration::Literal { seconds, duration: false, .. } => print_number(*seconds),
+        Duration::Paren(inner, _) => format!("({})", duration_text(inner)),
+        Duration::Step(_) => "step()".to_owned(),
+        Duration::Range(_) => "range()".to_owned(),
+        Duration::Negate(inner, _) => format!("-{}", duration_text(inner)),
         Duration::Binary(op, left, right) => {
             let (left, right) = (duration_text(left), duration_text(right));
             match op {

@@ -49,6 +49,30 @@ fn a_stock_server_refuses_experiments() {
 }
 
 #[test]
+fn labels_of_a_group_are_wanted_where_no_operand_begins() {
+    for (rest, found) in [("", "end of input"), ("=", "\"=\""), (", x", "\",\""), ("bool x", "<bool>")] {
+        let wanted = format!("1:23: parse error: unexpected {found} in grouping opts, expected \"(\"");
+        assert_eq!(error(&format!("a + on (b) group_left {rest}"), &Options::all()).replace("1:22", "1:23"), wanted);
+    }
+    for text in ["a + on (b) group_left by", "a + on (b) group_left -x", "a + on (b) group_left fill (1) {c=\"d\"}"] {
+        assert!(parse(text, &Options::all()).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_comes_before_what_is_wrong_with_the_rest() {
+    for (text, wanted) in [
+        ("topk(a) }", "1:9: parse error: unexpected character: '}'"),
+        ("sum(a, b)) x", "1:11: parse error: unexpected right parenthesis ')'"),
+        ("x[- 3", "1:6: parse error: unclosed left bracket"),
+        ("abs(x, on)", "1:6: parse error: trailing commas not allowed in function call args"),
+        ("topk(1, [x)", "1:7: parse error: trailing commas not allowed in function call args"),
+    ] {
+        assert_eq!(error(text, &Options::all()), wanted, "{text}");
+    }
+}
+
+#[test]
 fn errors_count_lines() {
     assert_eq!(error("a +\n  b c", &Options::default()), "2:5: parse error: unexpected identifier \"c\"");
 }
@@ -131,11 +155,22 @@ fn lowering_resolves_times() {
 
 #[test]
 fn lowering_refuses_windows_of_no_length() {
-    let text = "rate(x[1m - 1m])";
-    let expr = parse(text, &Options::all()).unwrap();
     let ms = model::TimestampMs;
     let options = plan::EvalOptions::default();
     let params = crate::EvalParams { start: ms(0), end: ms(0), step_ms: 0, lookback_ms: 300_000, options };
-    let error = crate::lower(text, &expr, &params).unwrap_err().to_string();
-    assert_eq!(error, "1:6: parse error: duration must be greater than 0");
+    for (text, wanted) in [
+        ("rate(x[1m - 1m])", "7:14: duration must be greater than 0"),
+        ("x[step()]", "2:8: duration must be greater than 0"),
+        ("x[(0)]", "2:4: duration must be greater than 0"),
+        ("x[5m:(range())]", "6:13: duration must be greater than 0"),
+        ("x[-step()]", "2:9: duration must be greater than 0"),
+        ("x[min_of(1m, 0)]", "9:14: duration must be greater than 0"),
+        ("x[1m ^ 1000]", "2:11: duration is NaN or infinite"),
+        ("x offset (2 ^ 40)", "10:16: duration is out of range"),
+        ("x[1m / (0)]", "2:9: division by zero"),
+        ("x offset (1 + 1m % step())", "14:25: modulo by zero"),
+    ] {
+        let expr = parse(text, &Options::all()).unwrap();
+        assert_eq!(crate::lower(text, &expr, &params).unwrap_err().to_string(), wanted, "{text}");
+    }
 }

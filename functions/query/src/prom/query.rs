@@ -7,8 +7,8 @@ use axum::extract::State as Extract;
 use axum::response::Response;
 use http::StatusCode;
 use model::{TenantId, TimestampMs};
-use plan::logical::NodeKind;
 use plan::{EvalOptions, Grid, LogicalPlan};
+use promql::functions::Type;
 use wire::json_text::html_string;
 use wire::prom_api::{ApiError, ErrorType, RangeParams, envelope, params};
 
@@ -79,31 +79,17 @@ pub(super) fn plan(state: &State, request: &ApiRequest, grid: Grid, instant: boo
     let lookback_ms = params::lookback_delta_ms(&request.form)?;
     let text = query_text(state, request)?;
     let samples_max = state.limits(&request.tenant).query_samples_max;
-    let (resolution_max, resolution) = params::resolutions(&request.form)?;
-    let options = EvalOptions { instant, samples_max, resolution_max, resolution, ..state.options.eval.clone() };
+    let options = EvalOptions { instant, samples_max, ..state.options.eval.clone() };
     let step_ms = if instant { 0 } else { grid.step };
     let lookback_ms = lookback_ms.unwrap_or(state.options.lookback_ms);
     let params = promql::EvalParams { start: TimestampMs(grid.start), end: TimestampMs(grid.end), step_ms, lookback_ms, options };
-    let invalid = |error: promql::ParseError| ApiError::parameter("query", error);
-    let expr = promql::parse(text, &state.options.language).map_err(invalid)?;
-    let plan = promql::lower(text, &expr, &params).map_err(invalid)?;
-    let unfit = if instant { None } else { unfit_for_range(plan.root.kind()) };
-    match unfit {
-        None => Ok(plan),
-        Some(kind) => {
-            let reason = format!("invalid expression type \"{kind}\" for range query, must be Scalar or instant Vector");
-            Err(ApiError::parameter("query", reason))
-        }
+    let expr = promql::parse(text, &state.options.language).map_err(|error| ApiError::parameter("query", error))?;
+    let kind = promql::check::type_of(&expr);
+    if !instant && matches!(kind, Type::Matrix | Type::Text) {
+        let reason = format!("invalid expression type \"{}\" for range query, must be Scalar or instant Vector", kind.as_str());
+        return Err(ApiError::parameter("query", reason));
     }
-}
-
-/// Returns the documented name of a type that a range query cannot evaluate.
-fn unfit_for_range(kind: NodeKind) -> Option<&'static str> {
-    match kind {
-        NodeKind::Range => Some("range vector"),
-        NodeKind::Text => Some("string"),
-        NodeKind::Scalar | NodeKind::Vector | NodeKind::Streams => None,
-    }
+    promql::lower(text, &expr, &params).map_err(|error| ApiError::parameter("query", error))
 }
 
 async fn evaluate(

@@ -121,13 +121,13 @@ fn subquery(out: &mut Vec<u8>, inner: &Expr, range: &Duration, step: Option<&Dur
 /// Writes a duration expression, as a number where it is one.
 fn write_duration(out: &mut Vec<u8>, duration: &Duration, wrapped: bool) {
     match duration {
-        Duration::Literal { seconds, duration } => {
+        Duration::Literal { seconds, duration, .. } => {
             Object::open(out).flag("duration", *duration).kind("numberLiteral").number_text("val", *seconds).close();
         }
-        Duration::Paren(inner) => write_duration(out, inner, true),
-        Duration::Step => operation(out, None, "step", None, wrapped),
-        Duration::Range => operation(out, None, "range", None, wrapped),
-        Duration::Negate(inner) => operation(out, None, "-", Some(inner), wrapped),
+        Duration::Paren(inner, _) => write_duration(out, inner, true),
+        Duration::Step(_) => operation(out, None, "step", None, wrapped),
+        Duration::Range(_) => operation(out, None, "range", None, wrapped),
+        Duration::Negate(inner, _) => operation(out, None, "-", Some(inner), wrapped),
         Duration::Binary(op, left, right) => operation(out, Some(left), operator(*op), Some(right), wrapped),
     }
 }
@@ -158,7 +158,7 @@ fn operator(op: DurationOp) -> &'static str {
 fn literal_ms(duration: &Duration) -> Option<i64> {
     match duration {
         Duration::Literal { seconds, .. } => Some((seconds * 1e9).round() as i64 / 1_000_000),
-        Duration::Paren(inner) => literal_ms(inner),
+        Duration::Paren(inner, _) => literal_ms(inner),
         _ => None,
     }
 }

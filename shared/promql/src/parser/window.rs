@@ -39,6 +39,7 @@ impl Parser<'_> {
         let start = self.peek().span.start;
         let duration = self.duration(0, (context, wanted))?;
         let span = Span { start, end: self.tokens[self.at - 1].span.end };
+        self.readable()?;
         match duration {
             Duration::Literal { seconds, .. } if seconds <= 0.0 => Err(self.error(span, "duration must be greater than 0")),
             duration => Ok(duration),
@@ -56,16 +57,9 @@ impl Parser<'_> {
         if !minus && !self.is("+") {
             return self.operand(context);
         }
-        self.next();
+        let start = self.next().span.start;
         let inner = self.operand(context)?;
-        Ok(if minus { self.negate(inner)? } else { inner })
-    }
-
-    fn negate(&self, inner: Duration) -> Result<Duration, ParseError> {
-        Ok(match inner {
-            Duration::Literal { seconds, duration } => Duration::Literal { seconds: -seconds, duration },
-            inner => Duration::Negate(Box::new(inner)),
-        })
+        Ok(if minus { negate(inner, start) } else { inner })
     }
 
     fn duration(&mut self, least: u8, context: (&str, &str)) -> Result<Duration, ParseError> {
@@ -76,7 +70,7 @@ impl Parser<'_> {
                 parser.next();
                 // A sign binds looser than `^` and tighter than `*`.
                 let inner = parser.duration(3, context)?;
-                if minus { parser.negate(inner)? } else { inner }
+                if minus { negate(inner, start.start) } else { inner }
             } else {
                 parser.operand(context)?
             };
@@ -121,7 +115,7 @@ impl Parser<'_> {
             if seconds.is_nan() || seconds.abs() > SECONDS_MAX {
                 return Err(self.error(token.span, "duration out of range"));
             }
-            return Ok(Duration::Literal { seconds, duration });
+            return Ok(Duration::Literal { seconds, duration, span: token.span });
         }
         match token.kind {
             Kind::Sign("(") => {
@@ -129,7 +123,7 @@ impl Parser<'_> {
                 let inner = self.duration(0, context)?;
                 self.close(")", context)?;
                 self.enabled(token.span)?;
-                Ok(if matches!(inner, Duration::Paren(_)) { inner } else { Duration::Paren(Box::new(inner)) })
+                Ok(if matches!(inner, Duration::Paren(..)) { inner } else { Duration::Paren(Box::new(inner), token.span.start) })
             }
             Kind::Word(Class::Preprocessor) => self.duration_call(context),
             _ => Err(self.unexpected_wanting(context.0, context.1)),
@@ -152,9 +146,10 @@ impl Parser<'_> {
         };
         self.next();
         self.close("(", context)?;
+        let span = Span { end: self.peek().span.end, ..token.span };
         let duration = match op {
-            None if word == "step" => Duration::Step,
-            None => Duration::Range,
+            None if word == "step" => Duration::Step(span),
+            None => Duration::Range(span),
             Some(op) => {
                 let left = self.duration(0, context)?;
                 self.close(",", context)?;
@@ -164,5 +159,14 @@ impl Parser<'_> {
         self.close(")", context)?;
         self.enabled(token.span)?;
         Ok(duration)
+    }
+}
+
+fn negate(inner: Duration, start: u32) -> Duration {
+    match inner {
+        Duration::Literal { seconds, duration, span } => {
+            Duration::Literal { seconds: -seconds, duration, span: Span { start, ..span } }
+        }
+        inner => Duration::Negate(Box::new(inner), start),
     }
 }
