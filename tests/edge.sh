@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The front door of the real binary: who is let in, with whose tenant, and that no secret is said.
+# The front door of the real binary: who is let in, with whose tenant, that no secret is said, and TLS.
 #
 #   tests/edge.sh           EDGE_PORT=19180
 set -euo pipefail
@@ -31,12 +31,23 @@ account viewer shop read
 account both shop,bank read,write
 account operator '*' read,admin,metrics
 
-url=http://127.0.0.1:$port
+# certificate <name>: for this machine, signed by itself.
+certificate() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj "/CN=$1" -addext "subjectAltName=IP:127.0.0.1" \
+        -keyout "$work/$1.key" -out "$work/$1.crt" 2>/dev/null
+}
+certificate first
+certificate second
+cp "$work/first.key" "$work/server.key"
+cp "$work/first.crt" "$work/server.crt"
+
+url=https://127.0.0.1:$port
+trusted=$work/first.crt
 LAMELLA_LOG=debug "$target/lamella" serve --data-dir "$work/data" --listen "127.0.0.1:$port" --credentials-file "$work/credentials.yaml" \
-    2>"$work/log" &
+    --tls-certificate "$work/server.crt" --tls-key "$work/server.key" 2>"$work/log" &
 pid=$!
 for _ in $(seq 100); do
-    if "$target/lamella" health --url "$url" >/dev/null 2>&1; then break; fi
+    if curl -fs --cacert "$trusted" "$url/ready" >/dev/null 2>&1; then break; fi
     sleep 0.1
 done
 
@@ -45,7 +56,7 @@ failed=0
 expect() {
     local want=$1 got
     shift
-    got=$(curl -s -m 20 -o "$work/body" -w '%{http_code}' "$@")
+    got=$(curl -s -m 20 --cacert "$trusted" -o "$work/body" -w '%{http_code}' "$@")
     if [ "$got" != "$want" ]; then
         echo "status $got, expected $want: ${*//lamella_*/…}: $(head -c 200 "$work/body")" >&2
         failed=1
@@ -79,8 +90,34 @@ grep -q 'lamella_edge_requests_total{outcome="forbidden"}' "$work/body" || { ech
 expect 403 -H "$(bearer viewer)" -X POST "$url/loki/api/v1/delete?query=%7Bapp%3D%22till%22%7D&start=1"
 expect 403 -H "$(bearer viewer)" "$url/config"
 expect 200 -H "$(bearer operator)" "$url/config"
-curl -s -o /dev/null -D "$work/head" "$labels"
+curl -s --cacert "$trusted" -o /dev/null -D "$work/head" "$labels"
 grep -qi '^www-authenticate: bearer' "$work/head" || { echo "401 does not say how to authenticate" >&2; failed=1; }
+
+# Both versions of HTTP, a tail over a WebSocket, and clients that do not finish what they begin.
+for version in --http1.1 --http2; do
+    spoken=$(curl -s -m 20 --cacert "$trusted" "$version" -o /dev/null -w '%{http_version}' "$url/ready")
+    [ "--http$spoken" = "$version" ] || { echo "HTTP/$spoken in place of $version" >&2; failed=1; }
+done
+python3 tests/tail_over_tls.py 127.0.0.1 "$port" "$trusted" "${secrets[viewer]}" "${secrets[sender]}" || failed=1
+expect 000 "http://127.0.0.1:$port/ready"
+for _ in $(seq 20); do (exec 3<>"/dev/tcp/127.0.0.1/$port"; sleep 3) & done
+expect 200 "$url/ready"
+
+# A key without its certificate changes nothing; once both are there, the next handshake uses them.
+cp "$work/second.key" "$work/server.key"
+for _ in $(seq 150); do
+    if grep -q 'the one before stays' "$work/log"; then break; fi
+    sleep 0.1
+done
+expect 200 "$url/ready"
+cp "$work/second.crt" "$work/server.crt"
+for _ in $(seq 150); do
+    if grep -q 'certificate was read again' "$work/log"; then break; fi
+    sleep 0.1
+done
+expect 000 "$url/ready"
+trusted=$work/second.crt
+expect 200 "$url/ready"
 
 for secret in "${secrets[@]}"; do
     ! grep -rqF -- "$secret" "$work/log" || { echo "a secret is in the log" >&2; failed=1; }

@@ -1,6 +1,6 @@
 //! `lamella`: the functions' routers and timers in one process, one binary.
 //!
-//! Owns: the command line, the listener, timers, shutdown, metrics of the process, the operator's tools.
+//! Owns: the command line, the listener and its TLS, timers, shutdown, metrics of the process, the operator's tools.
 //! Does not own: what the routes do.
 
 mod backlog;
@@ -10,6 +10,7 @@ mod metrics;
 mod process;
 mod serve;
 mod timers;
+mod tls;
 mod tools;
 
 use std::process::ExitCode;

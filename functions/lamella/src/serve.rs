@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use appender::{Adaptive, BacklogBounds, GroupOptions, WriteBuffer, Writer};
 use axum::Router;
 use axum::routing::get;
+use axum::serve::Listener;
 use boot::Host;
 use edge::{Need, Role, guarded};
 use fn_query::live::Hub;
@@ -25,6 +26,7 @@ use crate::cli::serve::Options;
 use crate::live::Overheard;
 use crate::metrics::{self, Metrics};
 use crate::timers;
+use crate::tls::TlsListener;
 
 /// Stack of each worker: nested queries are evaluated by recursion, within the languages' depth limits.
 pub const STACK_BYTES: usize = 8 << 20;
@@ -53,11 +55,13 @@ pub async fn run(options: &Options) -> Result<()> {
     let (stop, stopped) = watch::channel(false);
     let timer = start_compaction(&host, options, &metrics, &stopped, backlogs);
     let app = routes(&host, options, &buffer, hub, &metrics);
-    announce(address, &host);
+    announce(address, options.tls().is_some(), &host);
     host.say_who_may_enter();
 
-    let server = axum::serve(listener, app).with_graceful_shutdown(until(stopped.clone()));
-    let mut server = tokio::spawn(server.into_future());
+    let mut server = match options.tls() {
+        Some(files) => start(TlsListener::new(listener, files).context("speak TLS")?, app, stopped.clone()),
+        None => start(listener, app, stopped.clone()),
+    };
     let outcome = tokio::select! {
         () = signal() => Ok(()),
         ended = &mut server => ended.context("the listener's task failed").and_then(|served| served.context("serve requests")),
@@ -67,6 +71,13 @@ pub async fn run(options: &Options) -> Result<()> {
     drain(server, buffer, timer).await;
     tracing::info!("stopped");
     outcome
+}
+
+fn start<L>(listener: L, app: Router, stopped: watch::Receiver<bool>) -> JoinHandle<std::io::Result<()>>
+where
+    L: Listener<Addr = SocketAddr>,
+{
+    tokio::spawn(axum::serve(listener, app).with_graceful_shutdown(until(stopped)).into_future())
 }
 
 fn buffer(host: &Host, options: &Options, backlogs: &Arc<Backlogs>) -> Arc<dyn WriteBuffer> {
@@ -107,9 +118,9 @@ fn routes(host: &Host, options: &Options, buffer: &Arc<dyn WriteBuffer>, hub: Hu
 }
 
 /// Says where to point Prometheus, Promtail and Grafana.
-fn announce(address: SocketAddr, host: &Host) {
+fn announce(address: SocketAddr, encrypted: bool, host: &Host) {
     tracing::info!(%address, storage = %host.config.storage, tenant_required = host.config.require_tenant, "lamella {}", env!("CARGO_PKG_VERSION"));
-    let url = format!("http://{address}");
+    let url = format!("{}://{address}", if encrypted { "https" } else { "http" });
     eprintln!("  Prometheus, prometheus.yml   remote_write: [{{url: \"{url}/api/v1/write\"}}]");
     eprintln!("  Promtail, Alloy, Fluent Bit  {url}/loki/api/v1/push");
     eprintln!("  Grafana, Prometheus source   {url}");

@@ -15,6 +15,8 @@ pub const HOMES: &[(&str, &[&str])] = &[
     ("serde_yaml_ng", &["boot", "wire"]),
     ("lambda_http", &["fn-ingest", "fn-query"]),
     ("lambda_runtime", &["fn-compact"]),
+    ("rustls", &["lamella"]),
+    ("tokio-rustls", &["lamella"]),
     ("clap", &["lamella", "suite", "load"]),
     ("indicatif", &["lamella"]),
     ("tracing-subscriber", &["boot"]),

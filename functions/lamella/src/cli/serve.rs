@@ -9,6 +9,7 @@ use boot::Config;
 use clap::{Args, ValueEnum};
 
 use super::storage;
+use crate::tls;
 
 /// Settings of `serve`.
 #[derive(Args)]
@@ -25,6 +26,12 @@ pub struct Options {
     /// File of accounts; with one, requests need a bearer token or basic authentication. `lamella credentials new` makes entries.
     #[arg(long, env = "LAMELLA_CREDENTIALS_FILE")]
     pub credentials_file: Option<PathBuf>,
+    /// Certificate chain in PEM; with it only TLS is spoken. Read again when it changes.
+    #[arg(long, env = "LAMELLA_TLS_CERTIFICATE", requires = "tls_key")]
+    pub tls_certificate: Option<PathBuf>,
+    /// Private key in PEM.
+    #[arg(long, env = "LAMELLA_TLS_KEY", requires = "tls_certificate")]
+    pub tls_key: Option<PathBuf>,
     /// Seconds between compactions; 0 turns them off.
     #[arg(long, env = "LAMELLA_COMPACT_INTERVAL_SECONDS", default_value_t = 60)]
     pub compact_interval_seconds: u64,
@@ -108,6 +115,12 @@ impl Options {
             l1_files: self.compact_l1_files.unwrap_or(default.l1_files),
             ..default
         }
+    }
+
+    /// Returns the files of certificate and key, `None` where nothing is encrypted.
+    pub fn tls(&self) -> Option<tls::Files> {
+        let (certificate, key) = (self.tls_certificate.clone()?, self.tls_key.clone()?);
+        Some(tls::Files { certificate, key })
     }
 
     /// Returns the time between compactions, `None` where they are off.
