@@ -5,11 +5,13 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod bill;
 mod body;
 mod loki;
 pub mod metrics;
 mod otlp;
 mod otlp_logs;
+mod pace;
 mod prometheus;
 mod refusal;
 
@@ -17,17 +19,23 @@ use std::sync::Arc;
 
 use appender::{Adaptive, Batch, GroupOptions, Receipt, WriteBuffer, Writer};
 use axum::Router;
+use axum::body::Body;
 use axum::response::Response;
 use axum::routing::post;
 use boot::Host;
+use bytes::Bytes;
 use edge::{Guard, Need, Role, guarded};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use model::otlp::OtlpOptions;
 use model::{Clock, TenantId, TenantLimits};
 use wire::loki_push::Admission;
+use wire::remote_write::Written;
 use wire::tenant::{TENANT_HEADER, tenant_of};
 
+use bill::Bill;
 use metrics::Metrics;
+use pace::Pace;
+use refusal::Refusal;
 
 /// What every handler needs; cloning is cheap.
 #[derive(Clone, Debug)]
@@ -39,6 +47,8 @@ pub struct State {
     require_tenant: bool,
     admission: Arc<Admission>,
     guard: Guard,
+    pace: Arc<Pace>,
+    bill: Bill,
     /// What was received, stored and refused.
     pub metrics: Arc<Metrics>,
 }
@@ -48,7 +58,18 @@ impl State {
     pub fn new(host: &Host, buffer: Arc<dyn WriteBuffer>) -> State {
         let (clock, limits, require_tenant) = (host.clock.clone(), host.limits.clone(), host.config.require_tenant);
         let (otlp, guard) = (Arc::new(host.config.otlp.clone()), host.guard.clone());
-        State { buffer, clock, limits, otlp, require_tenant, admission: Arc::default(), guard, metrics: Arc::default() }
+        State {
+            buffer,
+            clock,
+            limits,
+            otlp,
+            require_tenant,
+            admission: Arc::default(),
+            guard,
+            pace: Arc::default(),
+            bill: Bill::of(host),
+            metrics: Arc::default(),
+        }
     }
 
     /// Makes the state of a function whose environment freezes after the answer: every request is written at once.
@@ -67,9 +88,26 @@ impl State {
 
     /// Makes a batch durable, and counts how.
     async fn append(&self, tenant: &TenantId, batch: Batch) -> appender::Result<Receipt> {
+        let rows = batch.rows();
         let receipt = self.buffer.append(tenant, batch).await?;
         self.metrics.appended(&receipt);
+        self.bill.appended(tenant, &receipt, rows);
         Ok(receipt)
+    }
+
+    /// Reads the body of a request whose tenant may send one now.
+    async fn read(&self, tenant: &TenantId, body: Body) -> Result<Bytes, Refusal> {
+        let limits = self.limits.of(tenant);
+        self.pace.admit(tenant, &limits.rates, self.clock.now())?;
+        let body = body::read(body, limits.body_bytes_max).await?;
+        self.pace.charge(tenant, &limits.rates, 0, body.len());
+        Ok(body)
+    }
+
+    /// Counts samples against their tenant's rate.
+    fn brought(&self, tenant: &TenantId, written: Written) {
+        let samples = written.samples + written.histograms;
+        self.pace.charge(tenant, &self.limits.of(tenant).rates, samples, 0);
     }
 
     fn tenant(&self, headers: &HeaderMap) -> Result<TenantId, wire::error::Error> {

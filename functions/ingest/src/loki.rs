@@ -10,7 +10,7 @@ use wire::loki_push::{self, Answer, Decoded, Intake, Shape};
 
 use crate::metrics::Protocol;
 use crate::refusal::{Refusal, plain};
-use crate::{State, body, explain, text};
+use crate::{State, explain, text};
 
 /// Stores the entries of a request, then answers whether all of them were.
 pub async fn push(Extract(state): Extract<State>, request: Request) -> Result<Response, Refusal> {
@@ -34,7 +34,7 @@ async fn store(state: &State, request: Request, shape: Shape) -> Result<(Answer,
     let (parts, body) = request.into_parts();
     let tenant = state.tenant(&parts.headers)?;
     let limits = state.limits.of(&tenant);
-    let body = body::read(body, limits.body_bytes_max).await?;
+    let body = state.read(&tenant, body).await?;
     let content_type = text(&parts.headers, header::CONTENT_TYPE.as_str());
     let encoding = text(&parts.headers, header::CONTENT_ENCODING.as_str());
     let intake = Intake { tenant: &tenant, limits, now: state.clock.now().to_ns() };
@@ -51,7 +51,8 @@ pub(crate) async fn append(
 ) -> Result<(Answer, Receipt), Refusal> {
     state.admission.admit(intake, &mut decoded)?;
     let (answer, entries, refused) = (decoded.answer(), decoded.batch.entries_len(), decoded.refused_entries());
+    let line_bytes = decoded.batch.lines.bytes_len();
     let receipt = state.append(intake.tenant, Batch::Logs(decoded.batch)).await?;
-    state.metrics.received_entries(body_bytes, entries, refused);
+    state.metrics.received_entries(body_bytes, line_bytes, entries, refused);
     Ok((answer, receipt))
 }

@@ -28,6 +28,7 @@ const PROTOCOLS: [&str; 4] = ["remote_write", "loki_push", "otlp", "otlp_logs"];
 pub struct Metrics {
     requests: [Requests; PROTOCOLS.len()],
     body_bytes: AtomicU64,
+    line_bytes: AtomicU64,
     samples: AtomicU64,
     histograms: AtomicU64,
     exemplars: AtomicU64,
@@ -69,7 +70,8 @@ impl Metrics {
     }
 
     /// Counts what a push request brought.
-    pub fn received_entries(&self, body_bytes: usize, entries: usize, refused: usize) {
+    pub fn received_entries(&self, body_bytes: usize, line_bytes: usize, entries: usize, refused: usize) {
+        self.line_bytes.fetch_add(line_bytes as u64, Relaxed);
         self.body_bytes.fetch_add(body_bytes as u64, Relaxed);
         self.entries.fetch_add(entries as u64, Relaxed);
         self.refused_logs.fetch_add(refused as u64, Relaxed);
@@ -114,6 +116,8 @@ impl Metrics {
         }
         out.push_str("# TYPE lamella_ingest_body_bytes_total counter\n");
         let _ = writeln!(out, "lamella_ingest_body_bytes_total {}", self.body_bytes.load(Relaxed));
+        out.push_str("# TYPE lamella_ingest_line_bytes_total counter\n");
+        let _ = writeln!(out, "lamella_ingest_line_bytes_total {}", self.line_bytes.load(Relaxed));
     }
 }
 

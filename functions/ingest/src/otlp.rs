@@ -11,7 +11,7 @@ use wire::otlp::{self, Answer, Encoding, failure};
 
 use crate::metrics::Protocol;
 use crate::refusal::Refusal;
-use crate::{State, body, explain, text};
+use crate::{State, explain, text};
 
 /// Stores the points of a request, then answers which of them were refused.
 pub async fn metrics(Extract(state): Extract<State>, request: Request) -> Response {
@@ -37,12 +37,13 @@ async fn store(state: &State, request: Request, encoding: Encoding) -> Result<(A
     let tenant = state.tenant(&parts.headers)?;
     let compression = text(&parts.headers, header::CONTENT_ENCODING.as_str()).unwrap_or_default();
     let limits = state.limits.of(&tenant);
-    let body = body::read(body, limits.body_bytes_max).await?;
+    let body = state.read(&tenant, body).await?;
     let mut decoded = otlp::decode(&body, encoding, compression, &state.otlp, limits, state.clock.now())?;
     if !decoded.warnings.is_empty() {
         tracing::debug!(%tenant, warnings = ?decoded.warnings, "otlp attributes were joined");
     }
     let (answer, written) = (decoded.answer(encoding), decoded.written());
+    state.brought(&tenant, written);
     let receipt = state.append(&tenant, Batch::Metrics(std::mem::take(&mut decoded.batch))).await?;
     state.metrics.received_samples(body.len(), written, decoded.refused);
     Ok((answer, receipt))

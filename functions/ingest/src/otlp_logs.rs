@@ -13,7 +13,7 @@ use wire::otlp::logs;
 
 use crate::metrics::Protocol;
 use crate::refusal::Refusal;
-use crate::{State, body, explain, loki, text};
+use crate::{State, explain, loki, text};
 
 /// Stores the records of a request, then answers whether all of them were.
 pub async fn logs(Extract(state): Extract<State>, request: Request) -> Response {
@@ -35,7 +35,7 @@ async fn store(state: &State, request: Request) -> Result<(Answer, Receipt), Ref
     let (parts, body) = request.into_parts();
     let tenant = state.tenant(&parts.headers)?;
     let limits = state.limits.of(&tenant);
-    let body = body::read(body, limits.body_bytes_max).await?;
+    let body = state.read(&tenant, body).await?;
     let content_type = text(&parts.headers, header::CONTENT_TYPE.as_str()).unwrap_or_default();
     let encoding = text(&parts.headers, header::CONTENT_ENCODING.as_str()).unwrap_or_default();
     let intake = Intake { tenant: &tenant, limits, now: state.clock.now().to_ns() };

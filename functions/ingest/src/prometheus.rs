@@ -10,7 +10,7 @@ use wire::remote_write::{self, Answer};
 
 use crate::metrics::Protocol;
 use crate::refusal::{Refusal, plain};
-use crate::{State, body, explain, text};
+use crate::{State, explain, text};
 
 /// Stores the samples of a request, then answers which of them were written.
 pub async fn write(Extract(state): Extract<State>, request: Request) -> Result<Response, Refusal> {
@@ -27,9 +27,10 @@ async fn store(state: &State, request: Request) -> Result<(Answer, Receipt), Ref
     let encoding = text(&parts.headers, header::CONTENT_ENCODING.as_str());
     let version = remote_write::negotiate(text(&parts.headers, header::CONTENT_TYPE.as_str()), encoding)?;
     let limits = state.limits.of(&tenant);
-    let body = body::read(body, limits.body_bytes_max).await?;
+    let body = state.read(&tenant, body).await?;
     let mut decoded = remote_write::decode(&body, version, limits, state.clock.now())?;
     let (answer, written) = (decoded.answer(), decoded.written());
+    state.brought(&tenant, written);
     let receipt = state.append(&tenant, Batch::Metrics(std::mem::take(&mut decoded.batch))).await?;
     state.metrics.received_samples(body.len(), written, decoded.refused);
     Ok((answer, receipt))

@@ -4,11 +4,15 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use wire::status;
 
+use crate::pace::TooFast;
+
 /// Why nothing was stored.
 #[derive(Debug)]
 pub enum Refusal {
     /// The request cannot be read or may not be stored.
     Request(wire::error::Error),
+    /// Its tenant sends too fast.
+    Pace(TooFast),
     /// It could not be made durable.
     Append(appender::Error),
 }
@@ -18,6 +22,7 @@ impl Refusal {
     pub fn status(&self) -> u16 {
         match self {
             Refusal::Request(error) => status::of_request(error),
+            Refusal::Pace(_) => status::TOO_FAST,
             Refusal::Append(appender::Error::Backlogged { .. }) => status::BACKLOG,
             Refusal::Append(error) => status::of_kind(error.kind()),
         }
@@ -29,6 +34,7 @@ impl Refusal {
     pub fn text(&self) -> String {
         match (self, self.retry_after_seconds()) {
             (Refusal::Request(error), _) => error.to_string(),
+            (Refusal::Pace(error), _) => error.to_string(),
             (Refusal::Append(error), None) => error.to_string(),
             (Refusal::Append(error), Some(seconds)) => format!("{error}: not acknowledged, send it again in {seconds} s"),
         }
@@ -40,6 +46,7 @@ impl Refusal {
             // A bucket of tokens fills by the second.
             Refusal::Request(wire::error::Error::RateLimited(_)) => Some(1),
             Refusal::Request(_) => None,
+            Refusal::Pace(error) => Some(error.retry_after.as_secs()),
             Refusal::Append(error) => error.retry_after().map(|after| after.as_secs()),
         }
     }
@@ -48,6 +55,12 @@ impl Refusal {
 impl From<wire::error::Error> for Refusal {
     fn from(error: wire::error::Error) -> Refusal {
         Refusal::Request(error)
+    }
+}
+
+impl From<TooFast> for Refusal {
+    fn from(error: TooFast) -> Refusal {
+        Refusal::Pace(error)
     }
 }
 

@@ -48,6 +48,8 @@ fn state(buffer: &Arc<Buffer>) -> State {
         require_tenant: false,
         admission: Arc::default(),
         guard: Guard::open(),
+        pace: Arc::default(),
+        bill: Bill::default(),
         metrics: Arc::default(),
     }
 }
@@ -83,6 +85,7 @@ async fn entries_are_stored_then_answered() {
     let mut page = String::new();
     state.metrics.render(&mut page);
     assert!(page.contains("lamella_ingest_rows_total{kind=\"entry\"} 1\n"), "{page}");
+    assert!(page.contains("lamella_ingest_line_bytes_total 1\n"), "{page}");
     assert!(page.contains("lamella_ingest_appends_total{strategy=\"direct\",reason=\"fixed\"} 1\n"), "{page}");
     assert!(page.contains("lamella_ingest_requests_total{protocol=\"loki_push\",outcome=\"refused\"} 1\n"), "{page}");
 }
@@ -197,4 +200,18 @@ async fn tenants_have_limits_of_their_own() {
         assert_eq!((found, after), (status, retry_after), "{tenant}");
     }
     assert_eq!(*buffer.rows.lock().unwrap(), 1);
+}
+
+#[tokio::test]
+async fn who_sends_too_fast_is_told_when_to_come_again() {
+    let buffer = Arc::default();
+    let rates = model::limits::IngestRates { requests: model::limits::Rate::new(0.5, Some(1.0)), ..Default::default() };
+    let state = State { limits: model::Limits { rates, ..Default::default() }.into(), ..state(&buffer) };
+    assert_eq!(send(&state, push(ONE)).await.0, 204);
+    let (status, headers, text) = send(&state, push(ONE)).await;
+    assert_eq!((status, headers["retry-after"].to_str().unwrap()), (429, "1"));
+    assert_eq!(text, "tenant sends more than 0.5 requests a second, send it again in 1 s\n");
+    assert_eq!(*buffer.rows.lock().unwrap(), 1, "nothing of it is stored");
+    let other = Request::post("/loki/api/v1/push").header("content-type", "application/json").header("x-scope-orgid", "b");
+    assert_eq!(send(&state, other.body(Body::from(ONE)).unwrap()).await.0, 204);
 }

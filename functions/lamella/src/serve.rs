@@ -105,10 +105,12 @@ fn routes(host: &Host, options: &Options, buffer: &Arc<dyn WriteBuffer>, hub: Hu
     let asked = fn_query::Options { live: Some(hub), ..options.query(host.config.require_tenant) };
     let query = fn_query::router(fn_query::State::over(host, asked));
     let (page, ingested, guard) = (Arc::clone(metrics), Arc::clone(&ingest.metrics), host.guard.clone());
+    let meter = Arc::clone(&host.meter);
     let text = move || {
         let mut text = page.text();
         ingested.render(&mut text);
         guard.render(&mut text);
+        meter.render(&mut text);
         ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
     };
     let own = Router::new().route("/metrics", get(async move || text()));

@@ -181,9 +181,13 @@ async fn reload(files: Files, mut used: Pem, certificate: Arc<Certificate>) {
                     used = pem;
                     tracing::info!(certificate = %place, "certificate was read again");
                 }
-                Err(error) => tracing::warn!(error = format!("{error:#}"), "the new certificate cannot be used, the one before stays"),
+                Err(error) => {
+                    tracing::warn!(error = format!("{error:#}"), "the new certificate cannot be used, the one before stays")
+                }
             },
-            Err(error) => tracing::warn!(error = format!("{error:#}"), "the certificate cannot be read again, the one before stays"),
+            Err(error) => {
+                tracing::warn!(error = format!("{error:#}"), "the certificate cannot be read again, the one before stays")
+            }
         }
     }
 }

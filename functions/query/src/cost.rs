@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::response::Response;
 use http::HeaderName;
+use model::usage::Usage;
 use wire::loki_api::Stats;
 
 use crate::respond::set_header;
@@ -17,6 +18,8 @@ pub const TIMING_HEADER: HeaderName = HeaderName::from_static("server-timing");
 /// What an evaluation cost and how long it took.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Spent {
+    /// What that costs at list prices (`model::prices`), wherever it ran.
+    pub dollars: f64,
     /// Requests, bytes, rows.
     pub cost: Cost,
     /// Samples or entries loaded.
@@ -27,10 +30,25 @@ pub struct Spent {
     pub took: Duration,
 }
 
+/// Returns what Amazon bills for an evaluation; of a function its time as well.
+pub fn usage(cost: &Cost, took: Duration, function_memory_mib: Option<u32>) -> Usage {
+    let memory_gb = function_memory_mib.map(|mib| f64::from(mib) / 1024.0);
+    Usage {
+        object_gets: cost.requests as f64,
+        // Records of a few KB: a request is a unit, rarely more.
+        record_read_units: cost.record_requests as f64,
+        invocations: memory_gb.map_or(0.0, |_| 1.0),
+        gb_seconds: memory_gb.map_or(0.0, |memory| memory * took.as_secs_f64()),
+        ..Usage::default()
+    }
+}
+
 /// Writes the cost into a response's headers.
 pub fn stamped(mut response: Response, spent: &Spent) -> Response {
     let Cost { requests, record_requests: records, bytes, rows, segments, .. } = spent.cost;
-    let cost = format!("requests={requests}, records={records}, bytes={bytes}, rows={rows}, segments={segments}");
+    let dollars = spent.dollars;
+    let cost =
+        format!("requests={requests}, records={records}, bytes={bytes}, rows={rows}, segments={segments}, dollars={dollars:.10}");
     set_header(&mut response, COST_HEADER, &cost);
     let ms = |time: Duration| time.as_secs_f64() * 1000.0;
     let Stages { snapshot, plan, scan, execute } = spent.cost.stages;
@@ -56,7 +74,7 @@ pub fn prometheus_stats(parameter: &str, spent: &Spent) -> Option<String> {
             "\"samples\":{{\"totalQueryableSamples\":{samples},\"samplesRead\":{samples},\"peakSamples\":{samples}}},",
             "\"cost\":{{\"objectRequests\":{requests},\"recordRequests\":{record_requests},\"objectBytes\":{bytes},\"rows\":{rows},",
             "\"segments\":{segments},\"segmentsConsidered\":{considered},\"segmentsPruned\":{pruned},",
-            "\"rowGroups\":{row_groups},\"pages\":{pages},\"windows\":{windows},",
+            "\"dollars\":{dollars:.10},\"rowGroups\":{row_groups},\"pages\":{pages},\"windows\":{windows},",
             "\"seconds\":{{\"snapshot\":{snapshot},\"plan\":{plan},\"scan\":{scan},\"execute\":{execute}}}}}}}"
         ),
         took = took,
@@ -67,6 +85,7 @@ pub fn prometheus_stats(parameter: &str, spent: &Spent) -> Option<String> {
         bytes = bytes,
         rows = rows,
         segments = segments,
+        dollars = spent.dollars,
         prepared = (snapshot + plan).as_secs_f64(),
         inner = took.max((snapshot + plan).as_secs_f64()) - (snapshot + plan).as_secs_f64(),
         record_requests = record_requests,

@@ -26,14 +26,17 @@ use axum::Router;
 use boot::Host;
 use edge::{Guard, guarded};
 use engine::{Engine, EngineConfig};
+use model::prices::US_EAST_1;
 use model::retention::RetentionPolicy;
+use model::usage::{Meter, Purpose};
 use model::{Clock, Limits, TenantId, TenantLimits, TimeRangeMs, TimestampMs, TimestampNs};
 use plan::EvalOptions;
 
+use cost::Spent;
 use engine_source::EngineSource;
 use gate::{Gate, Refusal};
 use live::Hub;
-use source::Source;
+use source::{Evaluated, Source};
 
 /// Settings of the query APIs.
 #[derive(Clone, Debug)]
@@ -56,6 +59,10 @@ pub struct Options {
     pub log_level: String,
     /// How long what is kept, as limits tell it.
     pub retention: RetentionPolicy,
+    /// What tenants cost.
+    pub meter: Arc<Meter>,
+    /// Memory of a function, MiB, by which its time is billed; none where a process serves.
+    pub function_memory_mib: Option<u32>,
     /// Where entries come from that become durable in this process; `None` where it cannot hold a tail open.
     pub live: Option<Hub>,
 }
@@ -72,6 +79,8 @@ impl Default for Options {
             admin: false,
             log_level: "info".to_owned(),
             retention: RetentionPolicy::default(),
+            meter: Arc::default(),
+            function_memory_mib: None,
             live: None,
         }
     }
@@ -121,7 +130,14 @@ impl State {
         State::new(
             source,
             host.limits.clone(),
-            Options { log_level, retention, guard: host.guard.clone(), ..options },
+            Options {
+                log_level,
+                retention,
+                guard: host.guard.clone(),
+                meter: Arc::clone(&host.meter),
+                function_memory_mib: host.config.function_memory_mib,
+                ..options
+            },
             host.clock.clone(),
         )
     }
@@ -129,6 +145,14 @@ impl State {
     /// Returns a tenant's limits.
     fn limits(&self, tenant: &TenantId) -> &Limits {
         self.limits.of(tenant)
+    }
+
+    /// Adds an evaluation to its tenant's bill, and says what it cost.
+    fn spent(&self, tenant: &TenantId, evaluated: &Evaluated, queued: Duration, took: Duration) -> Spent {
+        let usage = cost::usage(&evaluated.cost, took, self.options.function_memory_mib);
+        let dollars = usage.dollars(&US_EAST_1);
+        self.options.meter.add(tenant, Purpose::Query, dollars);
+        Spent { dollars, cost: evaluated.cost, samples: evaluated.answer.samples_loaded, queued, took }
     }
 
     fn now_ns(&self) -> TimestampNs {

@@ -471,12 +471,13 @@ async fn cost_and_compression() {
     let (status, headers, _) = send(stock(), request.body(Body::empty()).unwrap()).await;
     assert_eq!(status, 200);
     assert_eq!(headers["content-encoding"], "gzip");
-    assert_eq!(headers["x-lamella-cost"], "requests=2, records=4, bytes=100, rows=3, segments=1");
+    assert_eq!(headers["x-lamella-cost"], "requests=2, records=4, bytes=100, rows=3, segments=1, dollars=0.0000013000");
     assert!(headers["server-timing"].to_str().unwrap().starts_with("queue;dur="));
     let (_, body) = get("/api/v1/query?query=up&stats=all").await;
     let json: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!(json["data"]["stats"]["samples"]["totalQueryableSamples"], 3);
     assert_eq!(json["data"]["stats"]["cost"]["objectRequests"], 2);
+    assert_eq!(json["data"]["stats"]["cost"]["dollars"], 0.000_001_3, "two GETs and four read units");
 }
 
 #[tokio::test]

@@ -14,6 +14,7 @@
 //! | `LAMELLA_LISTEN` | `lamella`: address to listen on; `127.0.0.1:9009` |
 //! | `LAMELLA_LOG`, `LAMELLA_LOG_FORMAT` | filter such as `info,store=debug`; `text` or `json` |
 //! | `AWS_LAMBDA_MAX_CONCURRENCY` | set by Lambda Managed Instances: requests a process serves at once; 1 |
+//! | `AWS_LAMBDA_FUNCTION_MEMORY_SIZE` | set by Lambda: what its time is billed by, for the dollars that answers tell |
 //! | `LAMELLA_LIMIT_*` | [`crate::limits`] |
 //! | `LAMELLA_LIMITS`, `LAMELLA_LIMITS_FILE` | [`crate::overrides`]: limits of single tenants, in Loki's spelling |
 //! | `LAMELLA_RETENTION`, `LAMELLA_RETENTION_FILE` | [`crate::retention`]; metrics 7 days, windows of 5m 30 days and of 1h 180 days, logs 90 days |
@@ -46,6 +47,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Requests that a function's process serves at once. Above 1 it lives on between them.
     pub concurrency: u32,
+    /// Memory of a function, MiB, by which its time is billed; none where a process serves.
+    pub function_memory_mib: Option<u32>,
     /// Bounds on what tenants may send and ask.
     pub limits: TenantLimits,
     /// How long data is kept.
@@ -122,6 +125,7 @@ impl Config {
             log_filter: lookup("LAMELLA_LOG").unwrap_or_else(|| "info".to_owned()),
             log_format: log_format(lookup)?,
             concurrency: parsed(lookup, "AWS_LAMBDA_MAX_CONCURRENCY", "a count")?.unwrap_or(1),
+            function_memory_mib: parsed(lookup, "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "MiB")?,
             limits: overrides::from_lookup(lookup, limits::from_lookup(lookup)?)?.kept(&retention),
             retention,
             otlp: otlp::from_lookup(lookup)?,

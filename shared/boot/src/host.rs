@@ -4,6 +4,7 @@ use crate::config::{AwsStorage, Config, Storage};
 use crate::{Error, Result, SystemClock, clock, credentials};
 use edge::Guard;
 use manifest::Manifest;
+use model::usage::Meter;
 use model::{Clock, Nonces, TenantLimits};
 use std::path::Path;
 use std::sync::Arc;
@@ -33,6 +34,8 @@ pub struct Host {
     pub nonces: Arc<Nonces>,
     /// Bounds on what tenants may send and ask.
     pub limits: TenantLimits,
+    /// What tenants cost.
+    pub meter: Arc<Meter>,
     /// Who is let in.
     pub guard: Guard,
 }
@@ -74,7 +77,7 @@ impl Host {
         let manifest = Manifest::new(records.clone(), clock.clone(), nonces.clone());
         let limits = config.limits.clone();
         let guard = credentials::guard(config.credentials.as_ref(), &clock);
-        Host { config, objects, object_counters, records, manifest, clock, nonces, limits, guard }
+        Host { config, objects, object_counters, records, manifest, clock, nonces, limits, meter: Arc::default(), guard }
     }
 }
 

@@ -25,6 +25,7 @@ pub mod signal;
 pub mod tenant;
 pub mod text;
 pub mod time;
+pub mod usage;
 pub mod windowed;
 
 pub use batch::{LogBatch, MetricBatch};

@@ -41,10 +41,50 @@ pub struct Limits {
     pub query_timeout: Duration,
     /// Bytes of a query text (Loki: 131,072).
     pub query_text_bytes_max: usize,
+    /// How fast may be sent.
+    pub rates: IngestRates,
     /// What is accepted of logs, and how.
     pub logs: LogLimits,
     /// What may be asked of logs.
     pub log_queries: LogQueryLimits,
+}
+
+/// How fast a tenant may send to one process; each is unbounded where there is none.
+#[derive(Clone, Copy, PartialEq, Default, Debug)]
+pub struct IngestRates {
+    /// Requests, of any protocol.
+    pub requests: Option<Rate>,
+    /// Samples and histograms.
+    pub samples: Option<Rate>,
+    /// Bytes of bodies as received.
+    pub bytes: Option<Rate>,
+}
+
+impl IngestRates {
+    /// Reports whether anything goes.
+    pub fn is_unbounded(&self) -> bool {
+        self.requests.is_none() && self.samples.is_none() && self.bytes.is_none()
+    }
+}
+
+/// A rate, and how much may come at once.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Rate {
+    /// In the long run.
+    pub per_second: f64,
+    /// After a pause.
+    pub burst: f64,
+}
+
+impl Rate {
+    /// Seconds of the rate that may come at once where nobody says: senders that were cut off for a moment catch up.
+    const BURST_S: f64 = 10.0;
+
+    /// Makes a rate; zero is none.
+    pub fn new(per_second: f64, burst: Option<f64>) -> Option<Rate> {
+        let burst = burst.unwrap_or(per_second * Rate::BURST_S).max(1.0);
+        (per_second > 0.0).then_some(Rate { per_second, burst })
+    }
 }
 
 const HOUR: u64 = 3600;
@@ -67,6 +107,7 @@ impl Default for Limits {
             query_requests_max: 5_000,
             query_timeout: Duration::from_secs(120),
             query_text_bytes_max: 131_072,
+            rates: IngestRates::default(),
             logs: LogLimits::default(),
             log_queries: LogQueryLimits::default(),
         }

@@ -7,6 +7,9 @@ use crate::error::Error;
 /// The status where a tenant's writes must wait for compaction.
 pub const BACKLOG: u16 = 429;
 
+/// The status where a tenant sends faster than it may.
+pub const TOO_FAST: u16 = 429;
+
 /// Returns the status of a failure inside the write path.
 pub fn of_kind(kind: ErrorKind) -> u16 {
     match kind {
@@ -24,7 +27,7 @@ pub fn of_request(error: &Error) -> u16 {
         Error::MediaType(_) => 415,
         Error::BodyTooLarge { .. } => 413,
         Error::NoStreams => 422,
-        Error::RateLimited(_) => 429,
+        Error::RateLimited(_) => TOO_FAST,
         Error::NoTenant => 401,
         Error::DecodedTooLarge { .. } | Error::Body(_) | Error::Tenant(_) => 400,
     }

@@ -224,7 +224,7 @@ pub(super) async fn evaluate(
     let timeout = state.limits(&tenant).query_timeout;
     let timed = state.gate.run(timeout, async move { source.evaluate(&tenant, plan, labels).await }).await?;
     let evaluated = timed.value?;
-    let spent = Spent { cost: evaluated.cost, samples: evaluated.answer.samples_loaded, queued: timed.queued, took: timed.took };
+    let spent = state.spent(&request.tenant, &evaluated, timed.queued, timed.took);
     Ok((evaluated.answer, spent))
 }
 

@@ -102,9 +102,9 @@ async fn evaluate(
     if timeout.is_zero() {
         return Err(ApiError::new(ErrorType::Execution, "context deadline exceeded").into());
     }
-    let (source, tenant) = (Arc::clone(&state.source), tenant.clone());
-    let timed = state.gate.run(timeout, async move { source.evaluate(&tenant, plan, Labels::Merged).await }).await?;
+    let (source, owned) = (Arc::clone(&state.source), tenant.clone());
+    let timed = state.gate.run(timeout, async move { source.evaluate(&owned, plan, Labels::Merged).await }).await?;
     let evaluated = timed.value?;
-    let spent = Spent { cost: evaluated.cost, samples: evaluated.answer.samples_loaded, queued: timed.queued, took: timed.took };
+    let spent = state.spent(tenant, &evaluated, timed.queued, timed.took);
     Ok((evaluated.answer, spent))
 }

@@ -1,6 +1,6 @@
 //! One set of limits as it is written: Loki's names where Loki has the limit, ours (those of the variables) for the rest.
 
-use model::limits::{BlockedIngestion, BlockedQuery, DeletionMode};
+use model::limits::{BlockedIngestion, BlockedQuery, DeletionMode, Rate};
 use model::re2::Pattern;
 use model::{Limits, TimestampNs};
 use serde::Deserialize;
@@ -24,6 +24,13 @@ pub(super) struct Settings {
     query_memory_bytes: Option<usize>,
     query_requests: Option<usize>,
     query_text_bytes: Option<usize>,
+    body_bytes_rate: Option<f64>,
+    body_bytes_burst_size: Option<f64>,
+    // Mimir's: how fast may be sent.
+    request_rate: Option<f64>,
+    request_burst_size: Option<f64>,
+    ingestion_rate: Option<f64>,
+    ingestion_burst_size: Option<f64>,
     // Loki's, of both signals here.
     max_label_name_length: Option<usize>,
     max_label_value_length: Option<usize>,
@@ -82,6 +89,7 @@ impl Settings {
         self.apply_general(limits);
         self.apply_logs(limits);
         self.apply_rates(limits);
+        self.apply_log_rates(limits);
         self.apply_log_queries(limits);
     }
 
@@ -128,6 +136,14 @@ impl Settings {
     }
 
     fn apply_rates(&self, limits: &mut Limits) {
+        let rates = &mut limits.rates;
+        let of = |rate: Option<f64>, burst: Option<f64>| rate.map(|rate| Rate::new(rate, burst));
+        set(&mut rates.requests, &of(self.request_rate, self.request_burst_size));
+        set(&mut rates.samples, &of(self.ingestion_rate, self.ingestion_burst_size));
+        set(&mut rates.bytes, &of(self.body_bytes_rate, self.body_bytes_burst_size));
+    }
+
+    fn apply_log_rates(&self, limits: &mut Limits) {
         let logs = &mut limits.logs;
         set(&mut logs.rate_bytes_max, &self.ingestion_rate_mb.map(|rate| positive(mebibytes(rate))));
         set(&mut logs.burst_bytes_max, &self.ingestion_burst_size_mb.map(mebibytes));
