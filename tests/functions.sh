@@ -11,6 +11,7 @@ cd "$(dirname "$0")/.."
 : "${LAMELLA_TEST_DYNAMODB_ENDPOINT:?start the servers first: eval \"\$(localstack/servers.sh start)\"}"
 seconds=${1:-120}
 target=${CARGO_TARGET_DIR:-target}/release
+python=${LAMELLA_CACHE:-target/servers}/moto/bin/python # has PyYAML
 port=${FUNCTIONS_PORT:-19120}
 emulator=http://127.0.0.1:$port
 name=functions-$(date +%s)
@@ -50,7 +51,7 @@ for _ in $(seq 100); do
 done
 for function in fn-ingest fn-query fn-compact; do
     proxy=${proxies[$function]}
-    python3 tests/infra.py proxy "${function#fn-}" "$proxy=$LAMELLA_TEST_S3_ENDPOINT" "$((proxy + 1))=$LAMELLA_TEST_DYNAMODB_ENDPOINT" \
+    "$python" tests/infra.py proxy "${function#fn-}" "$proxy=$LAMELLA_TEST_S3_ENDPOINT" "$((proxy + 1))=$LAMELLA_TEST_DYNAMODB_ENDPOINT" \
         "$work/calls" 2>"$work/proxy-$function.log" &
     pids[proxy-$function]=$!
 done
@@ -127,7 +128,7 @@ deletion -X POST -G --data-urlencode 'query={job="kill"}' --data "start=${began_
 id=$(curl -fsS "$LAMELLA_URL/loki/api/v1/delete" | jq -r '.[0].request_id')
 deletion -X DELETE -G --data "request_id=$id"
 [ "$(curl -fsS "$LAMELLA_URL/loki/api/v1/delete" | jq length)" = 0 ] || { echo "a deletion request was not taken back" >&2; exit 1; }
-tests/infra.py check "$work/calls"
+"$python" tests/infra.py check "$work/calls"
 
 # The same functions with accounts: read from Secrets Manager's extension, whose part a file server plays.
 restart_with_accounts() {
