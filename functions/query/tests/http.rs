@@ -85,7 +85,8 @@ impl Source for Canned {
                 timed_out: false,
             });
         }
-        let answer = Answer { value: value(&plan), warnings: Vec::new(), infos: Vec::new(), samples_loaded: 3 };
+        let warnings = plan.options.replica_labels.iter().map(|label| format!("replicas by {label}")).collect();
+        let answer = Answer { value: value(&plan), warnings, infos: Vec::new(), samples_loaded: 3 };
         Ok(Evaluated {
             answer,
             cost: Cost { requests: 2, record_requests: 4, bytes: 100, rows: 3, row_bytes: 48, segments: 1, ..Cost::default() },
@@ -287,6 +288,22 @@ async fn prometheus_answers() {
     }
     let form = "query=up&time=4".to_owned();
     assert_eq!(post("/api/v1/query", form).await, (200, vector.to_owned()));
+}
+
+#[tokio::test]
+async fn replicas_are_one_where_somebody_asks_for_it() {
+    let warnings = async |query: &str| {
+        let (status, text) = get(&format!("/api/v1/query?query=1{query}")).await;
+        (status, text.split_once("\"warnings\":").map(|(_, rest)| rest.trim_end_matches('}').to_owned()).unwrap_or_default())
+    };
+    let stock = r#"["replicas by replica","replicas by __replica__","replicas by prometheus_replica"]"#.to_owned();
+    assert_eq!(warnings("").await, (200, String::new()));
+    assert_eq!(warnings("&dedup=false").await, (200, String::new()));
+    assert_eq!(warnings("&dedup=true").await, (200, stock));
+    assert_eq!(warnings("&dedup=1&replicaLabels[]=pod&replicaLabels[]=a").await.1, r#"["replicas by pod","replicas by a"]"#);
+    let (status, text) = get("/api/v1/query?query=1&dedup=yes").await;
+    let error = r#"invalid parameter \"dedup\": strconv.ParseBool: parsing \"yes\": invalid syntax"#;
+    assert!(status == 400 && text.contains(error), "{text}");
 }
 
 /// Snappy block of a remote read request for `{a="b", c="d"}`, all time, with one accepted response type.

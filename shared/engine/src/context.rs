@@ -9,7 +9,7 @@ use datafusion_execution::memory_pool::GreedyMemoryPool;
 use datafusion_execution::runtime_env::RuntimeEnvBuilder;
 use hashbrown::HashMap;
 use manifest::{Deletion, Location, Part, Snapshot};
-use model::{CompileEntryFilter, EntryFilter, Histogram, Limits, TenantId};
+use model::{CompileEntryFilter, EntryFilter, Histogram, Limits, TenantId, TimeRangeMs, replicas};
 use plan::EvalOptions;
 use plan::value::HistogramSample;
 use store::Objects;
@@ -92,6 +92,11 @@ impl QueryContext {
             stop: Arc::default(),
             task: OnceLock::new(),
         }
+    }
+
+    /// Returns what is to be read of samples to answer about `range`: more of it where replicas are deduplicated.
+    pub(crate) fn read_range(&self, range: TimeRangeMs) -> TimeRangeMs {
+        if self.options.replica_labels.is_empty() { range } else { replicas::read_range(range) }
     }
 
     /// Returns DataFusion's context: memory is bounded by the tenant's limit.

@@ -105,7 +105,8 @@ impl Engine {
     /// As [`Engine::query`].
     pub async fn explain(&self, tenant: &TenantId, plan: &LogicalPlan, limits: &Limits) -> Result<String, EngineError> {
         let context = self.context(tenant, plan, limits);
-        let parts = Arc::new(self.parts(&context, signal_of(plan), plan_range(&plan.root, plan.grid)).await?);
+        let range = plan_range(&plan.root, plan.grid).map(|range| context.read_range(range));
+        let parts = Arc::new(self.parts(&context, signal_of(plan), range).await?);
         if let Node::Logs(query) = &plan.root {
             let (scan, _) = crate::logs::query::open(&context, &self.log_tails, &parts, query, plan.grid).await?;
             let order = if query.newest_first { "newest first" } else { "oldest first" };
@@ -201,7 +202,7 @@ impl Engine {
         let _stop = StopOnDrop(Arc::clone(&context.stop));
         let mut times = StageTimes::default();
         let started = Instant::now();
-        let range = plan_range(&plan.root, plan.grid);
+        let range = plan_range(&plan.root, plan.grid).map(|range| context.read_range(range));
         let parts = Arc::new(self.parts(&context, signal_of(plan), range).await?);
         times.snapshot = started.elapsed();
         let mut answer = match &plan.root {

@@ -1,9 +1,10 @@
 //! The leaf of a metric query: which series of which segments a selector selects, and their samples.
 //!
-//! Owns: the selection, its cut into partitions and chunks, decoding through the cache, what deletions leave out. Does not own:
-//! pruning ([`crate::fetch`]), what is made of the samples ([`crate::exec`]).
+//! Owns: the selection, its cut into partitions and chunks, decoding through the cache, what deletions leave out, replicas as one series.
+//! Does not own: pruning ([`crate::fetch`]), what is made of the samples ([`crate::exec`]), which replica stands (`model::replicas`).
 
 mod coarse;
+mod replicas;
 mod selection;
 
 use std::ops::Range;
@@ -25,6 +26,7 @@ use crate::limits::{SAMPLES_PER_CHUNK, SAMPLES_PER_PARTITION_MIN, SERIES_PER_BAT
 use crate::merge::{Merged, append, merge, trim};
 use crate::registry::{Groups, Names, Registry};
 use crate::samples::{PartSamples, SampleCache};
+use replicas::Replicas;
 use selection::Selection;
 
 /// What leaves keep in memory between queries.
@@ -40,19 +42,23 @@ pub(crate) struct Caches {
 pub(crate) struct Leaf {
     pub(crate) matchers: Vec<Matcher>,
     pub(crate) range: TimeRangeMs,
+    /// What is read: more than the range where replicas are deduplicated.
+    read: TimeRangeMs,
     pub(crate) pruning: Pruning,
     projection: Projection,
     pub(crate) parts: Vec<LeafPart>,
     names: Arc<Names>,
-    /// The number of each series among `names`.
+    /// The number of each series among `names`; of several replicas that of the first.
     numbers: Vec<u32>,
+    /// Which stored series make each of these, where replicas are deduplicated.
+    replicas: Option<Replicas>,
     /// Label sets, as far as somebody has asked for them.
     labels: Vec<OnceLock<LabelSet>>,
     /// Samples per series, before the range is cut out.
     samples: Vec<u64>,
-    /// Per series, one past its last source.
+    /// Per stored series, one past its last source.
     source_ends: Vec<u32>,
-    /// Part and ordinal, series by series.
+    /// Part and ordinal, stored series by stored series.
     sources: Vec<(u32, u32)>,
     caches: Arc<Caches>,
 }
@@ -89,38 +95,45 @@ impl Leaf {
         matchers: Vec<Matcher>,
         range: TimeRangeMs,
     ) -> Result<Leaf, EngineError> {
-        let kept = prune(context, Signal::Metrics, parts, &matchers, range);
+        let read = context.read_range(range);
+        let kept = prune(context, Signal::Metrics, parts, &matchers, read);
         let pruning = Pruning { considered: parts.len(), opened: kept.len() };
         let open = open_parts(context, &caches.tails, kept, Want::Rows).await?;
         let names = caches.names.of(&context.tenant);
         let mut selection = Selection::default();
         let mut leaf_parts: Vec<LeafPart> = Vec::new();
         for open in open {
-            let ordinals = open.index.index.ordinals(&matchers, range);
+            let ordinals = open.index.index.ordinals(&matchers, read);
             if ordinals.is_empty() {
                 continue;
             }
             let numbers = open.index.numbers(&names, &ordinals);
             selection.parts.push((ordinals, numbers));
-            let erased = erased(&open, range);
+            let erased = erased(&open, read);
             let windows = open.index.index.windows();
             leaf_parts.push(LeafPart { open, windows, erased, whole: OnceCell::new() });
         }
         let mut numbers = selection.distinct();
         context.count_series(numbers.len() as u64)?;
         names.sort(&mut numbers);
+        let replicas = Replicas::of(&names, &mut numbers, &context.options.replica_labels);
         let start_timestamps = context.options.use_start_timestamps;
         let projection = Projection { start_timestamps, ..Projection::SAMPLES };
-        let (samples, source_ends, sources) = selection.laid_out(&numbers, &leaf_parts);
+        let (mut samples, source_ends, sources) = selection.laid_out(&numbers, &leaf_parts);
+        if let Some(replicas) = &replicas {
+            (numbers, samples) = (replicas.heads(&numbers), replicas.sums(&samples));
+        }
         Ok(Leaf {
             matchers,
             range,
+            read,
             pruning,
             projection,
             parts: leaf_parts,
             names,
             labels: vec![OnceLock::new(); numbers.len()],
             numbers,
+            replicas,
             samples,
             source_ends,
             sources,
@@ -134,23 +147,46 @@ impl Leaf {
     }
 
     pub(crate) fn labels(&self, series: u32) -> &LabelSet {
-        self.labels[series as usize].get_or_init(|| self.names.labels(self.numbers[series as usize]))
+        let number = self.numbers[series as usize];
+        self.labels[series as usize].get_or_init(|| match &self.replicas {
+            None => self.names.labels(number),
+            Some(_) => self.labels_kept(number, |_| true),
+        })
     }
 
     /// Groups series by those of their labels whose name `keeps` accepts, without building label sets.
     pub(crate) fn group(&self, series: &[u32], keeps: impl Fn(&str) -> bool) -> Groups {
         let numbers: Vec<u32> = series.iter().map(|series| self.numbers[*series as usize]).collect();
-        self.names.group(&numbers, keeps)
+        self.names.group(&numbers, |name| self.has_label(name) && keeps(name))
     }
 
     /// Returns those labels of a group whose name `keeps` accepts.
     pub(crate) fn labels_kept(&self, head: u32, keeps: impl Fn(&str) -> bool) -> LabelSet {
-        self.names.labels(head).retain(keeps)
+        let labels = self.names.labels(head);
+        match &self.replicas {
+            None => labels.retain(keeps),
+            Some(replicas) => labels.retain(|name| !replicas.tells_apart(name) && keeps(name)),
+        }
     }
 
-    fn sources(&self, series: usize) -> &[(u32, u32)] {
-        let start = if series == 0 { 0 } else { self.source_ends[series - 1] };
-        &self.sources[start as usize..self.source_ends[series] as usize]
+    /// Says which labels' replicas are one series, if any.
+    pub(crate) fn describe_replicas(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.replicas.as_ref().map_or(Ok(()), |replicas| write!(f, ", replicas={replicas}"))
+    }
+
+    /// Reports whether series may still have a label of this name.
+    fn has_label(&self, name: &str) -> bool {
+        self.replicas.as_ref().is_none_or(|replicas| !replicas.tells_apart(name))
+    }
+
+    /// Returns the stored series that make one.
+    fn stored(&self, series: u32) -> Range<usize> {
+        self.replicas.as_ref().map_or(series as usize..series as usize + 1, |replicas| replicas.members(series))
+    }
+
+    fn sources(&self, stored: Range<usize>) -> &[(u32, u32)] {
+        let start = if stored.start == 0 { 0 } else { self.source_ends[stored.start - 1] };
+        &self.sources[start as usize..self.source_ends[stored.end - 1] as usize]
     }
 
     /// Cuts the series, in their order, into at most `wanted` runs with about equally many samples.
@@ -222,7 +258,7 @@ impl Leaf {
         read: impl Fn(&LeafPart) -> bool,
     ) -> Result<Decoded, EngineError> {
         let mut wanted: Vec<Vec<u32>> = vec![Vec::new(); self.parts.len()];
-        for (part, ordinal) in series.iter().flat_map(|series| self.sources(*series as usize)) {
+        for (part, ordinal) in series.iter().flat_map(|series| self.sources(self.stored(*series))) {
             if read(&self.parts[*part as usize]) {
                 wanted[*part as usize].push(*ordinal);
             }
@@ -308,8 +344,29 @@ impl Leaf {
         scratch: &mut Merged,
         each: impl FnOnce(Samples<'_>) -> R,
     ) -> R {
-        let (start, end) = (self.range.start.0, self.range.end.0);
-        let sources = self.sources(series as usize);
+        let stored = self.stored(series);
+        if stored.len() > 1 {
+            let of_each: Vec<Merged> = stored.map(|one| merge(self.slices(decoded, one, self.read))).collect();
+            *scratch = replicas::deduplicated(&of_each, self.range);
+            return each(scratch.samples());
+        }
+        let mut slices = self.slices(decoded, stored.start, self.range);
+        if let [one] = &slices[..]
+            && one.histograms.is_empty()
+        {
+            let (timestamps, values, start_timestamps) = (one.timestamps, one.values, one.start_timestamps);
+            return each(Samples { timestamps, values, start_timestamps, histograms: &[] });
+        }
+        if !append(&mut slices, scratch) {
+            *scratch = merge(slices);
+        }
+        each(scratch.samples())
+    }
+
+    /// Returns the samples of a stored series inside a range, piece by piece.
+    fn slices<'d>(&self, decoded: &'d Decoded, stored: usize, range: TimeRangeMs) -> Vec<SeriesSlices<'d>> {
+        let (start, end) = (range.start.0, range.end.0);
+        let sources = self.sources(stored..stored + 1);
         let mut slices: Vec<SeriesSlices<'_>> = Vec::with_capacity(sources.len());
         for (part, ordinal) in sources {
             let Some(all) = decoded.0[*part as usize].as_ref().and_then(|samples| samples.series(*ordinal)) else { continue };
@@ -324,21 +381,7 @@ impl Leaf {
             }
         }
         slices.retain(|piece| !piece.timestamps.is_empty() || !piece.histograms.is_empty());
-        if let [one] = &slices[..]
-            && one.histograms.is_empty()
-        {
-            let (timestamps, values, start_timestamps) = (one.timestamps, one.values, one.start_timestamps);
-            return each(Samples { timestamps, values, start_timestamps, histograms: &[] });
-        }
-        if !append(&mut slices, scratch) {
-            *scratch = merge(slices);
-        }
-        each(Samples {
-            timestamps: &scratch.timestamps,
-            values: &scratch.values,
-            start_timestamps: &scratch.start_timestamps,
-            histograms: &scratch.histograms,
-        })
+        slices
     }
 
     /// Returns samples as the reference evaluator reads them.
@@ -361,6 +404,17 @@ pub(crate) struct Samples<'a> {
     pub(crate) values: &'a [f64],
     pub(crate) start_timestamps: &'a [i64],
     pub(crate) histograms: &'a [plan::value::HistogramSample],
+}
+
+impl Merged {
+    fn samples(&self) -> Samples<'_> {
+        Samples {
+            timestamps: &self.timestamps,
+            values: &self.values,
+            start_timestamps: &self.start_timestamps,
+            histograms: &self.histograms,
+        }
+    }
 }
 
 impl LeafPart {

@@ -17,6 +17,7 @@ pub mod otlp;
 pub mod prices;
 pub mod quote;
 pub mod re2;
+pub mod replicas;
 pub mod retention;
 pub mod sample;
 pub mod segment_id;

@@ -43,6 +43,10 @@ pub struct Limits {
     pub query_text_bytes_max: usize,
     /// How fast may be sent.
     pub rates: IngestRates,
+    /// Labels that tell replicas of one Prometheus apart.
+    pub replica_labels: Vec<String>,
+    /// Whether replicas are deduplicated where a query does not say (docs/0021).
+    pub replicas_deduplicated: bool,
     /// What is accepted of logs, and how.
     pub logs: LogLimits,
     /// What may be asked of logs.
@@ -108,6 +112,8 @@ impl Default for Limits {
             query_timeout: Duration::from_secs(120),
             query_text_bytes_max: 131_072,
             rates: IngestRates::default(),
+            replica_labels: ["replica", "__replica__", "prometheus_replica"].map(str::to_owned).to_vec(),
+            replicas_deduplicated: false,
             logs: LogLimits::default(),
             log_queries: LogQueryLimits::default(),
         }

@@ -104,6 +104,8 @@ pub struct EvalOptions {
     pub resolution_max: Resolution,
     /// The copies to be read wherever they are live, exact or not.
     pub resolution: Option<Resolution>,
+    /// Labels that tell replicas apart which are to be answered as one (docs/0021); empty: each series for itself.
+    pub replica_labels: Vec<String>,
 }
 
 impl Default for EvalOptions {
@@ -118,6 +120,7 @@ impl Default for EvalOptions {
             type_and_unit_labels: false,
             resolution_max: Resolution::OneHour,
             resolution: None,
+            replica_labels: Vec::new(),
         }
     }
 }

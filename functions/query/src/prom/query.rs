@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::State as Extract;
 use axum::response::Response;
 use http::StatusCode;
-use model::{TenantId, TimestampMs};
+use model::{Limits, Resolution, TenantId, TimestampMs};
 use plan::{EvalOptions, Grid, LogicalPlan};
 use promql::functions::Type;
 use wire::json_text::html_string;
@@ -78,8 +78,13 @@ pub(super) fn query_text<'a>(state: &State, request: &'a ApiRequest) -> Result<&
 pub(super) fn plan(state: &State, request: &ApiRequest, grid: Grid, instant: bool) -> Result<LogicalPlan, ApiError> {
     let lookback_ms = params::lookback_delta_ms(&request.form)?;
     let text = query_text(state, request)?;
-    let samples_max = state.limits(&request.tenant).query_samples_max;
-    let options = EvalOptions { instant, samples_max, ..state.options.eval.clone() };
+    let limits = state.limits(&request.tenant);
+    let samples_max = limits.query_samples_max;
+    let (resolution_max, resolution) = params::resolutions(&request.form)?;
+    let replica_labels = replica_labels(request, limits)?;
+    // Coarse copies are of each replica for itself.
+    let resolution_max = if replica_labels.is_empty() { resolution_max } else { Resolution::Raw };
+    let options = EvalOptions { instant, samples_max, resolution_max, resolution, replica_labels, ..state.options.eval.clone() };
     let step_ms = if instant { 0 } else { grid.step };
     let lookback_ms = lookback_ms.unwrap_or(state.options.lookback_ms);
     let params = promql::EvalParams { start: TimestampMs(grid.start), end: TimestampMs(grid.end), step_ms, lookback_ms, options };
@@ -90,6 +95,16 @@ pub(super) fn plan(state: &State, request: &ApiRequest, grid: Grid, instant: boo
         return Err(ApiError::parameter("query", reason));
     }
     promql::lower(text, &expr, &params).map_err(|error| ApiError::parameter("query", error))
+}
+
+/// Returns the labels that tell replicas apart which are to be answered as one: only where the request or the tenant's limits ask for
+/// it, for a request of Prometheus's own API gets Prometheus's answer. Both parameters are Thanos's.
+fn replica_labels(request: &ApiRequest, limits: &Limits) -> Result<Vec<String>, ApiError> {
+    if !params::boolean(&request.form, "dedup")?.unwrap_or(limits.replicas_deduplicated) {
+        return Ok(Vec::new());
+    }
+    let given: Vec<String> = request.form.all("replicaLabels[]").filter(|name| !name.is_empty()).map(str::to_owned).collect();
+    Ok(if given.is_empty() { limits.replica_labels.clone() } else { given })
 }
 
 async fn evaluate(

@@ -24,6 +24,8 @@ pub(super) struct Settings {
     query_memory_bytes: Option<usize>,
     query_requests: Option<usize>,
     query_text_bytes: Option<usize>,
+    replica_labels: Option<Names>,
+    deduplicate_replicas: Option<bool>,
     body_bytes_rate: Option<f64>,
     body_bytes_burst_size: Option<f64>,
     // Mimir's: how fast may be sent.
@@ -103,6 +105,8 @@ impl Settings {
         set(&mut limits.query_memory_bytes_max, &self.query_memory_bytes);
         set(&mut limits.query_requests_max, &self.query_requests);
         set(&mut limits.query_text_bytes_max, &self.query_text_bytes);
+        set(&mut limits.replica_labels, &self.replica_labels.as_ref().map(Names::to_vec));
+        set(&mut limits.replicas_deduplicated, &self.deduplicate_replicas);
         set(&mut limits.label_name_bytes_max, &self.max_label_name_length);
         set(&mut limits.label_value_bytes_max, &self.max_label_value_length);
         set(&mut limits.future_grace, &self.creation_grace_period.map(Span::duration));

@@ -33,6 +33,14 @@ overrides:
 }
 
 #[test]
+fn replicas_are_deduplicated_for_whom_the_file_says() {
+    let text = "overrides: {a: {deduplicate_replicas: true, replica_labels: [pod]}}";
+    let (a, other) = (of(text, "a"), of(text, "b"));
+    assert_eq!((a.replicas_deduplicated, a.replica_labels), (true, vec!["pod".to_owned()]));
+    assert_eq!((other.replicas_deduplicated, other.replica_labels.len()), (false, 3));
+}
+
+#[test]
 fn json_is_yaml_and_structures_are_read() {
     let text = r#"{"overrides": {
         "a": {"block_ingestion_until": "2030-01-01T00:00:00Z", "block_ingestion_status_code": 456},

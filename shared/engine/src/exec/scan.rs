@@ -61,6 +61,7 @@ impl DisplayAs for SegmentScanExec {
 /// Says what a leaf reads.
 pub(crate) fn describe(leaf: &Leaf, partitions: usize, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
     write!(f, "matchers={:?}, range=[{}, {})", leaf.matchers, leaf.range.start.0, leaf.range.end.0)?;
+    leaf.describe_replicas(f)?;
     let Pruning { considered, opened } = leaf.pruning;
     write!(f, ", segments={considered}, pruned={}, opened={opened}, selected={}", considered - opened, leaf.parts.len())?;
     let reads = leaf.reads();

@@ -34,7 +34,7 @@ impl Leaf {
 
     /// Reports whether some of a series lies in windows.
     pub(crate) fn has_windows(&self, series: u32) -> bool {
-        self.sources(series as usize).iter().any(|(part, _)| self.parts[*part as usize].windows.is_some())
+        self.sources(self.stored(series)).iter().any(|(part, _)| self.parts[*part as usize].windows.is_some())
     }
 
     /// Reads the windows of some series.
@@ -47,7 +47,7 @@ impl Leaf {
         let Needs { extremes, sum, lost, changes, m2 } = needs;
         let projection = Projection { extremes, sum, lost, changes, m2 };
         let mut wanted: Vec<Vec<u32>> = vec![Vec::new(); self.parts.len()];
-        for (part, ordinal) in series.iter().flat_map(|series| self.sources(*series as usize)) {
+        for (part, ordinal) in series.iter().flat_map(|series| self.sources(self.stored(*series))) {
             wanted[*part as usize].push(*ordinal);
         }
         let reads: Vec<_> =
@@ -59,7 +59,7 @@ impl Leaf {
     /// samples of one aligned window, each begins after the last of the one before.
     pub(crate) fn windows(&self, decoded: &DecodedWindows, series: u32, samples: Samples<'_>, width_ms: i64) -> Vec<Window> {
         let mut windows = windowed::windows(width_ms, samples.timestamps, samples.values);
-        for (part, ordinal) in self.sources(series as usize) {
+        for (part, ordinal) in self.sources(self.stored(series)) {
             let Some((ordinals, columns)) = &decoded.0[*part as usize] else { continue };
             let Ok(at) = ordinals.binary_search(ordinal) else { continue };
             let erased: Vec<model::TimeRangeMs> =

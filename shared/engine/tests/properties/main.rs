@@ -9,6 +9,7 @@ mod data;
 mod deletions;
 mod expressions;
 mod random;
+mod replicas;
 mod world;
 
 use model::{Limits, TenantId, TimestampMs};

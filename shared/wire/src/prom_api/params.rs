@@ -111,6 +111,16 @@ pub fn duration_units_ms(text: &str) -> Option<i64> {
     Some(total)
 }
 
+/// Parses what Go's `ParseBool` takes; `None` where the parameter is absent.
+pub fn boolean(form: &Form, name: &str) -> Result<Option<bool>, ApiError> {
+    match form.get(name) {
+        "" => Ok(None),
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(Some(true)),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(Some(false)),
+        text => Err(ApiError::parameter(name, format!("strconv.ParseBool: parsing {}: invalid syntax", go_quote(text)))),
+    }
+}
+
 /// Parses `limit`; 0 is no limit.
 pub fn limit(form: &Form) -> Result<usize, ApiError> {
     let text = form.get("limit");
