@@ -4,10 +4,10 @@
 # histograms among them, a deleted range included. The import is cut short once by kill -9, run again, and run a third time, which
 # must find nothing left to do.
 #
-#   tests/import.sh [SECONDS=60]   needs prometheus and promtool; PROMETHEUS and PROMTOOL name others than those on the PATH
+#   tests/import.sh [SECONDS=100]  at least 90; needs prometheus and promtool; PROMETHEUS and PROMTOOL name others than those on the PATH
 set -euo pipefail
 cd "$(dirname "$0")/.."
-seconds=${1:-60}
+seconds=${1:-100}
 prometheus=${PROMETHEUS:-prometheus}
 promtool=${PROMTOOL:-promtool}
 lamella=${CARGO_TARGET_DIR:-target}/release/lamella
@@ -75,9 +75,10 @@ until=$(date +%s)
 snapshot=$(curl -fsS -X POST "http://127.0.0.1:$port/api/v1/admin/tsdb/snapshot" | sed -E 's/.*"name":"([^"]+)".*/\1/')
 
 import() { "$lamella" import prometheus "$work/tsdb/snapshots/$snapshot" --data-dir "$work/lamella" "$@"; }
-import >"$work/first.log" 2>&1 &
+# Not the function: the signal has to reach the program.
+"$lamella" import prometheus "$work/tsdb/snapshots/$snapshot" --data-dir "$work/lamella" >"$work/first.log" 2>&1 &
 killed=$!
-sleep 0.3
+sleep 0.1
 kill -9 "$killed" 2>/dev/null || true
 wait "$killed" 2>/dev/null || true
 import
@@ -96,4 +97,5 @@ compare() {
     "$load" compare --url "http://127.0.0.1:$((port + 1))" --against "http://127.0.0.1:$port" --queries "$1" --start "$2.437" --end "$3.437"
 }
 compare tests/data/import-text.queries $((from + 3600)) $((from + 85000))
-compare tests/data/import-scraped.queries $((until - seconds + 20)) $((until - 6))
+# Not the first minute: Debian's 2.42 extrapolates counters that have just begun otherwise than 3.x does, which is what Lamella follows.
+compare tests/data/import-scraped.queries $((until - seconds + 70)) $((until - 6))
