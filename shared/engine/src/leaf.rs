@@ -117,6 +117,11 @@ impl Leaf {
         context.count_series(numbers.len() as u64)?;
         names.sort(&mut numbers);
         let replicas = Replicas::of(&names, &mut numbers, &context.options.replica_labels);
+        if replicas.is_some() && leaf_parts.iter().any(|part| part.windows.is_some()) {
+            // A window is of one replica's samples: which of them stand can no longer be told.
+            let what = "deduplication of replicas over days whose raw samples have expired";
+            return Err(EngineError::Unsupported(what.to_owned()));
+        }
         let start_timestamps = context.options.use_start_timestamps;
         let projection = Projection { start_timestamps, ..Projection::SAMPLES };
         let (mut samples, source_ends, sources) = selection.laid_out(&numbers, &leaf_parts);
