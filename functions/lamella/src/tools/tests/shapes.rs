@@ -116,6 +116,7 @@ async fn shapes_stay() {
         inside.times[] number
         inside.token_filters[] number
         inside.version number
+        inside.window_ms none
         labels[].name text
         labels[].series number
         labels[].top_series number
