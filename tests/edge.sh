@@ -56,7 +56,8 @@ failed=0
 expect() {
     local want=$1 got
     shift
-    got=$(curl -s -m 20 --cacert "$trusted" -o "$work/body" -w '%{http_code}' "$@")
+    # Without an answer curl fails, and says 000.
+    got=$(curl -s -m 20 --cacert "$trusted" -o "$work/body" -w '%{http_code}' "$@") || true
     if [ "$got" != "$want" ]; then
         echo "status $got, expected $want: ${*//lamella_*/…}: $(head -c 200 "$work/body")" >&2
         failed=1
@@ -93,11 +94,9 @@ expect 200 -H "$(bearer operator)" "$url/config"
 curl -s --cacert "$trusted" -o /dev/null -D "$work/head" "$labels"
 grep -qi '^www-authenticate: bearer' "$work/head" || { echo "401 does not say how to authenticate" >&2; failed=1; }
 
-# Both versions of HTTP, a tail over a WebSocket, and clients that do not finish what they begin.
-for version in --http1.1 --http2; do
-    spoken=$(curl -s -m 20 --cacert "$trusted" "$version" -o /dev/null -w '%{http_version}' "$url/ready")
-    [ "--http$spoken" = "$version" ] || { echo "HTTP/$spoken in place of $version" >&2; failed=1; }
-done
+# The version of HTTP, a tail over a WebSocket, and clients that do not finish what they begin.
+spoken=$(curl -s -m 20 --cacert "$trusted" --http2 -o /dev/null -w '%{http_version}' "$url/ready")
+[ "$spoken" = 1.1 ] || { echo "HTTP/$spoken in place of 1.1" >&2; failed=1; }
 python3 tests/tail_over_tls.py 127.0.0.1 "$port" "$trusted" "${secrets[viewer]}" "${secrets[sender]}" || failed=1
 expect 000 "http://127.0.0.1:$port/ready"
 for _ in $(seq 20); do (exec 3<>"/dev/tcp/127.0.0.1/$port"; sleep 3) & done

@@ -1,11 +1,6 @@
 #!/usr/bin/env python3
-"""What the templates say, checked.
+"""What each function may do, against what it does.
 
-<<<<<<< HEAD
-    tests/infra.py lint
-        SAM and Terraform grant each function the same calls to the stores, none of them a wildcard; what checks templates finds
-        nothing: cfn-lint, sam, terraform; whichever is not installed is named
-=======
     tests/infra.py proxy FUNCTION S3_PORT=S3_URL DYNAMODB_PORT=DYNAMODB_URL OUT
         stands between a function and its stores, and appends each call, as the IAM action it needs, to OUT
     tests/infra.py check OUT...
@@ -17,20 +12,23 @@
 
 tests/functions.sh runs the first two, tests/cost.sh the last. A proxy reads the calls from requests, not from our code: method and query of S3's API, the target header of
 DynamoDB's. Grants that a run of two minutes cannot use are listed below, each with the reason and the test that does use it.
->>>>>>> 165c702 (tests, docs: grants are what functions do, the bill is what the model says; the stack without Docker; who runs it is told how)
 """
 
+import http.server
+import json
 import pathlib
 import re
 import shutil
 import subprocess
 import sys
+import threading
+import urllib.error
+import urllib.parse
+import urllib.request
 
 import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-<<<<<<< HEAD
-=======
 # Calls that LAMELLA_CREATE=true adds: on AWS the stack makes bucket and table.
 MADE_BY_THE_STACK = {"s3:CreateBucket", "dynamodb:CreateTable", "dynamodb:DescribeTable"}
 # Granted, and not seen in a short run.
@@ -125,7 +123,6 @@ def proxy(function, ports, out):
         server.kind, server.upstream, server.function, server.out, server.lock = kind, upstream, function, out, lock
         threading.Thread(target=server.serve_forever, daemon=True).start()
     threading.Event().wait()
->>>>>>> 165c702 (tests, docs: grants are what functions do, the bill is what the model says; the stack without Docker; who runs it is told how)
 
 
 class Template(yaml.SafeLoader):
@@ -175,17 +172,6 @@ def terraform_grants():
     return grants
 
 
-<<<<<<< HEAD
-LINTERS = [
-    (["cfn-lint", "infra/template.yaml"], "pip install cfn-lint"),
-    (["sam", "validate", "--lint", "--region", "us-east-1", "--template", "infra/template.yaml"], "pip install aws-sam-cli"),
-    (["terraform", "fmt", "-check", "-recursive", "infra/terraform"], "https://developer.hashicorp.com/terraform"),
-]
-
-
-def lint():
-    if sam_grants() != terraform_grants():
-=======
 def check(paths):
     seen = {"ingest": {}, "query": {}, "compact": {}}
     for path in paths:
@@ -223,7 +209,6 @@ LINTERS = [
 
 def lint():
     if sam_grants() != terraform_grants():
->>>>>>> 165c702 (tests, docs: grants are what functions do, the bill is what the model says; the stack without Docker; who runs it is told how)
         sys.exit("infra/template.yaml and infra/terraform/main.tf grant different things")
     for command, source in LINTERS:
         if not shutil.which(command[0]):
@@ -231,8 +216,6 @@ def lint():
             continue
         subprocess.run(command, cwd=ROOT, check=True)
         print(f"{command[0]} finds nothing")
-<<<<<<< HEAD
-=======
 
 
 def price(name):
@@ -280,10 +263,7 @@ def main():
             check(paths)
         case _:
             sys.exit(__doc__)
->>>>>>> 165c702 (tests, docs: grants are what functions do, the bill is what the model says; the stack without Docker; who runs it is told how)
 
 
 if __name__ == "__main__":
-    if sys.argv[1:] != ["lint"]:
-        sys.exit(__doc__)
-    lint()
+    main()
