@@ -8,7 +8,7 @@
     tests/infra.py lint
         what checks templates finds nothing: cfn-lint, sam, terraform; whichever is not installed is named
 
-tests/functions.sh runs the first two. A proxy reads the calls from requests, not from our code: method and query of S3's API, the target header of
+The first two are run by hand so far. A proxy reads the calls from requests, not from our code: method and query of S3's API, the target header of
 DynamoDB's. Grants that a run of two minutes cannot use are listed below, each with the reason and the test that does use it.
 """
 
