@@ -5,7 +5,8 @@
 #   localstack/servers.sh env      prints the exports
 #   localstack/servers.sh stop     stops what start started
 #
-# S3 is moto's, DynamoDB is dynalite. Everything lives in $LAMELLA_CACHE (default target/servers), outside git.
+# S3 is moto's, DynamoDB is dynalite; cfn-lint, which moto needs too, checks templates in tests/infra.py. Everything lives in
+# $LAMELLA_CACHE (default target/servers), outside git.
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -17,7 +18,7 @@ install() {
     mkdir -p "$cache"
     if [ ! -x "$cache/moto/bin/moto_server" ]; then
         python3 -m venv "$cache/moto"
-        "$cache/moto/bin/pip" install --quiet "moto[server,s3]==5.2.5" >&2
+        "$cache/moto/bin/pip" install --quiet "moto[server,s3]==5.2.5" "cfn-lint==1.58.0" >&2
     fi
     if [ ! -f "$cache/dynalite/node_modules/dynalite/cli.js" ]; then
         mkdir -p "$cache/dynalite"
@@ -73,7 +74,7 @@ start)
 env) env_exports ;;
 stop) stop ;;
 *)
-    sed -n '2,8s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac
