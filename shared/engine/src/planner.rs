@@ -42,7 +42,10 @@ impl Planner<'_> {
         range: TimeRangeMs,
         coarsest: Resolution,
     ) -> Result<Leaf, EngineError> {
-        let chosen = self.context.sources().map(|sources| sources.parts(coarsest, self.context.options.resolution));
+        let options = &self.context.options;
+        // Replicas are told apart in samples only.
+        let wanted = options.resolution.filter(|_| options.replica_labels.is_empty());
+        let chosen = self.context.sources().map(|sources| sources.parts(coarsest, wanted));
         Leaf::open(self.context, self.caches, chosen.as_ref().unwrap_or(&self.parts), matchers, range).await
     }
 

@@ -41,7 +41,9 @@ pub fn coarsest(
     grid: &Grid,
     options: &EvalOptions,
 ) -> Resolution {
-    let answers = needs(function).is_some() && select.extension == Extension::None && !options.use_start_timestamps;
+    let plain = select.extension == Extension::None && !options.use_start_timestamps;
+    // Coarse copies are of each replica for itself.
+    let answers = needs(function).is_some() && plain && options.replica_labels.is_empty();
     let first = select.at.map_or(grid.start, |at| at.0).saturating_sub(select.offset_ms);
     let one_time = select.at.is_some() || grid.len() <= 1;
     let fits = |width_ms: i64| {
@@ -126,6 +128,8 @@ mod tests {
             assert_eq!(of(&select(Some(HOUR_MS), Extension::None), &options), resolution_max);
         }
         let options = EvalOptions { use_start_timestamps: true, ..EvalOptions::default() };
+        assert_eq!(of(&select(Some(HOUR_MS), Extension::None), &options), Resolution::Raw);
+        let options = EvalOptions { replica_labels: vec!["replica".to_owned()], ..EvalOptions::default() };
         assert_eq!(of(&select(Some(HOUR_MS), Extension::None), &options), Resolution::Raw);
     }
 

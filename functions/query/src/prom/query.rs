@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::State as Extract;
 use axum::response::Response;
 use http::StatusCode;
-use model::{Limits, Resolution, TenantId, TimestampMs};
+use model::{Limits, TenantId, TimestampMs};
 use plan::{EvalOptions, Grid, LogicalPlan};
 use promql::functions::Type;
 use wire::json_text::html_string;
@@ -82,8 +82,6 @@ pub(super) fn plan(state: &State, request: &ApiRequest, grid: Grid, instant: boo
     let samples_max = limits.query_samples_max;
     let (resolution_max, resolution) = params::resolutions(&request.form)?;
     let replica_labels = replica_labels(request, limits)?;
-    // Coarse copies are of each replica for itself.
-    let resolution_max = if replica_labels.is_empty() { resolution_max } else { Resolution::Raw };
     let options = EvalOptions { instant, samples_max, resolution_max, resolution, replica_labels, ..state.options.eval.clone() };
     let step_ms = if instant { 0 } else { grid.step };
     let lookback_ms = lookback_ms.unwrap_or(state.options.lookback_ms);
