@@ -14,6 +14,8 @@ pub(crate) struct Sources {
 
 #[derive(Clone, Debug, Default)]
 struct Day {
+    /// Whether the day has raw parts at all: they answer also where none overlaps what is read.
+    has_raw: bool,
     raw: Vec<Part>,
     five_minutes: Vec<Part>,
     one_hour: Vec<Part>,
@@ -33,10 +35,12 @@ impl Sources {
                 if deleted && has_raw { Vec::new() } else { parts }
             };
             let (five_minutes, one_hour) = (copy(Resolution::FiveMinutes), copy(Resolution::OneHour));
-            days.insert(day, Day { raw: Vec::new(), five_minutes, one_hour });
+            days.insert(day, Day { five_minutes, one_hour, ..Day::default() });
         }
         for part in std::mem::take(&mut snapshot.parts) {
-            days.entry(part.window.day()).or_default().raw.push(part);
+            let day = days.entry(part.window.day()).or_default();
+            day.has_raw = true;
+            day.raw.push(part);
         }
         let overlaps = |part: &Part| part.stats.time_range.overlaps(range);
         days.retain(|_, day| day.parts().any(overlaps));
@@ -69,6 +73,6 @@ impl Day {
     }
 
     fn live(&self) -> Live {
-        Live { raw: !self.raw.is_empty(), five_minutes: !self.five_minutes.is_empty(), one_hour: !self.one_hour.is_empty() }
+        Live { raw: self.has_raw, five_minutes: !self.five_minutes.is_empty(), one_hour: !self.one_hour.is_empty() }
     }
 }
