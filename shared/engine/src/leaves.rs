@@ -255,7 +255,7 @@ impl<'a> Leaves<'a> {
         for (attempt, coarsest) in attempts.iter().enumerate() {
             let leaf = self.select_series(ask.select().matchers.clone(), range, *coarsest).await?;
             let started = Instant::now();
-            let known = self.known_len();
+            let before = (self.known_len(), self.inputs.held.len());
             let outcome = self.leaf_values(node, &leaf, ask.clone(), above, grid, histogram_stats, *coarsest).await;
             self.times.scan += started.elapsed();
             outcome?;
@@ -264,7 +264,7 @@ impl<'a> Leaves<'a> {
             }
             if attempt + 1 < attempts.len() {
                 // D1: what the plan could not tell, the values did. Samples say it, as far as there are any.
-                self.forget(known);
+                self.forget(before);
                 self.context.uncount_series(leaf.series_count() as u64);
                 continue;
             }
@@ -284,8 +284,9 @@ impl<'a> Leaves<'a> {
         self.inputs.known.get_mut().expect("no call panics while it holds the lock").len()
     }
 
-    /// Takes back what became known since.
-    fn forget(&mut self, len: usize) {
+    /// Takes back what became known since, and the memory it was counted with.
+    fn forget(&mut self, (len, held): (usize, usize)) {
+        self.inputs.held.truncate(held);
         let known = self.inputs.known.get_mut().expect("no call panics while it holds the lock");
         for gone in known.drain(len..) {
             self.inputs.samples -= gone.value.series.as_ref().map_or(0, Vec::len) * gone.grid.len();
