@@ -35,6 +35,7 @@ fn what_go_prints_is_printed() {
         ("{{printf `%#v` `a`}}", "\"a\""),
         ("{{printf `%[1]d %d %[1]x` 10 11}}", "10 11 a"),
         ("{{printf `%[3]s|%[x]s|%s` `a` `b`}}", "%!s(BADINDEX)|%!s(BADINDEX)|a"),
+        ("{{printf `%[1]s|%[s|%[1s` `a`}}", "a|%!s(BADINDEX)|%!s(BADINDEX)"),
         ("{{(fromJson `bad`).a.b}}", "<no value>"),
         ("{{print 1 2 `a` `b` 3}}", "1 2ab3"),
         ("{{(__timestamp__).Year}} {{__timestamp__ | date `Mon Jan _2 3:04PM 06 .000`}}", "2023 Tue Nov 14 10:13PM 23 .123"),

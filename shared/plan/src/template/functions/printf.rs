@@ -53,7 +53,7 @@ struct Spec {
 /// Prints by a format, the first argument.
 pub(super) fn printf(args: &[Value]) -> Result<Value, String> {
     let format = super::text(args, 0);
-    let mut operands = Operands { all: &args[1..], next: 0, reordered: false, bad: false };
+    let mut operands = Operands { all: &args[1..], next: 0, reordered: false, bad: false, unclosed: false };
     let mut chars = format.chars().peekable();
     let mut out = Vec::new();
     while let Some(c) = chars.next() {
@@ -95,6 +95,8 @@ struct Operands<'a> {
     reordered: bool,
     /// Whether the verb at hand named one that is not there.
     bad: bool,
+    /// Whether no bracket closes any more: looking again at each that opens would take the square of the format's length.
+    unclosed: bool,
 }
 
 impl<'a> Operands<'a> {
@@ -114,14 +116,15 @@ impl<'a> Operands<'a> {
             return;
         }
         self.reordered = true;
-        let text = chars.clone().skip(1).take_while(|c| *c != ']').collect::<String>();
-        if !chars.clone().any(|c| c == ']') {
+        let close = if self.unclosed { None } else { chars.clone().position(|c| c == ']') };
+        let Some(close) = close else {
             // Go goes on behind the bracket.
             chars.next();
-            self.bad = true;
+            (self.bad, self.unclosed) = (true, true);
             return;
-        }
-        (0..text.chars().count() + 2).for_each(|_| _ = chars.next());
+        };
+        let text = chars.by_ref().take(close).skip(1).collect::<String>();
+        chars.next();
         let number = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse::<usize>().ok()).flatten();
         match number.and_then(|number| number.checked_sub(1)).filter(|index| *index < self.all.len()) {
             Some(index) => self.next = index,
