@@ -276,7 +276,9 @@ impl<'a> Leaves<'a> {
     /// Says that windows stand in for samples.
     fn note_windows(&self, leaf: &Leaf) {
         let widths = leaf.widths().join(" and ");
-        let text = format!("PromQL info: answer is not exact, windows of {widths} stand in for samples that have expired");
+        // Asked for, a copy is read wherever it is live.
+        let which = if self.context.options.resolution.is_none() { "samples that have expired" } else { "samples" };
+        let text = format!("PromQL info: answer is not exact, windows of {widths} stand in for {which}");
         self.context.annotations.inform(text);
     }
 
