@@ -199,7 +199,7 @@ pub enum LabelFilter {
         /// Address, range or CIDR.
         pattern: String,
     },
-    /// Both must accept; the right side is not asked where the left rejects.
+    /// Both must accept; both sides are asked, as in Loki: the right one may leave an error although the left one rejects.
     And(Box<LabelFilter>, Box<LabelFilter>),
     /// Either must accept; the right side is not asked where the left accepts.
     Or(Box<LabelFilter>, Box<LabelFilter>),
