@@ -228,11 +228,9 @@ impl Leaf {
 
     /// Returns what decoding all series would read if nothing were in memory.
     pub(crate) fn reads(&self) -> Reads {
-        let mut ordinals: Vec<Vec<u32>> = vec![Vec::new(); self.parts.len()];
-        self.sources.iter().for_each(|(part, ordinal)| ordinals[*part as usize].push(*ordinal));
+        let series: Vec<u32> = (0..self.series_count() as u32).collect();
         let mut all = Reads::default();
-        for (part, mut ordinals) in self.parts.iter().zip(ordinals) {
-            ordinals.sort_unstable();
+        for (part, ordinals) in self.parts.iter().zip(self.ordinals(&series, |_| true)) {
             let reads = part.open.index.index.plan_ordinals(&ordinals, self.projection);
             all.row_groups += reads.row_groups;
             all.pages += reads.pages;
@@ -262,15 +260,22 @@ impl Leaf {
         series: &[u32],
         read: impl Fn(&LeafPart) -> bool,
     ) -> Result<Decoded, EngineError> {
-        let mut wanted: Vec<Vec<u32>> = vec![Vec::new(); self.parts.len()];
-        for (part, ordinal) in series.iter().flat_map(|series| self.sources(self.stored(*series))) {
-            if read(&self.parts[*part as usize]) {
-                wanted[*part as usize].push(*ordinal);
-            }
-        }
+        let wanted = self.ordinals(series, read);
         let reads: Vec<_> =
             wanted.into_iter().zip(&self.parts).map(|(ordinals, part)| self.decode_part(context, part, ordinals)).collect();
         Ok(Decoded(stream::iter(reads).buffered(context.fetches_in_flight.max(1)).try_collect().await?))
+    }
+
+    /// Lists, part by part, the ordinals of some series, ascending; none of the parts that `read` does not accept.
+    fn ordinals(&self, series: &[u32], read: impl Fn(&LeafPart) -> bool) -> Vec<Vec<u32>> {
+        let mut ordinals: Vec<Vec<u32>> = vec![Vec::new(); self.parts.len()];
+        for (part, ordinal) in series.iter().flat_map(|series| self.sources(self.stored(*series))) {
+            if read(&self.parts[*part as usize]) {
+                ordinals[*part as usize].push(*ordinal);
+            }
+        }
+        ordinals.iter_mut().for_each(|ordinals| ordinals.sort_unstable());
+        ordinals
     }
 
     async fn decode_part(
@@ -293,7 +298,6 @@ impl Leaf {
             let whole = part.whole.get_or_try_init(|| self.read_ordinals(context, part, &key, &all));
             return Ok(whole.await?.clone());
         }
-        ordinals.sort_unstable();
         if let Some(known) = known {
             ordinals = known.missing(&ordinals);
             if ordinals.is_empty() {

@@ -46,10 +46,7 @@ impl Leaf {
     ) -> Result<DecodedWindows, EngineError> {
         let Needs { extremes, sum, lost, changes, m2 } = needs;
         let projection = Projection { extremes, sum, lost, changes, m2 };
-        let mut wanted: Vec<Vec<u32>> = vec![Vec::new(); self.parts.len()];
-        for (part, ordinal) in series.iter().flat_map(|series| self.sources(self.stored(*series))) {
-            wanted[*part as usize].push(*ordinal);
-        }
+        let wanted = self.ordinals(series, |part| part.windows.is_some());
         let reads: Vec<_> =
             self.parts.iter().zip(wanted).map(|(part, ordinals)| read_windows(context, part, ordinals, projection)).collect();
         Ok(DecodedWindows(stream::iter(reads).buffered(context.fetches_in_flight.max(1)).try_collect().await?))
@@ -91,11 +88,10 @@ fn last_time(window: &Window) -> i64 {
 async fn read_windows(
     context: &QueryContext,
     part: &LeafPart,
-    mut ordinals: Vec<u32>,
+    ordinals: Vec<u32>,
     projection: Projection,
 ) -> Result<Option<(Vec<u32>, WindowColumns)>, EngineError> {
     let Some(index) = part.windows.as_ref().filter(|_| !ordinals.is_empty()) else { return Ok(None) };
-    ordinals.sort_unstable();
     let reads = index.plan_ordinals(&ordinals, projection);
     context.counters.row_groups.fetch_add(reads.row_groups, Ordering::Relaxed);
     context.counters.pages.fetch_add(reads.pages, Ordering::Relaxed);
