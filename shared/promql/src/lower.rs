@@ -7,9 +7,7 @@ use plan::logical::{Aggregate, Binary, Call, EvalOptions, Grid, LogicalPlan, Nod
 
 use crate::ast::*;
 use crate::error::LowerError;
-
-/// Seconds a duration may have: 2^63 nanoseconds.
-const SECONDS_MAX: f64 = 9_223_372_036.854_775;
+use crate::limits::SECONDS_MAX;
 
 /// When and under which settings a query is evaluated.
 #[derive(Clone, Debug)]

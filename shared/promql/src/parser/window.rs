@@ -3,10 +3,9 @@
 use super::{Kind, ParseError, Parser};
 use crate::ast::*;
 use crate::lexer::Class;
+use crate::limits::SECONDS_MAX;
 
 const WANTED: &str = "number, duration, step(), or range()";
-/// Seconds a duration may have: 2^63 nanoseconds.
-const SECONDS_MAX: f64 = 9_223_372_036.854_775;
 
 impl Parser<'_> {
     pub(super) fn brackets(&mut self, expr: Expr) -> Result<Expr, ParseError> {
