@@ -84,13 +84,6 @@ impl Window {
         }
     }
 
-    /// Returns the window of one sample alone.
-    pub fn of_sample(at: i64, value: f64) -> Window {
-        let mut window = Window::empty(at.saturating_sub(1), at);
-        window.push(at, value);
-        window
-    }
-
     /// Adds the next sample or stale marker; times ascend.
     pub fn push(&mut self, at: i64, value: f64) {
         debug_assert!(self.start < at && at <= self.end, "a sample lies in its window");

@@ -65,7 +65,7 @@ fn however_windows_are_made_they_are_the_same() {
         let dyadic = case % 2 == 0;
         let (timestamps, values) = samples(&mut random, dyadic);
         let hours = windows(3_600_000, &timestamps, &values);
-        let singles: Vec<Window> = timestamps.iter().zip(&values).map(|(at, value)| Window::of_sample(*at, *value)).collect();
+        let singles = windows(1, &timestamps, &values);
         let cut = random.below(1 + timestamps.len() as u64) as usize;
         let (before, after) = (&timestamps[..cut], &timestamps[cut..]);
         let halves = [windows(300_000, before, &values[..cut]), windows(300_000, after, &values[cut..])].concat();

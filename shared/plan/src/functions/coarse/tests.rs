@@ -84,9 +84,8 @@ fn what_is_called_exact_is_what_samples_give() {
         let windows = windowed::windows(width_ms, &series.timestamps, &series.values);
         // As a raw day beside a coarse one: the samples before some time stay single.
         let cut = random.below(6_000_000) as i64;
-        let single = series.timestamps.iter().zip(&series.values).filter(|(at, _)| **at <= cut);
-        let mut mixed: Vec<_> = single.map(|(at, value)| windowed::Window::of_sample(*at, *value)).collect();
         let after = series.timestamps.partition_point(|at| *at <= cut);
+        let mut mixed = windowed::windows(1, &series.timestamps[..after], &series.values[..after]);
         mixed.extend(windowed::windows(width_ms, &series.timestamps[after..], &series.values[after..]));
         let aligned = random.below(2) == 0;
         let unit = if aligned { width_ms } else { 1 };
