@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 
 use futures::{StreamExt, TryStreamExt, stream};
 use manifest::Part;
-use model::{ErrorKind, LabelSet, Matcher, Signal, TimeRangeMs};
+use model::{ErrorKind, LabelSet, Matcher, Signal, TimeRangeMs, TimestampMs};
 use plan::Series;
 use segment::metrics::{Projection, Reads, SeriesSlices};
 use tokio::sync::OnceCell;
@@ -109,8 +109,9 @@ impl Leaf {
             }
             let numbers = open.index.numbers(&names, &ordinals);
             selection.parts.push((ordinals, numbers));
-            let erased = erased(&open, read);
             let windows = open.index.index.windows();
+            // A window at an edge of the range reaches beyond it, and a deletion there takes it along.
+            let erased = erased(&open, windows.as_ref().map_or(read, |windows| widened(read, windows.width_ms())));
             leaf_parts.push(LeafPart { open, windows, erased, whole: OnceCell::new() });
         }
         let mut numbers = selection.distinct();
@@ -437,6 +438,11 @@ impl LeafPart {
     }
 }
 
+fn widened(range: TimeRangeMs, by_ms: i64) -> TimeRangeMs {
+    let (start, end) = (range.start.0.saturating_sub(by_ms), range.end.0.saturating_add(by_ms));
+    TimeRangeMs::new(TimestampMs(start), TimestampMs(end))
+}
+
 /// Lists what deletions leave out of the series of a part.
 fn erased(open: &OpenPart<MetricTail>, range: TimeRangeMs) -> Vec<(u32, TimeRangeMs)> {
     let of = |deletion: &manifest::Deletion| {
@@ -468,7 +474,6 @@ fn kept<'a>(slices: SeriesSlices<'a>, start: i64, end: i64, erased: &[(u32, Time
 #[cfg(test)]
 mod tests {
     use super::*;
-    use model::TimestampMs;
 
     #[test]
     fn erased_ranges_leave_the_rest() {
