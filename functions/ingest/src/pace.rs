@@ -33,6 +33,8 @@ struct Buckets {
 struct Bucket {
     taken: f64,
     at: TimestampMs,
+    /// By what it fills; 0 where there is no such limit, and nobody asks what it holds.
+    per_second: f64,
 }
 
 /// A tenant sends too fast.
@@ -50,9 +52,15 @@ pub struct TooFast {
 impl Bucket {
     /// Fills up to now.
     fn fill(&mut self, rate: &Rate, now: TimestampMs) {
-        let seconds = now.0.saturating_sub(self.at.0).max(0) as f64 / 1000.0;
-        self.taken = (self.taken - seconds * rate.per_second).max(0.0);
+        self.per_second = rate.per_second;
+        self.taken = self.taken_at(now);
         self.at = now;
+    }
+
+    /// Returns what is missing at a time.
+    fn taken_at(&self, now: TimestampMs) -> f64 {
+        let seconds = now.0.saturating_sub(self.at.0).max(0) as f64 / 1000.0;
+        (self.taken - seconds * self.per_second).max(0.0)
     }
 
     /// Returns the time until there is room; `None` where there is some.
@@ -73,8 +81,8 @@ impl Pace {
             return Ok(());
         }
         let mut tenants = self.tenants.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if tenants.len() >= TENANTS_MANY {
-            tenants.retain(|_, buckets| !buckets.is_full());
+        if tenants.len() >= TENANTS_MANY && !tenants.contains_key(tenant) {
+            tenants.retain(|_, buckets| !buckets.is_full(now));
         }
         let buckets = tenants.entry(tenant.clone()).or_default();
         for (bucket, rate, unit) in buckets.bounded(rates) {
@@ -110,8 +118,9 @@ impl Buckets {
         all.into_iter().filter_map(|(bucket, rate, unit)| rate.as_ref().map(|rate| (bucket, rate, unit)))
     }
 
-    fn is_full(&self) -> bool {
-        [self.requests, self.samples, self.bytes].iter().all(|bucket| bucket.taken == 0.0)
+    fn is_full(&self, now: TimestampMs) -> bool {
+        let bounded = |bucket: &&Bucket| bucket.per_second > 0.0;
+        [self.requests, self.samples, self.bytes].iter().filter(bounded).all(|bucket| bucket.taken_at(now) == 0.0)
     }
 }
 
@@ -159,6 +168,19 @@ mod tests {
         pace.charge(&tenant(1), &rates, 0, 2_000_000);
         let refused = pace.admit(&tenant(1), &rates, TimestampMs(1000)).unwrap_err();
         assert_eq!(refused.to_string(), "tenant sends more than 1000000 bytes a second, send it again in 1 s");
+    }
+
+    #[test]
+    fn of_many_tenants_those_in_debt_are_remembered() {
+        let (pace, rates) = (Pace::default(), rates(None, Some((1.0, 1.0)), None));
+        let tenant = |n: usize| TenantId::parse(&format!("t{n}")).unwrap();
+        for n in 0..TENANTS_MANY {
+            assert!(pace.admit(&tenant(n), &rates, TimestampMs(0)).is_ok());
+            pace.charge(&tenant(n), &rates, if n == 0 { 60 } else { 1 }, 0);
+        }
+        assert!(pace.admit(&tenant(TENANTS_MANY), &rates, TimestampMs(1000)).is_ok());
+        assert_eq!(pace.tenants.lock().unwrap().len(), 2, "who is in debt, and who is new");
+        assert!(pace.admit(&tenant(0), &rates, TimestampMs(1000)).is_err());
     }
 
     #[test]
