@@ -141,10 +141,9 @@ impl Settings {
 
     fn apply_rates(&self, limits: &mut Limits) {
         let rates = &mut limits.rates;
-        let of = |rate: Option<f64>, burst: Option<f64>| rate.map(|rate| Rate::new(rate, burst));
-        set(&mut rates.requests, &of(self.request_rate, self.request_burst_size));
-        set(&mut rates.samples, &of(self.ingestion_rate, self.ingestion_burst_size));
-        set(&mut rates.bytes, &of(self.body_bytes_rate, self.body_bytes_burst_size));
+        set_rate(&mut rates.requests, self.request_rate, self.request_burst_size);
+        set_rate(&mut rates.samples, self.ingestion_rate, self.ingestion_burst_size);
+        set_rate(&mut rates.bytes, self.body_bytes_rate, self.body_bytes_burst_size);
     }
 
     fn apply_log_rates(&self, limits: &mut Limits) {
@@ -185,6 +184,14 @@ impl Settings {
 fn set<T: Clone>(limit: &mut T, value: &Option<T>) {
     if let Some(value) = value {
         limit.clone_from(value);
+    }
+}
+
+/// A burst alone is that of the rate which holds already.
+fn set_rate(limit: &mut Option<Rate>, rate: Option<f64>, burst: Option<f64>) {
+    let kept = burst.and(*limit).map(|above| above.per_second);
+    if let Some(per_second) = rate.or(kept) {
+        *limit = Rate::new(per_second, burst);
     }
 }
 

@@ -84,12 +84,14 @@ fn mistakes_are_named() {
 #[test]
 fn rates_are_mimirs_and_ours() {
     let text = "limits_config: {request_rate: 10, ingestion_rate: 1000, ingestion_burst_size: 5000}\n\
-                overrides: {a: {ingestion_rate: 0, body_bytes_rate: 1e6}}";
+                overrides: {a: {ingestion_rate: 0, body_bytes_rate: 1e6}, b: {ingestion_burst_size: 7}}";
     let limits = parse(text, Limits::default()).unwrap();
     let rate = |per_second, burst| Some(model::limits::Rate { per_second, burst });
     let of_all = limits.default_limits().rates;
     assert_eq!((of_all.requests, of_all.samples, of_all.bytes), (rate(10.0, 100.0), rate(1000.0, 5000.0), None));
     let of_a = limits.of(&TenantId::parse("a").unwrap()).rates;
     assert_eq!((of_a.requests, of_a.samples, of_a.bytes), (rate(10.0, 100.0), None, rate(1e6, 1e7)), "zero is no limit");
+    let of_b = limits.of(&TenantId::parse("b").unwrap()).rates;
+    assert_eq!((of_b.requests, of_b.samples), (rate(10.0, 100.0), rate(1000.0, 7.0)), "a burst of the rate of all");
     assert!(Limits::default().rates.is_unbounded());
 }
