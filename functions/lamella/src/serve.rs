@@ -102,7 +102,7 @@ fn start_compaction(
 
 fn routes(host: &Host, options: &Options, buffer: &Arc<dyn WriteBuffer>, hub: Hub, metrics: &Arc<Metrics>) -> Router {
     let ingest = fn_ingest::State::new(host, Arc::clone(buffer));
-    let asked = fn_query::Options { live: Some(hub), ..options.query(host.config.require_tenant) };
+    let asked = fn_query::Options { live: Some(hub), ..options.query() };
     let query = fn_query::router(fn_query::State::over(host, asked));
     let (page, ingested, guard) = (Arc::clone(metrics), Arc::clone(&ingest.metrics), host.guard.clone());
     let meter = Arc::clone(&host.meter);

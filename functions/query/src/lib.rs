@@ -121,25 +121,21 @@ impl State {
         State(Arc::new(Shared { source, limits, options, clock, gate, started }))
     }
 
-    /// Makes the state over a host, with an engine of its own.
+    /// Makes the state over a host, with an engine of its own. What the host has been told wins over the options.
     pub fn over(host: &Host, options: Options) -> State {
         let engine = Engine::new(EngineConfig::default(), host.objects.clone(), host.manifest.clone(), host.clock.clone());
         let engine = engine.with_entry_filters(logql::entry_filter);
         let source = Arc::new(EngineSource::new(engine, host.manifest.clone(), host.limits.clone()));
-        let (log_level, retention) = (host.config.log_filter.clone(), host.config.retention.clone());
-        State::new(
-            source,
-            host.limits.clone(),
-            Options {
-                log_level,
-                retention,
-                guard: host.guard.clone(),
-                meter: Arc::clone(&host.meter),
-                function_memory_mib: host.config.function_memory_mib,
-                ..options
-            },
-            host.clock.clone(),
-        )
+        let options = Options {
+            require_tenant: host.config.require_tenant,
+            guard: host.guard.clone(),
+            log_level: host.config.log_filter.clone(),
+            retention: host.config.retention.clone(),
+            meter: Arc::clone(&host.meter),
+            function_memory_mib: host.config.function_memory_mib,
+            ..options
+        };
+        State::new(source, host.limits.clone(), options, host.clock.clone())
     }
 
     /// Returns a tenant's limits.

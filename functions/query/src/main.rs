@@ -15,8 +15,7 @@ fn main() -> Result<(), Error> {
 
 async fn serve() -> Result<(), Error> {
     let host = boot::start("fn-query").await?;
-    let options = Options { require_tenant: host.config.require_tenant, ..Options::default() };
-    let routes = router(State::over(&host, options)).fallback(not_found);
+    let routes = router(State::over(&host, Options::default())).fallback(not_found);
     run_concurrent(service_fn(move |request: Request| {
         let routes = routes.clone();
         async move {

@@ -90,14 +90,10 @@ impl Options {
     }
 
     /// Returns the settings of the query APIs.
-    pub fn query(&self, require_tenant: bool) -> fn_query::Options {
+    pub fn query(&self) -> fn_query::Options {
         let on = |feature| self.enable_feature.contains(&feature);
-        let mut options = fn_query::Options {
-            require_tenant,
-            places: self.query_concurrency,
-            admin: self.enable_admin_api,
-            ..fn_query::Options::default()
-        };
+        let mut options =
+            fn_query::Options { places: self.query_concurrency, admin: self.enable_admin_api, ..fn_query::Options::default() };
         options.language.experimental_functions = on(Feature::PromqlExperimentalFunctions);
         options.language.extended_range_selectors = on(Feature::PromqlExtendedRangeSelectors);
         options.language.binop_fill = on(Feature::PromqlBinopFillModifiers);
@@ -153,7 +149,7 @@ mod tests {
         let config = options(&["--bucket", "b", "--table", "t"]).config().expect("valid");
         assert!(matches!(config.storage, Storage::Aws(_)));
         assert!(options(&["--storage", "aws"]).config().is_err());
-        let query = options(&["--enable-feature", "promql-experimental-functions,promql-binop-fill-modifiers"]).query(false);
+        let query = options(&["--enable-feature", "promql-experimental-functions,promql-binop-fill-modifiers"]).query();
         assert!(query.language.experimental_functions && query.language.binop_fill && !query.language.extended_range_selectors);
     }
 }

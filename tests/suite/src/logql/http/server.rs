@@ -18,8 +18,7 @@ pub(super) fn open(clock: &Arc<SimulatedClock>, limits: &str) -> Result<Router, 
     // The recorded server logged warnings, and says so where it is asked.
     let config = Config { require_tenant: true, limits, log_filter: "warn".to_owned(), ..Config::memory() };
     let host = Host::over(config, objects::memory(), records::memory(), Arc::<SimulatedClock>::clone(clock), 1);
-    let options = fn_query::Options { require_tenant: true, ..fn_query::Options::default() };
     let ingest = fn_ingest::router(fn_ingest::State::direct(&host));
-    let query = fn_query::router(fn_query::State::over(&host, options));
+    let query = fn_query::router(fn_query::State::over(&host, fn_query::Options::default()));
     Ok(ingest.merge(query).fallback(fn_query::respond::not_found))
 }
