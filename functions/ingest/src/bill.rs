@@ -1,6 +1,7 @@
 //! What a write costs, by tenant.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use appender::Receipt;
 use boot::Host;
@@ -12,8 +13,8 @@ use model::usage::{Meter, Purpose, Usage};
 const RECORD_BYTES: f64 = 400.0;
 /// Bytes that a write unit pays for.
 const WRITE_UNIT_BYTES: f64 = 1024.0;
-/// Time of a write on a function, seconds, where a clock would only be asked for this: mostly waiting for S3 and DynamoDB, as measured.
-const WRITE_S: f64 = 0.045;
+/// Time of a write on a function, where a clock would only be asked for this: mostly waiting for S3 and DynamoDB, as measured.
+const WRITE_TIME: Duration = Duration::from_millis(45);
 
 /// Adds up what writes cost.
 #[derive(Clone, Debug, Default)]
@@ -42,13 +43,10 @@ fn usage(receipt: &Receipt, rows: usize, function_memory_mib: Option<u32>) -> Us
     let inlined = if objects == 0.0 { receipt.bytes as f64 } else { 0.0 };
     let record_bytes = inlined + RECORD_BYTES * receipt.segments as f64;
     let units = (record_bytes / WRITE_UNIT_BYTES).ceil().max(receipt.segments as f64);
-    let memory_gb = function_memory_mib.map(|mib| f64::from(mib) / 1024.0);
     Usage {
         object_puts: objects * part,
         record_write_units: units * part,
-        invocations: memory_gb.map_or(0.0, |_| 1.0),
-        gb_seconds: memory_gb.map_or(0.0, |memory| memory * WRITE_S),
-        ..Usage::default()
+        ..Usage::of_invocation(function_memory_mib, WRITE_TIME)
     }
 }
 
@@ -64,7 +62,7 @@ mod tests {
         let half = usage(&receipt, 2000, None);
         assert_eq!((half.object_puts, half.record_write_units), (1.0, 1.0));
         let function = usage(&receipt, 4000, Some(512));
-        assert_eq!((function.invocations, function.gb_seconds), (1.0, 0.5 * WRITE_S));
+        assert_eq!((function.invocations, function.gb_seconds), (1.0, 0.5 * WRITE_TIME.as_secs_f64()));
         let inline = Receipt { rows: 10, segments: 1, inline: 1, bytes: 3000, ..Receipt::default() };
         let inline = usage(&inline, 10, None);
         assert_eq!((inline.object_puts, inline.record_write_units), (0.0, 4.0), "3,400 bytes are four units");

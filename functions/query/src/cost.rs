@@ -32,14 +32,11 @@ pub struct Spent {
 
 /// Returns what Amazon bills for an evaluation; of a function its time as well.
 pub fn usage(cost: &Cost, took: Duration, function_memory_mib: Option<u32>) -> Usage {
-    let memory_gb = function_memory_mib.map(|mib| f64::from(mib) / 1024.0);
     Usage {
         object_gets: cost.requests as f64,
         // Records of a few KB: a request is a unit, rarely more.
         record_read_units: cost.record_requests as f64,
-        invocations: memory_gb.map_or(0.0, |_| 1.0),
-        gb_seconds: memory_gb.map_or(0.0, |memory| memory * took.as_secs_f64()),
-        ..Usage::default()
+        ..Usage::of_invocation(function_memory_mib, took)
     }
 }
 

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use crate::TenantId;
 use crate::prices::Prices;
@@ -27,6 +28,12 @@ pub struct Usage {
 }
 
 impl Usage {
+    /// Returns what an invocation of a function with so much memory takes; nothing where a process serves.
+    pub fn of_invocation(memory_mib: Option<u32>, took: Duration) -> Usage {
+        let gb_seconds = |mib: u32| f64::from(mib) / 1024.0 * took.as_secs_f64();
+        memory_mib.map_or(Usage::default(), |mib| Usage { invocations: 1.0, gb_seconds: gb_seconds(mib), ..Usage::default() })
+    }
+
     /// Returns what it costs. Bytes between functions and S3 cost nothing inside a region.
     pub fn dollars(&self, prices: &Prices) -> f64 {
         self.object_puts * prices.s3_put
