@@ -12,14 +12,7 @@ target=${CARGO_TARGET_DIR:-target}/release
 prometheus=${PROMETHEUS:-prometheus}
 command -v "$prometheus" >/dev/null || { echo "missing: $prometheus (apt-get install prometheus)" >&2; exit 2; }
 
-work=$(mktemp -d)
-pids=()
-finish() {
-    kill "${pids[@]}" 2>/dev/null || true
-    wait 2>/dev/null || true
-    rm -rf "$work"
-}
-trap finish EXIT
+. tests/scratch.sh
 
 ours=http://127.0.0.1:${PORT:-19119}
 theirs=http://127.0.0.1:$((${PORT:-19119} + 1))

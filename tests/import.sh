@@ -17,14 +17,7 @@ for program in "$prometheus" "$promtool"; do
     command -v "$program" >/dev/null || { echo "missing: $program (apt-get install prometheus)" >&2; exit 2; }
 done
 
-work=$(mktemp -d)
-pids=()
-finish() {
-    kill "${pids[@]}" 2>/dev/null || true
-    wait 2>/dev/null || true
-    rm -rf "$work"
-}
-trap finish EXIT
+. tests/scratch.sh
 
 ready() {
     for _ in $(seq 150); do

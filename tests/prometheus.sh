@@ -13,14 +13,7 @@ for program in prometheus prometheus-node-exporter; do
     command -v "$program" >/dev/null || { echo "missing: $program (apt-get install prometheus prometheus-node-exporter)" >&2; exit 2; }
 done
 
-work=$(mktemp -d)
-pids=()
-finish() {
-    kill "${pids[@]}" 2>/dev/null || true
-    wait 2>/dev/null || true
-    rm -rf "$work"
-}
-trap finish EXIT
+. tests/scratch.sh
 
 dashboards=(node)
 jobs=
