@@ -101,8 +101,7 @@ fn filter_text(stages: &[Stage]) -> String {
 pub async fn list(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Refused> {
     check_permission(&state, &request)?;
     let deletions = deletions(&state, &request).await?;
-    let mut list: Vec<DeleteRequest> = deletions.iter().filter_map(told).collect();
-    list.sort_by_key(|request| request.created_at);
+    let list: Vec<DeleteRequest> = deletions.iter().filter_map(told).collect();
     Ok(whole(StatusCode::OK, respond::JSON, deletion::list(&list)))
 }
 
