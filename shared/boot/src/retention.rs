@@ -91,7 +91,9 @@ fn parse_entry(text: &str) -> Option<Entry> {
         "none" if resolution != Resolution::Raw => None,
         text => Some(parse_keep(text)?),
     };
-    Some(Entry { tenant, signal: Signal::parse(signal)?, resolution, keep })
+    let signal = Signal::parse(signal)?;
+    // Logs have no copies: raw data would wait for them without end (D2).
+    (signal == Signal::Metrics || resolution == Resolution::Raw).then_some(Entry { tenant, signal, resolution, keep })
 }
 
 fn parse_keep(text: &str) -> Option<Keep> {
@@ -126,14 +128,15 @@ mod tests {
 
     #[test]
     fn entries_of_tenants_change_what_they_name() {
-        let policy = of("a/metrics=30d, metrics=2w\nmetrics/1h=1y # coarse\nlogs=forever,b/logs/5m=36h").unwrap();
+        let policy = of("a/metrics=30d, metrics=2w\nmetrics/1h=1y # coarse\nlogs=forever,b/metrics/5m=36h").unwrap();
         let (a, b) = (TenantId::parse("a").unwrap(), TenantId::parse("b").unwrap());
         assert_eq!((policy.metrics.raw, policy.logs.raw), (days(14), Keep::Forever));
         let of_a = policy.of(&a, Signal::Metrics);
         assert_eq!((of_a.raw, of_a.of(Resolution::OneHour)), (days(30), Some(days(365))));
-        assert_eq!(policy.of(&b, Signal::Metrics), &policy.metrics);
+        assert_eq!(policy.of(&b, Signal::Logs), &policy.logs);
         let half_days = Keep::For(Duration::from_secs(36 * 3600));
-        assert_eq!(policy.of(&b, Signal::Logs).of(Resolution::FiveMinutes), Some(half_days));
+        let of_b = policy.of(&b, Signal::Metrics);
+        assert_eq!((of_b.raw, of_b.of(Resolution::FiveMinutes)), (days(14), Some(half_days)));
         assert_eq!(of("").unwrap(), RetentionPolicy::default());
         let policy = of("metrics/5m=none").unwrap();
         assert_eq!(policy.metrics.coarse.keys().collect::<Vec<_>>(), [&Resolution::OneHour]);
@@ -150,6 +153,9 @@ mod tests {
             "metrics=none",
             "a/b/metrics=1d",
             "metrics/2m=1d",
+            "logs/5m=1d",
+            "b/logs/1h=1y",
+            "logs/5m=none",
             "=1d",
         ] {
             let error = of(text).unwrap_err().to_string();
