@@ -21,7 +21,6 @@ mod collect;
 mod compactor;
 mod diary;
 pub mod error;
-mod garbage;
 mod inputs;
 mod journal;
 pub mod limits;
@@ -38,7 +37,6 @@ mod visit;
 
 pub use compactor::{Compactor, Stores};
 pub use error::CompactError;
-pub use garbage::{Garbage, Reason};
 pub use plan::{CoarseJob, Copy, DayPlan, Job, plan_coarse, plan_day, plan_hour};
 pub use policy::Policy;
 pub use rewrite::{Outcome, Rewritten, part_stats};

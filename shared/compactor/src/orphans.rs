@@ -17,17 +17,6 @@ use crate::rewrite::manifest_error;
 use crate::run::{Next, Run};
 use crate::{CompactError, Compactor};
 
-/// An object that no snapshot names.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Orphan {
-    /// What its key says.
-    pub key: ObjectKey,
-    /// Its size.
-    pub len_bytes: u64,
-    /// When it was put.
-    pub modified: TimestampMs,
-}
-
 impl Compactor {
     /// Looks through the objects of a tenant and signal, unless somebody did so within a day.
     pub(crate) async fn take_inventory(&self, tenant: &TenantId, signal: Signal, run: &mut Run) -> Result<Next, CompactError> {
@@ -54,7 +43,7 @@ impl Compactor {
     }
 
     /// Returns the days that have objects.
-    pub(crate) async fn stored_days(&self, tenant: &TenantId, signal: Signal) -> Result<Vec<i64>, CompactError> {
+    async fn stored_days(&self, tenant: &TenantId, signal: Signal) -> Result<Vec<i64>, CompactError> {
         let prefix = ObjectKey::signal_prefix(tenant, signal);
         let listed = self.objects().list_with_delimiter(Some(&prefix)).await;
         let listed = listed.map_err(|source| list_error(&prefix, source))?;
@@ -64,35 +53,35 @@ impl Compactor {
     }
 
     /// Returns the objects of a day that are old enough and that no snapshot names.
-    pub(crate) async fn orphans(&self, tenant: &TenantId, signal: Signal, day: i64) -> Result<Vec<Orphan>, CompactError> {
+    async fn orphans(&self, tenant: &TenantId, signal: Signal, day: i64) -> Result<Vec<ObjectKey>, CompactError> {
         let prefix = ObjectKey::day_prefix(tenant, signal, day);
         // Listed before the snapshot: what is committed in between is young.
         let objects: Vec<ObjectMeta> =
             self.objects().list(Some(&prefix)).try_collect().await.map_err(|source| list_error(&prefix, source))?;
-        let old = objects.into_iter().filter_map(|object| old_enough(object, self.now())).collect::<Vec<Orphan>>();
+        let old = objects.into_iter().filter_map(|object| old_enough(object, self.now())).collect::<Vec<ObjectKey>>();
         if old.is_empty() {
             return Ok(old);
         }
         let snapshot = self.manifest().snapshot_to_merge(tenant, signal, Window::Day(day).range()).await;
         let named = named(&snapshot.map_err(manifest_error("take snapshot"))?);
-        Ok(old.into_iter().filter(|orphan| !named.contains(&orphan.key.to_string())).collect())
+        Ok(old.into_iter().filter(|orphan| !named.contains(&orphan.to_string())).collect())
     }
 
-    async fn delete_orphan(&self, orphan: &Orphan) -> Result<bool, CompactError> {
-        let burnt = self.manifest().burn(&orphan.key).await.map_err(manifest_error("burn orphan"))?;
+    async fn delete_orphan(&self, orphan: &ObjectKey) -> Result<bool, CompactError> {
+        let burnt = self.manifest().burn(orphan).await.map_err(manifest_error("burn orphan"))?;
         if burnt == Burn::Referenced {
             return Ok(false);
         }
-        tracing::info!(key = %orphan.key, "orphaned object is deleted");
-        Ok(self.delete_objects(vec![orphan.key.to_string()]).await.len() == 1)
+        tracing::info!(key = %orphan, "orphaned object is deleted");
+        Ok(self.delete_objects(vec![orphan.to_string()]).await.len() == 1)
     }
 }
 
-/// Reads an object's key and age; `None` for what is young, or was not put by us.
-fn old_enough(object: ObjectMeta, now: TimestampMs) -> Option<Orphan> {
+/// Reads an object's key; `None` for what is young, or was not put by us.
+fn old_enough(object: ObjectMeta, now: TimestampMs) -> Option<ObjectKey> {
     let key = ObjectKey::parse(object.location.as_ref())?;
     let modified = TimestampMs(object.last_modified.timestamp_millis());
-    (modified.plus(ORPHAN_AGE_MIN) <= now).then_some(Orphan { key, len_bytes: object.size, modified })
+    (modified.plus(ORPHAN_AGE_MIN) <= now).then_some(key)
 }
 
 fn named(snapshot: &Snapshot) -> BTreeSet<String> {

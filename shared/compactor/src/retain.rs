@@ -56,7 +56,7 @@ impl Compactor {
 }
 
 /// Returns what is older than it is kept and was not dropped yet.
-pub(crate) fn expired(days: &[DayState], retention: &Retention, now: TimestampMs) -> Vec<(i64, Resolution)> {
+fn expired(days: &[DayState], retention: &Retention, now: TimestampMs) -> Vec<(i64, Resolution)> {
     let of_day = |day: &DayState| {
         let dropped = |resolution| day.dropped.iter().any(|(of, _)| *of == resolution);
         let is_due = |resolution| retention.of(resolution).is_some_and(|keep| is_expired(day.day, keep, now));
@@ -67,7 +67,7 @@ pub(crate) fn expired(days: &[DayState], retention: &Retention, now: TimestampMs
 }
 
 /// Returns what was dropped, is past the grace, and still listed somewhere.
-pub(crate) fn forgettable(days: &[DayState], now: TimestampMs) -> Vec<(i64, Resolution)> {
+fn forgettable(days: &[DayState], now: TimestampMs) -> Vec<(i64, Resolution)> {
     let listed = days.iter().filter(|day| day.open || day.packed || !day.hours.is_empty());
     let dropped = listed.flat_map(|day| day.dropped.iter().map(|(resolution, at)| (day.day, *resolution, *at)));
     dropped.filter(|(_, _, at)| at.plus(DEAD_GRACE) <= now).map(|(day, resolution, _)| (day, resolution)).collect()

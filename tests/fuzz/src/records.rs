@@ -108,7 +108,6 @@ async fn read(manifest: &Manifest, tenant: &TenantId) -> manifest::Result<()> {
         manifest.window_records(tenant, SIGNAL, Window::Day(HOUR.day())).await.map(drop),
         manifest.deletions(tenant, SIGNAL).await.map(drop),
         manifest.quarantined(tenant, SIGNAL).await.map(drop),
-        manifest.dead_objects(tenant, SIGNAL, Window::Hour(HOUR)).await.map(drop),
         manifest.days(tenant, SIGNAL).await.map(drop),
         manifest.ring(tenant).await.map(drop),
         manifest.tenants().await.map(drop),

@@ -8,7 +8,6 @@ use model::{Clock, Exemplar, Hour, LabelSet, MetricBatch, Signal, TenantId};
 use segment::l0;
 use store::objects::{ObjectPath, ObjectStoreExt};
 
-use crate::kinds::Kind;
 use crate::switch::Calls;
 use crate::world::{FOREVER, HOUR, World, default_policy, hours, minutes, small_policy};
 
@@ -239,21 +238,6 @@ async fn exemplars_without_samples_are_kept_in_every_group() {
     for part in world.parts(Signal::Metrics).await {
         assert_eq!((part.level, part.stats.slots.lo / 128), (2, (part.stats.slots.hi - 1) / 128), "{:?}", part.stats.slots);
         assert!(part.stats.series > 0, "a part holds nothing");
-    }
-}
-
-#[tokio::test]
-async fn garbage_is_listed_before_it_goes() {
-    for kind in [Kind::Collect, Kind::Forget, Kind::Orphans] {
-        let world = kind.world().await;
-        let (compactor, process) = world.compactor(None);
-        let mut due = 0;
-        for signal in [Signal::Metrics, Signal::Logs] {
-            due += compactor.garbage(&world.tenant, signal).await.unwrap().iter().filter(|garbage| garbage.due).count() as u64;
-        }
-        assert!(process.writes().iter().all(|writes| !writes), "a dry run");
-        let report = world.run().await;
-        assert_eq!(report.deleted, due, "{kind:?}");
     }
 }
 

@@ -103,12 +103,6 @@ impl Manifest {
         Ok(listed)
     }
 
-    /// Returns the objects on a window's lists of the dead, due or not, and changes nothing.
-    pub async fn dead_objects(&self, tenant: &TenantId, signal: Signal, window: Window) -> Result<Vec<DeadObject>> {
-        let heads = self.heads(tenant, signal, window, true, Lists::All).await?;
-        Ok(heads.into_iter().flat_map(|placed| placed.head.dead).collect())
-    }
-
     /// Removes deleted objects from the window's lists of the dead.
     pub async fn forget_dead(&self, tenant: &TenantId, signal: Signal, window: Window, keys: &[String]) -> Result<()> {
         let gone: HashSet<&String> = keys.iter().collect();
