@@ -1,11 +1,11 @@
 //! When to look at what again: the memory of a process, which saves requests and nothing else. A process that forgot looks
 //! at everything once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use manifest::Window;
-use model::{Hour, Signal, TenantId, TimestampMs};
+use model::{Hour, Resolution, Signal, TenantId, TimestampMs};
 
 use crate::limits::RECENT;
 
@@ -28,6 +28,8 @@ pub(crate) struct Page {
     pub deletions: BTreeMap<u128, TimestampMs>,
     /// When retention is due.
     pub retention: Option<TimestampMs>,
+    /// What of dropped days was forgotten: the catalog tells so only once the last copy of a day is gone, months later.
+    pub forgotten: BTreeSet<(i64, Resolution)>,
     /// When the inventory is due.
     pub inventory: Option<TimestampMs>,
 }

@@ -4,6 +4,7 @@ use manifest::limits::DEAD_GRACE;
 use manifest::{DayState, Window};
 use model::{Keep, Resolution, Retention, Signal, TenantId, TimestampMs};
 
+use crate::diary::Page;
 use crate::limits::PACE_RETAIN;
 use crate::rewrite::manifest_error;
 use crate::run::{Next, Run};
@@ -11,7 +12,13 @@ use crate::{CompactError, Compactor};
 
 impl Compactor {
     /// Drops the days of a tenant and signal that have expired, and deletes those dropped for longer than the grace.
-    pub(crate) async fn retain(&self, tenant: &TenantId, signal: Signal, run: &mut Run) -> Result<Next, CompactError> {
+    pub(crate) async fn retain(
+        &self,
+        tenant: &TenantId,
+        signal: Signal,
+        page: &mut Page,
+        run: &mut Run,
+    ) -> Result<Next, CompactError> {
         let retention = self.policy().retention.of(tenant, signal);
         let days = self.manifest().days(tenant, signal).await.map_err(manifest_error("read catalog"))?;
         for (day, resolution) in expired(&days, retention, self.now()) {
@@ -21,11 +28,20 @@ impl Compactor {
                 run.report.dropped_days += 1;
             }
         }
-        for (day, resolution) in forgettable(&days, self.now()) {
+        let forgettable = forgettable(&days, self.now());
+        page.forgotten.retain(|of| forgettable.contains(of));
+        for (day, resolution) in forgettable {
+            if page.forgotten.contains(&(day, resolution)) {
+                continue;
+            }
             if self.now() >= run.begin_by {
                 return Ok(Next::Again);
             }
-            run.report.deleted += self.forget(tenant, signal, day, resolution).await?;
+            let (deleted, is_forgotten) = self.forget(tenant, signal, day, resolution).await?;
+            run.report.deleted += deleted;
+            if is_forgotten {
+                page.forgotten.insert((day, resolution));
+            }
         }
         Ok(Next::At(self.now().plus(PACE_RETAIN)))
     }
@@ -42,16 +58,23 @@ impl Compactor {
         Ok(asked.iter().all(|resolution| snapshot.is_copied(day, *resolution)))
     }
 
-    /// Deletes the objects of a dropped day, then its records; returns how many objects.
-    async fn forget(&self, tenant: &TenantId, signal: Signal, day: i64, resolution: Resolution) -> Result<u64, CompactError> {
+    /// Deletes the objects of a dropped day, then its records; returns how many objects, and whether that was all.
+    async fn forget(
+        &self,
+        tenant: &TenantId,
+        signal: Signal,
+        day: i64,
+        resolution: Resolution,
+    ) -> Result<(u64, bool), CompactError> {
         let objects = self.manifest().dropped_objects(tenant, signal, day, resolution).await;
         let objects = objects.map_err(manifest_error("list dropped objects"))?;
         let count = objects.len();
         let gone = self.delete_objects(objects).await;
-        if gone.len() == count {
+        let is_all = gone.len() == count;
+        if is_all {
             self.manifest().forget_day(tenant, signal, day, resolution).await.map_err(manifest_error("forget day"))?;
         }
-        Ok(gone.len() as u64)
+        Ok((gone.len() as u64, is_all))
     }
 }
 

@@ -162,7 +162,7 @@ impl Compactor {
                 Ok(Next::At(self.now().plus(PACE_RECENT)))
             }
             Task::Deletion(..) => Ok(Next::At(self.now().plus(PACE_RECENT))),
-            Task::Retain => self.retain(tenant, signal, run).await,
+            Task::Retain => self.retain(tenant, signal, page, run).await,
             Task::Inventory => self.take_inventory(tenant, signal, run).await,
         }
     }

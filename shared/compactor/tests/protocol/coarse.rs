@@ -119,6 +119,24 @@ async fn raw_data_waits_for_its_copies() {
     assert!(world.manifest().deletions(&world.tenant, Signal::Metrics).await.unwrap().is_empty(), "the deletion came to its end");
 }
 
+/// Raw data is gone months before the last copy: looking for what is left of it costs some hundred calls a day that has copies.
+#[tokio::test]
+async fn raw_data_is_forgotten_once() {
+    let world = Kind::Coarse.world().await;
+    world.run().await;
+    world.clock.advance(hours(24 * 10));
+    let (compactor, process) = world.compactor(None);
+    let mut calls = vec![0];
+    // Dropped, forgotten, nothing to do.
+    for _ in 0..3 {
+        compactor.run(FOREVER, &[]).await.unwrap();
+        calls.push(process.calls().records);
+        world.clock.advance(hours(2));
+    }
+    let (forgetting, later) = (calls[2] - calls[1], calls[3] - calls[2]);
+    assert!(later + 50 < forgetting, "{calls:?}");
+}
+
 #[tokio::test]
 async fn copies_expire_by_themselves() {
     let world = Kind::Coarse.world().await;
