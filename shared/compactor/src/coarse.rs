@@ -42,7 +42,7 @@ impl Compactor {
             return Ok(Outcome::Lost);
         }
         let built = match job.inputs.is_empty() {
-            true => self.erase_copies(tenant, job).await?,
+            true => self.erase_copies(tenant, job, stop_at).await?,
             false => self.build_copies(tenant, job, stop_at).await?,
         };
         let Some((outputs, rows)) = built else { return Ok(Outcome::OutOfTime) };
@@ -139,17 +139,22 @@ impl Compactor {
         }
     }
 
-    /// Rewrites the parts of one copy without what deletions name: raw data is gone, so that windows go as wholes.
+    /// Rewrites the parts of one copy without what deletions name: raw data is gone, so that windows go as wholes. `None` where time
+    /// was up.
     async fn erase_copies(
         &self,
         tenant: &TenantId,
         job: &CoarseJob,
+        stop_at: TimestampMs,
     ) -> Result<Option<(Vec<Vec<Part>>, MergeReport)>, CompactError> {
         let minted_at = self.now();
         let mut outputs = Vec::with_capacity(job.copies.len());
         for copy in &job.copies {
             let mut parts = Vec::new();
             for part in &copy.visible {
+                if self.now() >= stop_at {
+                    return Ok(None);
+                }
                 let object = self.read_range(part, 0..part.location.len_bytes()).await?;
                 let (tenant_of, deletions, old) = (tenant.clone(), job.deletions.clone(), part.clone());
                 let erase = move || erased(&tenant_of, &object, &old, &deletions);

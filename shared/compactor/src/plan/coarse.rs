@@ -10,6 +10,7 @@
 use manifest::{Deletion, Part, Snapshot, Window};
 use model::{Resolution, Retention, TimestampMs};
 
+use super::applying;
 use crate::retain::wanted_copies;
 
 /// One copy to be published.
@@ -54,12 +55,10 @@ pub fn plan_coarse(day: i64, snapshot: &Snapshot, retention: &Retention, now: Ti
     };
     if raw.is_empty() {
         // By retention, or because all of it was deleted: the copies are all there is.
-        let copies = Resolution::ALL[1..].iter().filter_map(|resolution| copy(day, *resolution, snapshot, Window::Day(day)));
-        let touched = |copy: &Copy| copy.visible.iter().any(|part| !snapshot.deletions_for(part).is_empty());
-        let copies: Vec<Copy> = copies.filter(touched).take(1).collect();
-        let applies = |of: &&Deletion| copies.iter().flat_map(|copy| &copy.visible).any(|part| of.applies_to(part));
-        let deletions = snapshot.deletions.iter().filter(applies).cloned().collect();
-        return (!copies.is_empty()).then(|| job(copies, Vec::new(), deletions));
+        let mut copies = Resolution::ALL[1..].iter().filter_map(|resolution| copy(day, *resolution, snapshot, Window::Day(day)));
+        let touched = copies.find(|copy| !applying(snapshot, &copy.visible).is_empty())?;
+        let deletions = applying(snapshot, &touched.visible);
+        return Some(job(vec![touched], Vec::new(), deletions));
     }
     let rests = |part: &&Part| part.window == Window::Day(day) && snapshot.deletions_for(part).is_empty();
     // What is in quarantine may be healed; what the copy has of it is still good.
