@@ -5,9 +5,9 @@
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use manifest::{Location, ObjectKey, Part, Replaced, Replacement, Window};
+use manifest::{Location, Part, Replaced, Replacement, Window};
 use model::series::SLOT_COUNT;
-use model::{LabelSet, Resolution, SegmentId, Signal, SlotRange, TenantId, TimeRangeMs, TimestampMs};
+use model::{LabelSet, SegmentId, Signal, SlotRange, TenantId, TimeRangeMs, TimestampMs};
 use segment::merge::{self, CoarseOptions, CoarseSource, MergeOptions, MergeReport};
 use segment::{Encoded, Fetched, SegmentError, metrics, windows};
 use store::objects::{ObjectPath, ObjectStoreExt};
@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::limits::{LEASE, TRANSFERS_IN_FLIGHT};
 use crate::plan::{CoarseJob, Copy};
-use crate::rewrite::{manifest_error, part_stats};
+use crate::rewrite::{Place, manifest_error};
 use crate::{CompactError, Compactor, Outcome, Rewritten};
 
 /// Level of coarse parts: that of a day.
@@ -96,8 +96,8 @@ impl Compactor {
                 if self.now() >= stop_at {
                     return Ok(None);
                 }
-                let place = Place { tenant, day: job.day, resolution: job.copies[at].resolution, minted_at };
-                outputs[at].push(self.put_copy(place, output, sources.clone(), job).await?);
+                let place = place(tenant, job, &job.copies[at], &sources, minted_at);
+                outputs[at].push(self.put(place, output).await?);
             }
             let report = working.await.map_err(|_| CompactError::Cancelled)?.map_err(segment_error)?;
             sum.rows_in += report.rows_in;
@@ -160,52 +160,27 @@ impl Compactor {
                 let erase = move || erased(&tenant_of, &object, &old, &deletions);
                 let erased = tokio::task::spawn_blocking(erase).await.map_err(|_| CompactError::Cancelled)?;
                 for output in erased.map_err(segment_error)? {
-                    let place = Place { tenant, day: job.day, resolution: copy.resolution, minted_at };
-                    parts.push(self.put_copy(place, output, part.sources.clone(), job).await?);
+                    parts.push(self.put(place(tenant, job, copy, &part.sources, minted_at), output).await?);
                 }
             }
             outputs.push(parts);
         }
         Ok(Some((outputs, MergeReport::default())))
     }
-
-    /// Puts an output under a key that was never used (C1).
-    async fn put_copy(
-        &self,
-        place: Place<'_>,
-        output: Encoded,
-        sources: Vec<SegmentId>,
-        job: &CoarseJob,
-    ) -> Result<Part, CompactError> {
-        let Place { tenant, day, resolution, minted_at } = place;
-        let (signal, window, level, id) = (Signal::Metrics, Window::Day(day), COARSE_LEVEL, self.nonces().segment_id());
-        let key = ObjectKey { tenant: tenant.clone(), signal, window, resolution, level, id, nonce: self.nonces().next() };
-        let len = output.bytes.len() as u64;
-        let error = |source| CompactError::Objects { step: "write segment", key: key.to_string(), source };
-        self.objects().put(&key.path(), output.bytes.into()).await.map_err(error)?;
-        let epoch = job.inputs.iter().chain(job.copies.iter().flat_map(|copy| &copy.replaced)).map(|part| part.stats.epoch).max();
-        Ok(Part {
-            id,
-            level,
-            resolution,
-            window,
-            location: Location::Object { key: key.to_string(), len },
-            tail_offset: output.tail_offset,
-            stats: part_stats(&output.stats, window, epoch.unwrap_or(0)),
-            minted_at,
-            sources,
-            applied: job.applied.clone(),
-        })
-    }
 }
 
-/// Where an output belongs.
-#[derive(Clone, Copy)]
-struct Place<'a> {
+/// Where the outputs of a copy belong.
+fn place<'a>(
     tenant: &'a TenantId,
-    day: i64,
-    resolution: Resolution,
+    job: &'a CoarseJob,
+    copy: &Copy,
+    sources: &'a [SegmentId],
     minted_at: TimestampMs,
+) -> Place<'a> {
+    let (signal, window, resolution, level) = (Signal::Metrics, Window::Day(job.day), copy.resolution, COARSE_LEVEL);
+    let parts = job.inputs.iter().chain(job.copies.iter().flat_map(|copy| &copy.replaced));
+    let epoch = parts.map(|part| part.stats.epoch).max().unwrap_or(0);
+    Place { tenant, signal, window, resolution, level, epoch, minted_at, sources, applied: &job.applied }
 }
 
 /// Cuts the slots so that each pass reads about `bytes_max` at most.

@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, TryStreamExt, stream};
 use manifest::{Location, ObjectKey, Part, PartStats, Replaced, Replacement, Window};
-use model::{Resolution, Signal, TenantId, TimestampMs};
+use model::{Resolution, SegmentId, Signal, TenantId, TimestampMs};
 use segment::merge::MergeReport;
 use segment::{Encoded, SegmentError, SegmentStats};
 use store::objects::ObjectStoreExt;
@@ -59,6 +59,23 @@ pub fn part_stats(stats: &SegmentStats, window: Window, epoch: u32) -> PartStats
 
 pub(crate) fn manifest_error(step: &'static str) -> impl Fn(manifest::Error) -> CompactError {
     move |source| CompactError::Manifest { step, source }
+}
+
+/// Where the outputs of a job belong, and what they are made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub tenant: &'a TenantId,
+    pub signal: Signal,
+    pub window: Window,
+    pub resolution: Resolution,
+    pub level: u8,
+    /// Number of the ring's epoch.
+    pub epoch: u32,
+    pub minted_at: TimestampMs,
+    /// The raw parts that a coarse copy stands for.
+    pub sources: &'a [SegmentId],
+    /// Deletions that the outputs need no more.
+    pub applied: &'a [u128],
 }
 
 /// How the merge of a job ended.
@@ -139,12 +156,14 @@ impl Compactor {
         let (sender, mut ready) = mpsc::unbounded_channel();
         // Nobody listens any more when time is up.
         let merging = tokio::task::spawn_blocking(move || merge.run(&mut |output| drop(sender.send(output))));
+        let (window, resolution, level, epoch) = (job.window, Resolution::Raw, job.level, job.epoch);
+        let place = Place { tenant, signal, window, resolution, level, epoch, minted_at, sources: &[], applied: &job.applied };
         let mut outputs = Vec::new();
         while let Some(output) = ready.recv().await {
             if self.now() >= stop_at {
                 return Ok(Merged::OutOfTime);
             }
-            outputs.push(self.put(tenant, signal, job, output, minted_at).await?);
+            outputs.push(self.put(place, output).await?);
         }
         match merging.await.map_err(|_| CompactError::Cancelled)? {
             Ok(_) if self.now() >= stop_at => Ok(Merged::OutOfTime),
@@ -181,16 +200,9 @@ impl Compactor {
     }
 
     /// Puts an output under a key that was never used (C1).
-    async fn put(
-        &self,
-        tenant: &TenantId,
-        signal: Signal,
-        job: &Job,
-        output: Encoded,
-        minted_at: TimestampMs,
-    ) -> Result<Part, CompactError> {
+    pub(crate) async fn put(&self, place: Place<'_>, output: Encoded) -> Result<Part, CompactError> {
+        let Place { tenant, signal, window, resolution, level, .. } = place;
         let id = self.nonces().segment_id();
-        let (window, resolution, level) = (job.window, Resolution::Raw, job.level);
         let key = ObjectKey { tenant: tenant.clone(), signal, window, resolution, level, id, nonce: self.nonces().next() };
         let len = output.bytes.len() as u64;
         let error = |source| CompactError::Objects { step: "write segment", key: key.to_string(), source };
@@ -202,10 +214,10 @@ impl Compactor {
             window,
             location: Location::Object { key: key.to_string(), len },
             tail_offset: output.tail_offset,
-            stats: part_stats(&output.stats, window, job.epoch),
-            minted_at,
-            sources: Vec::new(),
-            applied: job.applied.clone(),
+            stats: part_stats(&output.stats, window, place.epoch),
+            minted_at: place.minted_at,
+            sources: place.sources.to_vec(),
+            applied: place.applied.to_vec(),
         })
     }
 }
