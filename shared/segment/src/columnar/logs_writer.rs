@@ -4,13 +4,13 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use model::labels::Iter;
-use model::{LabelSet, SeriesId, Slot};
+use model::{LabelSet, Slot};
 use parquet::basic::Encoding;
 use parquet::data_type::{ByteArray, ByteArrayType, Int32Type};
 use parquet::file::writer::SerializedFileWriter;
 
 use super::lines::LineColumns;
-use super::metrics_writer::{RowGroup, by_series, label_runs, write_label_map, write_numbers, write_runs, write_values};
+use super::metrics_writer::{RowGroup, by_series, series_id, write_labels, write_numbers, write_runs, write_values};
 use super::values::{Chunk, Values};
 use super::{column, open_writer, parquet_error, properties, seal, with_encoding};
 use crate::frame::Kind;
@@ -138,11 +138,7 @@ impl LogsWriter {
         }
         let group = std::mem::replace(&mut self.group, Group { utf8: true, ..Group::default() });
         let mut writer = RowGroup::start(self.writer.as_mut().expect("the file was opened above"))?;
-        let ids = by_series(&self.table, &group.runs, |stream, _| {
-            let mut encoded = Vec::with_capacity(256);
-            self.table.pairs_of(stream).for_each(|(name, value, _)| model::labels::encode_label(&mut encoded, name, value));
-            Some(SeriesId::of_encoded(&encoded).0)
-        });
+        let ids = by_series(&self.table, &group.runs, |stream, _| Some(series_id(&self.table, stream).0));
         write_runs(&mut writer, ids)?;
         let bounds = group.ts.iter().copied().min().zip(group.ts.iter().copied().max());
         write_numbers(&mut writer, Chunk { values: Values::Ints(&group.ts), levels: None }, self.effort, bounds)?;
@@ -153,12 +149,7 @@ impl LogsWriter {
         let lens: Vec<i32> = spans(&group.line_ends).map(|span| span.len() as i32).collect();
         write_values::<Int32Type>(&mut writer, &lens, None, None)?;
         write_metadata(&mut writer, &self.shape.metadata, &group.metadata.into(), &group.metadata_ends)?;
-        for label in &self.shape.labels {
-            write_runs(&mut writer, label_runs(&self.table, label, &group.runs))?;
-        }
-        if self.shape.labels_rest {
-            write_label_map(&mut writer, &self.table, &self.shape.labels, &group.runs)?;
-        }
+        write_labels(&mut writer, &self.table, &self.shape.labels, self.shape.labels_rest, &group.runs)?;
         writer.close()
     }
 

@@ -236,12 +236,7 @@ impl MetricsWriter {
         if self.shape.histograms {
             write_histograms(&mut writer, &group)?;
         }
-        for label in &self.shape.labels {
-            write_runs(&mut writer, label_runs(&self.table, label, &group.runs))?;
-        }
-        if self.shape.labels_rest {
-            write_label_map(&mut writer, &self.table, &self.shape.labels, &group.runs)?;
-        }
+        write_labels(&mut writer, &self.table, &self.shape.labels, self.shape.labels_rest, &group.runs)?;
         writer.close()
     }
 
@@ -309,8 +304,22 @@ pub(super) fn by_series(
     RunColumn { dictionary: Dictionary { plain, len: ids.len() as u32, bounds: None }, runs }
 }
 
+/// Writes the columns of labels, the last ones of every schema; `rest`: those without a column follow as a map.
+pub(super) fn write_labels(
+    writer: &mut RowGroup<'_>,
+    table: &TableBuilder,
+    labels: &[String],
+    rest: bool,
+    runs: &[(u32, u32)],
+) -> Result<(), SegmentError> {
+    for label in labels {
+        write_runs(writer, label_runs(table, label, runs))?;
+    }
+    if rest { write_label_map(writer, table, labels, runs) } else { Ok(()) }
+}
+
 /// Builds the run column of a label.
-pub(super) fn label_runs(table: &TableBuilder, label: &str, runs: &[(u32, u32)]) -> RunColumn {
+fn label_runs(table: &TableBuilder, label: &str, runs: &[(u32, u32)]) -> RunColumn {
     let mut ids: HashMap<u32, u32> = HashMap::new();
     let mut plain = Vec::new();
     let mut bounds: Option<(Vec<u8>, Vec<u8>)> = None;
@@ -429,7 +438,7 @@ fn write_lists<T: DataType>(
 }
 
 /// Writes the labels that have no column, once per row.
-pub(super) fn write_label_map(
+fn write_label_map(
     writer: &mut RowGroup<'_>,
     table: &TableBuilder,
     with_column: &[String],

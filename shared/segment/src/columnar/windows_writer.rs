@@ -7,7 +7,7 @@ use model::windowed::{NEVER, Quantum, Window};
 use model::{LabelSet, SeriesId, Slot};
 use parquet::file::writer::SerializedFileWriter;
 
-use super::metrics_writer::{RowGroup, by_series, label_runs, series_id, write_label_map, write_numbers, write_runs};
+use super::metrics_writer::{RowGroup, by_series, series_id, write_labels, write_numbers, write_runs};
 use super::values::{Chunk, Values};
 use super::{open_writer, parquet_error, properties, seal};
 use crate::extras::Extras;
@@ -150,12 +150,7 @@ impl WindowsWriter {
         write_ints(&mut writer, &group.changes)?;
         write_doubles(&mut writer, &group.m2)?;
         write_ints(&mut writer, &group.stale_age)?;
-        for label in &self.shape.labels {
-            write_runs(&mut writer, label_runs(&self.table, label, &group.runs))?;
-        }
-        if self.shape.labels_rest {
-            write_label_map(&mut writer, &self.table, &self.shape.labels, &group.runs)?;
-        }
+        write_labels(&mut writer, &self.table, &self.shape.labels, self.shape.labels_rest, &group.runs)?;
         writer.close()
     }
 
