@@ -156,8 +156,8 @@ impl Compactor {
                     return Ok(None);
                 }
                 let object = self.read_range(part, 0..part.location.len_bytes()).await?;
-                let (tenant_of, deletions, old) = (tenant.clone(), job.deletions.clone(), part.clone());
-                let erase = move || erased(&tenant_of, &object, &old, &deletions);
+                let (deletions, old) = (job.deletions.clone(), part.clone());
+                let erase = move || erased(&object, &old, &deletions);
                 let erased = tokio::task::spawn_blocking(erase).await.map_err(|_| CompactError::Cancelled)?;
                 for output in erased.map_err(segment_error)? {
                     parts.push(self.put(place(tenant, job, copy, &part.sources, minted_at), output).await?);
@@ -191,12 +191,7 @@ fn passes(bytes: u64, bytes_max: u64) -> Vec<SlotRange> {
 }
 
 /// Rewrites one part of a copy.
-fn erased(
-    tenant: &TenantId,
-    object: &Bytes,
-    part: &Part,
-    deletions: &[manifest::Deletion],
-) -> Result<Vec<Encoded>, SegmentError> {
+fn erased(object: &Bytes, part: &Part, deletions: &[manifest::Deletion]) -> Result<Vec<Encoded>, SegmentError> {
     let erase = |labels: &LabelSet| -> Vec<TimeRangeMs> {
         let requests = deletions.iter().filter(|deletion| deletion.applies_to(part)).map(|deletion| &deletion.request);
         let hit = requests.filter(|request| request.matchers.iter().all(|matcher| matcher.matches_labels(labels)));
@@ -208,7 +203,7 @@ fn erased(
     let mut outputs = Vec::new();
     let options = MergeOptions { effort: merge::Effort::Small, ..MergeOptions::default() };
     let erase = |_: usize, labels: &LabelSet| erase(labels);
-    merge::metrics_without(tenant, vec![object.clone()], &options, &erase, &mut |output| outputs.push(output))?;
+    merge::metrics_without(vec![object.clone()], &options, &erase, &mut |output| outputs.push(output))?;
     Ok(outputs)
 }
 

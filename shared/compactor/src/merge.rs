@@ -139,7 +139,7 @@ impl Merge {
                     let selecting = self.erasures[input].iter().filter(|erasure| erasure.selects(labels));
                     selecting.map(|erasure| erasure.range).collect()
                 };
-                merge::metrics_without(&self.tenant, inputs, &self.options, &erase, emit)
+                merge::metrics_without(inputs, &self.options, &erase, emit)
             }
             Signal::Logs => {
                 let erase = |input: usize, labels: &LabelSet| -> Option<EraseEntry<'_>> {
@@ -153,7 +153,7 @@ impl Merge {
                         selecting.iter().any(|erasure| erasure.erases(&stream, timestamp, line, metadata))
                     }))
                 };
-                merge::logs_without(&self.tenant, inputs, &self.options, &erase, emit)
+                merge::logs_without(inputs, &self.options, &erase, emit)
             }
         }
     }

@@ -127,7 +127,7 @@ async fn filled(mebibytes: u64) -> (Engine, String) {
         let block = segment::l0::encode_logs(&tenant, &batch).unwrap();
         drop(batch);
         let mut outputs = Vec::new();
-        segment::merge::logs(&tenant, &[block.bytes], &Default::default(), &mut |output| outputs.push(output)).unwrap();
+        segment::merge::logs(&[block.bytes], &Default::default(), &mut |output| outputs.push(output)).unwrap();
         for output in outputs {
             written += 1;
             stored += output.bytes.len();

@@ -113,7 +113,7 @@ async fn filled(layout: Layout, instances: usize, minutes: i64) -> Store {
     let inputs: Vec<Bytes> = blocks[..merged].iter().map(|block| block.bytes.clone()).collect();
     let mut outputs = Vec::new();
     if !inputs.is_empty() {
-        segment::merge::metrics(&tenant, &inputs, &Default::default(), &mut |encoded| outputs.push(encoded)).unwrap();
+        segment::merge::metrics(&inputs, &Default::default(), &mut |encoded| outputs.push(encoded)).unwrap();
     }
     for output in &outputs {
         store.put(output, false).await;

@@ -14,8 +14,7 @@ use segment::{Encoded, Fetched, l0, logs, metrics};
 
 fn merged(inputs: &[Bytes]) -> Encoded {
     let mut outputs = Vec::new();
-    merge::metrics(&TenantId::anonymous(), inputs, &MergeOptions::default(), &mut |output| outputs.push(output))
-        .expect("inputs are ours");
+    merge::metrics(inputs, &MergeOptions::default(), &mut |output| outputs.push(output)).expect("inputs are ours");
     assert_eq!(outputs.len(), 1);
     outputs.remove(0)
 }
@@ -86,7 +85,7 @@ fn sizes() {
     let l0_s = start.elapsed().as_secs_f64();
     let start = Instant::now();
     let mut outputs = Vec::new();
-    merge::logs(&tenant, &inputs, &MergeOptions::default(), &mut |output| outputs.push(output)).expect("inputs are ours");
+    merge::logs(&inputs, &MergeOptions::default(), &mut |output| outputs.push(output)).expect("inputs are ours");
     let merge_s = start.elapsed().as_secs_f64();
     let level0: usize = inputs.iter().map(Bytes::len).sum();
     let level1: usize = outputs.iter().map(|output| output.bytes.len()).sum();

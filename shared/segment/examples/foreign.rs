@@ -126,8 +126,8 @@ fn main() {
             std::fs::write(format!("{dir}/{signal}-{name}.jsonl"), expected).unwrap();
         };
         let mut emit = |output: Encoded| write("metrics", &output, &|bytes, out| write_metrics(bytes, out));
-        merge::metrics(&tenant, &metrics, &options, &mut emit).unwrap();
+        merge::metrics(&metrics, &options, &mut emit).unwrap();
         let mut emit = |output: Encoded| write("logs", &output, &|bytes, out| write_logs(bytes, out));
-        merge::logs(&tenant, &logs, &options, &mut emit).unwrap();
+        merge::logs(&logs, &options, &mut emit).unwrap();
     }
 }

@@ -19,12 +19,8 @@ use segment::{Encoded, l0};
 fn one(inputs: &[Bytes], logs: bool) -> Bytes {
     let mut outputs = Vec::new();
     let mut emit = |output: Encoded| outputs.push(output.bytes);
-    let (tenant, options) = (TenantId::anonymous(), MergeOptions::default());
-    let merged = if logs {
-        merge::logs(&tenant, inputs, &options, &mut emit)
-    } else {
-        merge::metrics(&tenant, inputs, &options, &mut emit)
-    };
+    let options = MergeOptions::default();
+    let merged = if logs { merge::logs(inputs, &options, &mut emit) } else { merge::metrics(inputs, &options, &mut emit) };
     merged.unwrap();
     outputs.remove(0)
 }
@@ -80,12 +76,11 @@ fn run(logs: bool, dir: &str, effort: Effort) {
         written += output.bytes.len();
     };
     let options = MergeOptions { effort, ..MergeOptions::default() };
-    let tenant = TenantId::anonymous();
     let count = inputs.len();
     let report = if logs {
-        merge::logs_without(&tenant, inputs, &options, &|_, _| None, &mut emit)
+        merge::logs_without(inputs, &options, &|_, _| None, &mut emit)
     } else {
-        merge::metrics_without(&tenant, inputs, &options, &|_, _| Vec::new(), &mut emit)
+        merge::metrics_without(inputs, &options, &|_, _| Vec::new(), &mut emit)
     }
     .unwrap();
     let cpu = cpu_s() - cpu;

@@ -27,15 +27,11 @@ fn cpu_seconds() -> f64 {
 }
 
 fn rewrite(inputs: &[Bytes], of_logs: bool, effort: Effort) -> (Vec<Encoded>, f64) {
-    let (tenant, options) = (TenantId::anonymous(), MergeOptions { effort, ..MergeOptions::default() });
+    let options = MergeOptions { effort, ..MergeOptions::default() };
     let mut outputs = Vec::new();
     let mut emit = |output: Encoded| outputs.push(output);
     let start = cpu_seconds();
-    let merged = if of_logs {
-        merge::logs(&tenant, inputs, &options, &mut emit)
-    } else {
-        merge::metrics(&tenant, inputs, &options, &mut emit)
-    };
+    let merged = if of_logs { merge::logs(inputs, &options, &mut emit) } else { merge::metrics(inputs, &options, &mut emit) };
     merged.unwrap();
     (outputs, cpu_seconds() - start)
 }

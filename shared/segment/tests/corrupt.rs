@@ -115,11 +115,11 @@ fn sampled_flips_of_larger_files() {
     let mut files: Vec<(Encoded, bool)> = Vec::new();
     let mut outputs = Vec::new();
     let mut emit = |output: Encoded| outputs.push(output);
-    merge::metrics(&tenant, std::slice::from_ref(&input.bytes), &MergeOptions::default(), &mut emit).unwrap();
+    merge::metrics(std::slice::from_ref(&input.bytes), &MergeOptions::default(), &mut emit).unwrap();
     files.extend(outputs.into_iter().chain([input]).map(|file| (file, false)));
     let mut outputs = Vec::new();
     let mut emit = |output: Encoded| outputs.push(output);
-    merge::logs(&tenant, std::slice::from_ref(&lines.bytes), &MergeOptions::default(), &mut emit).unwrap();
+    merge::logs(std::slice::from_ref(&lines.bytes), &MergeOptions::default(), &mut emit).unwrap();
     files.extend(outputs.into_iter().chain([lines]).map(|file| (file, true)));
     for (file, is_logs) in &files {
         let original = content(&file.bytes, *is_logs).unwrap();

@@ -100,10 +100,8 @@ fn golden_files_stay_readable() {
     let l0_metrics = l0::encode_metrics(&tenant, &metric_batch()).unwrap().bytes;
     let l0_logs = l0::encode_logs(&tenant, &log_batch()).unwrap().bytes;
     let mut merged = Vec::new();
-    merge::metrics(&tenant, std::slice::from_ref(&l0_metrics), &MergeOptions::default(), &mut |output| merged.push(output.bytes))
-        .unwrap();
-    merge::logs(&tenant, std::slice::from_ref(&l0_logs), &MergeOptions::default(), &mut |output| merged.push(output.bytes))
-        .unwrap();
+    merge::metrics(std::slice::from_ref(&l0_metrics), &MergeOptions::default(), &mut |output| merged.push(output.bytes)).unwrap();
+    merge::logs(std::slice::from_ref(&l0_logs), &MergeOptions::default(), &mut |output| merged.push(output.bytes)).unwrap();
     let windows = windows(&tenant);
     let fresh = [
         ("v1-metrics.l0", &l0_metrics),

@@ -24,13 +24,13 @@ fn tenant() -> TenantId {
 
 fn merge_metrics(inputs: &[Bytes], options: &MergeOptions) -> (Vec<Encoded>, MergeReport) {
     let mut outputs = Vec::new();
-    let report = merge::metrics(&tenant(), inputs, options, &mut |output| outputs.push(output)).unwrap();
+    let report = merge::metrics(inputs, options, &mut |output| outputs.push(output)).unwrap();
     (outputs, report)
 }
 
 fn merge_logs(inputs: &[Bytes], options: &MergeOptions) -> (Vec<Encoded>, MergeReport) {
     let mut outputs = Vec::new();
-    let report = merge::logs(&tenant(), inputs, options, &mut |output| outputs.push(output)).unwrap();
+    let report = merge::logs(inputs, options, &mut |output| outputs.push(output)).unwrap();
     (outputs, report)
 }
 
@@ -352,7 +352,7 @@ fn erased_rows_are_gone_and_counted() {
     let erase = |_: usize, labels: &LabelSet| if hit(labels) { vec![range] } else { Vec::new() };
     let mut outputs = Vec::new();
     let mut emit = |output: Encoded| outputs.push(output);
-    let report = merge::metrics_without(&tenant(), inputs.clone(), &MergeOptions::default(), &erase, &mut emit).unwrap();
+    let report = merge::metrics_without(inputs.clone(), &MergeOptions::default(), &erase, &mut emit).unwrap();
     let mut got = Samples::new();
     outputs.iter().for_each(|output| read_metrics(&output.bytes, &mut got));
     let kept = |(labels, time): &(String, i64)| {
@@ -365,7 +365,7 @@ fn erased_rows_are_gone_and_counted() {
     // Only the third input: its rows alone are gone.
     let third = |position: usize, _: &LabelSet| if position == 2 { vec![ALL] } else { Vec::new() };
     let rows = metrics::Index::open(&inputs[2]).unwrap().rows();
-    let report = merge::metrics_without(&tenant(), inputs.clone(), &MergeOptions::default(), &third, &mut |_| {}).unwrap();
+    let report = merge::metrics_without(inputs.clone(), &MergeOptions::default(), &third, &mut |_| {}).unwrap();
     assert_eq!(report.erased, rows);
 
     let inputs = log_inputs(3);
@@ -377,7 +377,7 @@ fn erased_rows_are_gone_and_counted() {
     };
     let mut outputs = Vec::new();
     let mut emit = |output: Encoded| outputs.push(output);
-    let report = merge::logs_without(&tenant(), inputs.clone(), &MergeOptions::default(), &erase, &mut emit).unwrap();
+    let report = merge::logs_without(inputs.clone(), &MergeOptions::default(), &erase, &mut emit).unwrap();
     let mut got = Entries::new();
     outputs.iter().for_each(|output| read_logs(&output.bytes, &mut got));
     for (labels, entries) in &mut before {

@@ -257,7 +257,7 @@ fn windows_are_smaller_than_their_samples() {
     }
     let mut raw = Vec::new();
     let options = merge::MergeOptions { effort: merge::Effort::Small, ..merge::MergeOptions::default() };
-    merge::metrics(&tenant(), &inputs, &options, &mut |output| raw.push(output.bytes)).unwrap();
+    merge::metrics(&inputs, &options, &mut |output| raw.push(output.bytes)).unwrap();
     let (outputs, _) = copies(&raw, &[SlotRange::ALL]);
     let bytes = |width| outputs.iter().filter(|(at, _)| *at == width).map(|(_, output)| output.tail_offset).sum::<u64>();
     let raw: u64 = raw.iter().map(|bytes| bytes.len() as u64).sum();

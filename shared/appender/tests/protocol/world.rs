@@ -101,7 +101,7 @@ impl World {
         for part in self.parts(signal).await {
             inputs.push(self.bytes(&part).await);
         }
-        rows_of(&self.tenant, signal, &inputs)
+        rows_of(signal, &inputs)
     }
 }
 
@@ -120,15 +120,15 @@ pub fn expected(tenant: &TenantId, batches: &[Batch]) -> Rows {
         Batch::Metrics(batch) => l0::encode_metrics(tenant, batch).unwrap().bytes,
         Batch::Logs(batch) => l0::encode_logs(tenant, batch).unwrap().bytes,
     };
-    rows_of(tenant, batches[0].signal(), &batches.iter().map(encode).collect::<Vec<_>>())
+    rows_of(batches[0].signal(), &batches.iter().map(encode).collect::<Vec<_>>())
 }
 
-fn rows_of(tenant: &TenantId, signal: Signal, inputs: &[Bytes]) -> Rows {
+fn rows_of(signal: Signal, inputs: &[Bytes]) -> Rows {
     let mut outputs = Vec::new();
     let options = MergeOptions::default();
     match signal {
-        Signal::Metrics => merge::metrics(tenant, inputs, &options, &mut |output| outputs.push(output.bytes)).unwrap(),
-        Signal::Logs => merge::logs(tenant, inputs, &options, &mut |output| outputs.push(output.bytes)).unwrap(),
+        Signal::Metrics => merge::metrics(inputs, &options, &mut |output| outputs.push(output.bytes)).unwrap(),
+        Signal::Logs => merge::logs(inputs, &options, &mut |output| outputs.push(output.bytes)).unwrap(),
     };
     let mut rows = Rows::new();
     for output in &outputs {

@@ -114,7 +114,7 @@ impl Stores {
         let mut outputs = vec![block.clone()];
         if merged {
             outputs.clear();
-            segment::merge::logs(&tenant, &[block.bytes], &Default::default(), &mut |output| outputs.push(output)).unwrap();
+            segment::merge::logs(&[block.bytes], &Default::default(), &mut |output| outputs.push(output)).unwrap();
         }
         for output in &outputs {
             let item = self.item(output).await;

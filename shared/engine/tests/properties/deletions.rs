@@ -80,7 +80,7 @@ async fn exemplars_of_what_was_deleted_are_left_out() {
     }
     let block = l0::encode_metrics(&tenant, &batch).unwrap();
     let mut merged = Vec::new();
-    merge::metrics(&tenant, std::slice::from_ref(&block.bytes), &Default::default(), &mut |one| merged.push(one)).unwrap();
+    merge::metrics(std::slice::from_ref(&block.bytes), &Default::default(), &mut |one| merged.push(one)).unwrap();
     for encoded in [block, merged.remove(0)] {
         let world = World::filled(Layout::Fresh, &[]).await;
         world.commit(Signal::Metrics, 1, &encoded).await;
@@ -120,7 +120,7 @@ fn log_segments(tenant: &TenantId) -> [Encoded; 2] {
     }
     let block = l0::encode_logs(tenant, &batch).unwrap();
     let mut merged = Vec::new();
-    merge::logs(tenant, std::slice::from_ref(&block.bytes), &Default::default(), &mut |one| merged.push(one)).unwrap();
+    merge::logs(std::slice::from_ref(&block.bytes), &Default::default(), &mut |one| merged.push(one)).unwrap();
     [block, merged.remove(0)]
 }
 

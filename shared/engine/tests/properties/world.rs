@@ -147,7 +147,7 @@ impl Stores {
         let mut outputs = vec![block.clone()];
         if merged {
             outputs.clear();
-            segment::merge::metrics(&tenant, &[block.bytes], &Default::default(), &mut |output| outputs.push(output)).unwrap();
+            segment::merge::metrics(&[block.bytes], &Default::default(), &mut |output| outputs.push(output)).unwrap();
         }
         for output in &outputs {
             let item = self.item(output).await;

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::ops::Range;
 
 use bytes::Bytes;
-use model::{LabelSet, Slot, TenantId, TimestampNs};
+use model::{LabelSet, Slot, TimestampNs};
 
 use super::reduce::{Input, reduce};
 use super::{EraseEntries, EraseEntry, MergeOptions, MergeReport};
@@ -26,13 +26,8 @@ const BATCH_FACTOR: usize = 3;
 ///
 /// # Errors
 /// As [`super::metrics`].
-pub fn logs(
-    tenant: &TenantId,
-    inputs: &[Bytes],
-    options: &MergeOptions,
-    emit: &mut dyn FnMut(Encoded),
-) -> Result<MergeReport, SegmentError> {
-    logs_without(tenant, inputs.to_vec(), options, &|_, _| None, emit)
+pub fn logs(inputs: &[Bytes], options: &MergeOptions, emit: &mut dyn FnMut(Encoded)) -> Result<MergeReport, SegmentError> {
+    logs_without(inputs.to_vec(), options, &|_, _| None, emit)
 }
 
 /// As [`logs`], and leaves out the entries that `erase` names. Inputs are let go of as soon as nothing of them is needed.
@@ -40,13 +35,11 @@ pub fn logs(
 /// # Errors
 /// As [`super::metrics`].
 pub fn logs_without(
-    tenant: &TenantId,
     inputs: Vec<Bytes>,
     options: &MergeOptions,
     erase: &EraseEntries<'_>,
     emit: &mut dyn FnMut(Encoded),
 ) -> Result<MergeReport, SegmentError> {
-    let _ = tenant;
     let mut losses = MergeReport::default();
     let inputs = reduce(inputs, BATCH_BYTES * BATCH_FACTOR, &mut losses, &mut |group, options, emit| {
         merge_step(group, options, erase, emit)

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use bytes::Bytes;
 use model::labels::METRIC_NAME;
-use model::{LabelSet, SeriesId, Slot, SlotRange, TenantId, TimeRangeMs, TimestampMs};
+use model::{LabelSet, SeriesId, Slot, SlotRange, TimeRangeMs, TimestampMs};
 
 use super::reduce::{Input, at_input, reduce};
 use super::{EraseSamples, MergeOptions, MergeReport};
@@ -29,13 +29,8 @@ const ROW_BYTES: usize = 24;
 ///
 /// # Errors
 /// `Input` with the position of an input that cannot be read: leave it out and merge again.
-pub fn metrics(
-    tenant: &TenantId,
-    inputs: &[Bytes],
-    options: &MergeOptions,
-    emit: &mut dyn FnMut(Encoded),
-) -> Result<MergeReport, SegmentError> {
-    metrics_without(tenant, inputs.to_vec(), options, &|_, _| Vec::new(), emit)
+pub fn metrics(inputs: &[Bytes], options: &MergeOptions, emit: &mut dyn FnMut(Encoded)) -> Result<MergeReport, SegmentError> {
+    metrics_without(inputs.to_vec(), options, &|_, _| Vec::new(), emit)
 }
 
 /// As [`metrics`], and leaves out the samples that `erase` names. Inputs are let go of as soon as nothing of them is needed.
@@ -43,14 +38,11 @@ pub fn metrics(
 /// # Errors
 /// As [`metrics`].
 pub fn metrics_without(
-    tenant: &TenantId,
     inputs: Vec<Bytes>,
     options: &MergeOptions,
     erase: &EraseSamples<'_>,
     emit: &mut dyn FnMut(Encoded),
 ) -> Result<MergeReport, SegmentError> {
-    // Slots were computed at ingest and come with the inputs; the tenant is here so that both merges are called alike.
-    let _ = tenant;
     let mut losses = MergeReport::default();
     let batch = BATCH_ROWS_MIN as usize * ROW_BYTES;
     let inputs = reduce(inputs, batch, &mut losses, &mut |group, options, emit| merge_step(group, options, erase, emit))?;

@@ -20,7 +20,7 @@ fn block(entries: &[(i64, &str, Option<&str>)]) -> Bytes {
 
 fn merged(inputs: &[Bytes]) -> Encoded {
     let mut outputs = Vec::new();
-    merge::logs(&TenantId::anonymous(), inputs, &MergeOptions::default(), &mut |output| outputs.push(output)).unwrap();
+    merge::logs(inputs, &MergeOptions::default(), &mut |output| outputs.push(output)).unwrap();
     outputs.remove(0)
 }
 

@@ -11,10 +11,7 @@ fn metrics() -> Vec<Encoded> {
     }
     let block = l0::encode_metrics(&TenantId::anonymous(), &batch).unwrap();
     let mut all = Vec::new();
-    merge::metrics(&TenantId::anonymous(), std::slice::from_ref(&block.bytes), &MergeOptions::default(), &mut |output| {
-        all.push(output)
-    })
-    .unwrap();
+    merge::metrics(std::slice::from_ref(&block.bytes), &MergeOptions::default(), &mut |output| all.push(output)).unwrap();
     all.push(block);
     all
 }
@@ -30,10 +27,7 @@ fn logs() -> Vec<Encoded> {
     }
     let block = l0::encode_logs(&TenantId::anonymous(), &batch).unwrap();
     let mut all = Vec::new();
-    merge::logs(&TenantId::anonymous(), std::slice::from_ref(&block.bytes), &MergeOptions::default(), &mut |output| {
-        all.push(output)
-    })
-    .unwrap();
+    merge::logs(std::slice::from_ref(&block.bytes), &MergeOptions::default(), &mut |output| all.push(output)).unwrap();
     all.push(block);
     all
 }

@@ -88,7 +88,7 @@ async fn store(series: &[Series]) -> anyhow::Result<Engine> {
             Place::Merged(hour) => {
                 let block = segment::l0::encode_metrics(&tenant, &batch)?;
                 let mut outputs = Vec::new();
-                segment::merge::metrics(&tenant, &[block.bytes], &Default::default(), &mut |output| outputs.push(output))?;
+                segment::merge::metrics(&[block.bytes], &Default::default(), &mut |output| outputs.push(output))?;
                 for (index, output) in outputs.into_iter().enumerate() {
                     let key = format!("anonymous/merged/{}-{index}", hour.0);
                     let len = output.bytes.len() as u64;

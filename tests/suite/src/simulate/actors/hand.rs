@@ -77,8 +77,8 @@ impl Hand<'_> {
         let options = MergeOptions::default();
         let mut emit = |output| outputs.push(output);
         let merged = match self.signal {
-            Signal::Metrics => merge::metrics(self.tenant, inputs, &options, &mut emit),
-            Signal::Logs => merge::logs(self.tenant, inputs, &options, &mut emit),
+            Signal::Metrics => merge::metrics(inputs, &options, &mut emit),
+            Signal::Logs => merge::logs(inputs, &options, &mut emit),
         };
         let outputs = merged.is_ok().then_some(outputs)?;
         if self.world.mutation == Some(Mutation::MergeWithoutHistograms) && self.signal == Signal::Metrics {
