@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
+use futures::{StreamExt, stream};
 use manifest::{Committed, L0Item, Location, Manifest, PartStats};
 use model::segment_id::Nonces;
 use model::{Clock, ErrorKind, Hour, Resolution, SegmentId, TenantId, TimestampMs};
@@ -62,7 +62,8 @@ impl Writer {
     }
 
     /// Makes a batch durable and visible: one segment per event hour, several hours at a time. An error leaves those that were
-    /// done visible, and a retry finds them by their id (W2). Bounded in time: what is under way then is dropped, which is
+    /// done visible, and a retry finds them by their id (W2). Of days that retention dropped nothing is taken, which the error says;
+    /// all other hours are written before (W1: nobody sends them again). Bounded in time: what is under way then is dropped, which is
     /// as harmless as a crash at that step (M4).
     pub async fn write(&self, tenant: &TenantId, batch: Batch) -> Result<Receipt> {
         let limit_ms = WRITE_TIME_MAX.as_millis() as u64;
@@ -76,13 +77,26 @@ impl Writer {
         if parts.len() > 1 {
             // One update per day instead of one per hour, all of them on the same record.
             let hours: Vec<Hour> = parts.iter().map(|(hour, _)| *hour).collect();
-            self.manifest.announce(tenant, signal, &hours).await.map_err(manifest_error)?;
+            match self.manifest.announce(tenant, signal, &hours).await {
+                // Each hour will find out for itself.
+                Ok(()) | Err(manifest::Error::Dropped { .. }) => {}
+                Err(error) => return Err(manifest_error(error)),
+            }
             // Known from here on: the hours would all read the ring at the same time.
             self.epoch(tenant, hours[hours.len() - 1]).await?;
         }
         let writes: Vec<_> = parts.into_iter().map(|(hour, draft)| self.write_hour(tenant, hour, draft, minted_at)).collect();
-        let receipts = stream::iter(writes).buffer_unordered(HOURS_IN_FLIGHT);
-        receipts.try_fold(Receipt::default(), |all, receipt| async move { Ok(all.add(receipt)) }).await
+        let mut receipts = stream::iter(writes).buffer_unordered(HOURS_IN_FLIGHT);
+        let (mut all, mut dropped) = (Receipt::default(), None);
+        while let Some(receipt) = receipts.next().await {
+            match receipt {
+                Ok(receipt) => all = all.add(receipt),
+                Err(error) if is_dropped(&error) => dropped = Some(error),
+                // It may pass, and then all is sent again.
+                Err(error) => return Err(error),
+            }
+        }
+        dropped.map_or(Ok(all), Err)
     }
 
     async fn write_hour(&self, tenant: &TenantId, hour: Hour, draft: Batch, minted_at: TimestampMs) -> Result<Receipt> {
@@ -146,6 +160,10 @@ impl Writer {
         put.map_err(|error| Error::Object(Arc::new(error)))?;
         Ok(Location::Object { key: key.to_string(), len: bytes.len() as u64 })
     }
+}
+
+fn is_dropped(error: &Error) -> bool {
+    matches!(error, Error::Manifest(source) if matches!(**source, manifest::Error::Dropped { .. }))
 }
 
 fn manifest_error(source: manifest::Error) -> Error {

@@ -1,7 +1,7 @@
 //! A request whose rows spread over many event hours.
 
 use appender::{Batch, Direct, Error, WriteBuffer, limits};
-use model::{ErrorKind, Hour, Signal, TimeRangeMs};
+use model::{ErrorKind, Hour, Resolution, Signal, TimeRangeMs};
 use testkit::MetricBatchBuilder;
 
 use crate::world::{HOUR, World};
@@ -11,6 +11,20 @@ fn spread(hours: i64) -> Batch {
     let rows = |value: f64| (0..hours).map(move |back| (Hour(HOUR.0 - back).start().0 + back % 7, value + back as f64));
     let builder = MetricBatchBuilder::default().series([("__name__", "a")], rows(0.5));
     Batch::Metrics(builder.series([("__name__", "b")], rows(0.0)).build())
+}
+
+#[tokio::test]
+async fn what_retention_dropped_does_not_take_the_rest_along() {
+    let world = World::new();
+    let yesterday = Hour(HOUR.0 - 24).start().0;
+    let late = Batch::Metrics(MetricBatchBuilder::default().series([("__name__", "late")], [(yesterday, 1.0)]).build());
+    world.writer().write(&world.tenant, late).await.unwrap();
+    world.manifest().drop_day(&world.tenant, Signal::Metrics, HOUR.day() - 1, Resolution::Raw).await.unwrap();
+    let refused = Direct::new(world.writer()).append(&world.tenant, spread(20)).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Invalid);
+    // Hours 0 to 7 of today are there, although nobody will send them again.
+    let parts = world.parts(Signal::Metrics).await;
+    assert_eq!((parts.len(), parts.iter().map(|part| part.stats.rows).sum::<u64>()), (8, 16));
 }
 
 #[tokio::test]
