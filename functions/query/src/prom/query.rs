@@ -1,4 +1,4 @@
-//! `query`, `query_range`, `format_query`.
+//! `query`, `query_range`, `format_query`, `parse_query`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,6 +8,7 @@ use axum::response::Response;
 use http::StatusCode;
 use model::{Limits, TenantId, TimestampMs};
 use plan::{EvalOptions, Grid, LogicalPlan};
+use promql::Expr;
 use promql::functions::Type;
 use wire::json_text::html_string;
 use wire::prom_api::{ApiError, ErrorType, RangeParams, envelope, params};
@@ -52,16 +53,14 @@ pub async fn range(Extract(state): Extract<State>, request: ApiRequest) -> Resul
 
 /// Prints a query the way `promtool promql format` does.
 pub async fn format(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
-    let text = query_text(&state, &request)?;
-    let expr = promql::parse(text, &state.options.language).map_err(|error| ApiError::parameter("query", error))?;
+    let expr = parsed(&state, query_text(&state, &request)?)?;
     let body = envelope::answer(|out| html_string(out, &promql::prettify(&expr)));
     Ok(whole(StatusCode::OK, JSON, body))
 }
 
 /// Returns a query's syntax tree.
 pub async fn parse(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
-    let text = query_text(&state, &request)?;
-    let expr = promql::parse(text, &state.options.language).map_err(|error| ApiError::parameter("query", error))?;
+    let expr = parsed(&state, query_text(&state, &request)?)?;
     Ok(whole(StatusCode::OK, JSON, envelope::answer(|out| syntax_tree::write(out, &expr))))
 }
 
@@ -75,18 +74,22 @@ pub(super) fn query_text<'a>(state: &State, request: &'a ApiRequest) -> Result<&
     }
 }
 
-pub(super) fn plan(state: &State, request: &ApiRequest, grid: Grid, instant: bool) -> Result<LogicalPlan, ApiError> {
+fn parsed(state: &State, text: &str) -> Result<Expr, ApiError> {
+    promql::parse(text, &state.options.language).map_err(|error| ApiError::parameter("query", error))
+}
+
+fn plan(state: &State, request: &ApiRequest, grid: Grid, instant: bool) -> Result<LogicalPlan, ApiError> {
     let lookback_ms = params::lookback_delta_ms(&request.form)?;
     let text = query_text(state, request)?;
     let limits = state.limits(&request.tenant);
-    let samples_max = limits.query_samples_max;
     let (resolution_max, resolution) = params::resolutions(&request.form)?;
     let replica_labels = replica_labels(request, limits)?;
+    let samples_max = limits.query_samples_max;
     let options = EvalOptions { instant, samples_max, resolution_max, resolution, replica_labels, ..state.options.eval.clone() };
     let step_ms = if instant { 0 } else { grid.step };
     let lookback_ms = lookback_ms.unwrap_or(state.options.lookback_ms);
     let params = promql::EvalParams { start: TimestampMs(grid.start), end: TimestampMs(grid.end), step_ms, lookback_ms, options };
-    let expr = promql::parse(text, &state.options.language).map_err(|error| ApiError::parameter("query", error))?;
+    let expr = parsed(state, text)?;
     let kind = promql::check::type_of(&expr);
     if !instant && matches!(kind, Type::Matrix | Type::Text) {
         let reason = format!("invalid expression type \"{}\" for range query, must be Scalar or instant Vector", kind.as_str());
