@@ -18,6 +18,8 @@ const AHEAD_DENSE: usize = 256 << 10;
 const AHEAD_SPARSE: usize = 2 << 10;
 /// Hours of a window: a day, the grain of what is kept.
 const WINDOW_HOURS_MAX: i64 = 24;
+/// Ten years. Prometheus compacts blocks to a month at most; one that claims more would be walked hour by hour.
+const BLOCK_MS_MAX: i64 = 10 * 366 * 24 * 3_600_000;
 
 /// In what pieces a block is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -86,6 +88,8 @@ impl Plan {
 impl Block {
     /// Opens a block.
     pub fn open(directory: &Path, meta: Meta, external: BTreeMap<String, String>, cut: Cut) -> Result<Block> {
+        let reach_ms = meta.max_time.saturating_sub(meta.min_time);
+        ensure!(reach_ms <= BLOCK_MS_MAX, "the block claims {reach_ms} ms, limit is {BLOCK_MS_MAX}");
         let mut index = Pieces::open(&directory.join("index"))?;
         let failed = || "read the index".to_owned();
         index::check_head(index.at(0, index::HEAD_BYTES, 0)?).with_context(failed)?;
