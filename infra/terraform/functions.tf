@@ -157,6 +157,13 @@ resource "aws_lambda_function" "function" {
       }
     }
   }
+
+  lifecycle {
+    precondition {
+      condition     = var.credentials_secret == "" || var.secrets_extension != ""
+      error_message = "credentials_secret needs secrets_extension: the ARN of the layer that reads it."
+    }
+  }
 }
 
 resource "aws_lambda_function_url" "function" {
