@@ -5,7 +5,7 @@
 #   localstack/servers.sh env      prints the exports
 #   localstack/servers.sh stop     stops what start started
 #
-# S3 is moto's, DynamoDB is dynalite; cfn-lint, which moto needs too, checks templates in tests/infra.py. Everything lives in
+# S3 is moto's (s3.py), DynamoDB is dynalite; cfn-lint, which moto needs too, checks templates in tests/infra.py. Everything lives in
 # $LAMELLA_CACHE (default target/servers), outside git.
 set -euo pipefail
 
@@ -67,7 +67,7 @@ EXPORTS
 case ${1:-} in
 start)
     install
-    launch moto "$s3_port" "$cache/moto/bin/moto_server" -H 127.0.0.1 -p "$s3_port"
+    launch moto "$s3_port" "$cache/moto/bin/python" "$root/localstack/s3.py" 127.0.0.1 "$s3_port"
     launch dynalite "$dynamodb_port" node "$cache/dynalite/node_modules/dynalite/cli.js" --port "$dynamodb_port" --createTableMs 0
     env_exports
     ;;
