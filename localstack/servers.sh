@@ -29,7 +29,8 @@ install() {
 
 # launch <name> <port> <command...>: starts unless running, waits until the port answers.
 launch() {
-    local name=$1 port=$2 pid_file="$cache/$1.pid"
+    local name=$1-$2 port=$2
+    local pid_file="$cache/$name.pid"
     shift 2
     if [ -f "$pid_file" ] && kill -0 "$(cat "$pid_file")" 2>/dev/null; then
         return
@@ -47,7 +48,7 @@ launch() {
 }
 
 stop() {
-    for name in moto dynalite; do
+    for name in "moto-$s3_port" "dynalite-$dynamodb_port"; do
         local pid_file="$cache/$name.pid"
         if [ -f "$pid_file" ]; then
             kill "$(cat "$pid_file")" 2>/dev/null || true

@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # The Lambda packages run behind cargo-lambda's runtime emulator against real S3 and DynamoDB API servers: a real Prometheus
 # remote-writes to fn-ingest, the same queries are answered by fn-query and by Prometheus, logs are pushed and read back,
-# fn-compact runs in between, fn-ingest is killed and started again under writes.
+# fn-compact runs in between, fn-ingest is killed and started again under writes. Each function reaches the stores through a proxy that
+# notes its calls: what it may do (SAM, Terraform) must be what it does (tests/infra.py). Then both ask for credentials.
 #
-#   eval "$(localstack/servers.sh start)"; tests/functions.sh [SECONDS=120]
+#   cargo build --release --workspace --bins --tests; eval "$(localstack/servers.sh start)"; tests/functions.sh [SECONDS=120]
+#   FUNCTIONS_PORT=19120                     and the ten after it are used
 set -euo pipefail
 cd "$(dirname "$0")/.."
 : "${LAMELLA_TEST_S3_ENDPOINT:?start the servers first: eval \"\$(localstack/servers.sh start)\"}"
 : "${LAMELLA_TEST_DYNAMODB_ENDPOINT:?start the servers first: eval \"\$(localstack/servers.sh start)\"}"
 seconds=${1:-120}
 target=${CARGO_TARGET_DIR:-target}/release
-port=19120
+python=${LAMELLA_CACHE:-target/servers}/moto/bin/python # has PyYAML
+port=${FUNCTIONS_PORT:-19120}
 emulator=http://127.0.0.1:$port
 name=functions-$(date +%s)
 work=$(mktemp -d)
@@ -21,6 +24,7 @@ export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1 AW
 export LAMELLA_STORAGE=aws LAMELLA_BUCKET=$name LAMELLA_TABLE=$name LAMELLA_CREATE=true
 export LAMELLA_S3_ENDPOINT=$LAMELLA_TEST_S3_ENDPOINT LAMELLA_DYNAMODB_ENDPOINT=$LAMELLA_TEST_DYNAMODB_ENDPOINT
 
+declare -A proxies=([fn-ingest]=$((port + 1)) [fn-query]=$((port + 3)) [fn-compact]=$((port + 5)))
 finish() {
     local code=$?
     [ "$code" -eq 0 ] || tail -n 20 "$work"/{emulator,fn-*}.log >&2 || true
@@ -32,19 +36,34 @@ trap finish EXIT
 
 # start <function>: as Lambda does it, one process that asks the runtime interface for events.
 start() {
-    AWS_LAMBDA_RUNTIME_API=$emulator/.rt/$1 AWS_LAMBDA_FUNCTION_NAME=$1 AWS_LAMBDA_FUNCTION_VERSION=1 \
+    local proxy=${proxies[$1]}
+    LAMELLA_S3_ENDPOINT=http://127.0.0.1:$proxy LAMELLA_DYNAMODB_ENDPOINT=http://127.0.0.1:$((proxy + 1)) \
+        AWS_LAMBDA_RUNTIME_API=$emulator/.rt/$1 AWS_LAMBDA_FUNCTION_NAME=$1 AWS_LAMBDA_FUNCTION_VERSION=1 \
         AWS_LAMBDA_FUNCTION_MEMORY_SIZE=1024 "$target/$1" >>"$work/$1.log" 2>&1 &
     pids[$1]=$!
 }
+# answering <port>…: waits until somebody listens on each.
+answering() {
+    local one
+    for one in "$@"; do
+        for _ in $(seq 200); do
+            (exec 3<>"/dev/tcp/127.0.0.1/$one") 2>/dev/null && continue 2
+            sleep 0.1
+        done
+        echo "nobody listens on port $one" >&2
+        return 1
+    done
+}
 
-# The selection of packages that tests/run builds: another one would unify features anew and build the dependencies again.
-cargo build --release --workspace --bins --tests
 cargo lambda watch --only-lambda-apis --ignore-changes --invoke-address 127.0.0.1 --invoke-port "$port" >"$work/emulator.log" 2>&1 &
 pids[emulator]=$!
-for _ in $(seq 100); do
-    (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null && break
-    sleep 0.1
+for function in fn-ingest fn-query fn-compact; do
+    proxy=${proxies[$function]}
+    "$python" tests/infra.py proxy "${function#fn-}" "$proxy=$LAMELLA_TEST_S3_ENDPOINT" "$((proxy + 1))=$LAMELLA_TEST_DYNAMODB_ENDPOINT" \
+        "$work/calls" 2>"$work/proxy-$function.log" &
+    pids[proxy-$function]=$!
 done
+answering $(seq "$port" $((port + 6)))
 start fn-query # makes the table and the bucket, so that the others need not race for it
 curl -fsS -m 60 "$emulator/lambda-url/fn-query/ready"
 start fn-ingest
@@ -66,6 +85,7 @@ push() {
 }
 # SIGKILL at a moment of a request's middle; writers keep trying, as Promtail does, until a line is acknowledged.
 kill_under_writes() {
+    : >"$work/acknowledged"
     for writer in 0 1 2 3; do
         (
             for line in $(seq $((writer * 1000 + 1)) $((writer * 1000 + 60))); do
@@ -75,8 +95,8 @@ kill_under_writes() {
         ) &
         writers[writer]=$!
     done
-    for pause in 0.31 0.47; do
-        sleep "$pause"
+    for lines in 30 120; do
+        while [ "$(wc -l <"$work/acknowledged")" -lt "$lines" ]; do sleep 0.01; done
         kill -9 "${pids[fn-ingest]}"
         wait "${pids[fn-ingest]}" 2>/dev/null || true
         echo "fn-ingest killed at $(wc -l <"$work/acknowledged") of 240 lines acknowledged"
@@ -94,7 +114,7 @@ kill_under_writes() {
     compact
 ) &
 merge=$!
-tests/prometheus.sh "$seconds"
+PROMETHEUS_TEST_PORT=$((port + 8)) tests/prometheus.sh "$seconds"
 wait "$merge"
 
 seq -f 'level=info line=%.0f of the made file' 20000 >"$work/made.log"
@@ -105,3 +125,46 @@ roundtrip
 compact
 roundtrip --verify-only
 kill_under_writes
+
+# What a query writes: a deletion request, made and taken back, and that a segment is corrupt.
+deletion() { curl -fsS -o /dev/null "$@" "$LAMELLA_URL/loki/api/v1/delete"; }
+deletion -X POST -G --data-urlencode 'query={job="kill"}' --data "start=${began_ns%?????????}" --data "end=$((${began_ns%?????????} + 1))"
+id=$(curl -fsS "$LAMELLA_URL/loki/api/v1/delete" | jq -r '.[0].request_id')
+deletion -X DELETE -G --data "request_id=$id"
+[ "$(curl -fsS "$LAMELLA_URL/loki/api/v1/delete" | jq length)" = 0 ] || { echo "a deletion request was not taken back" >&2; exit 1; }
+"$python" tests/infra.py check "$work/calls"
+
+# The same functions with accounts: read from Secrets Manager's extension, whose part a file server plays.
+restart_with_accounts() {
+    local made
+    made=$("$target/lamella" credentials new sender --tenants anonymous --roles read,write --json)
+    secret=$(jq -r .secret <<<"$made")
+    mkdir -p "$work/extension/secretsmanager"
+    jq -n --arg text "accounts: [$(jq -c .account <<<"$made")]" '{SecretString: $text}' >"$work/extension/secretsmanager/get"
+    python3 -m http.server --directory "$work/extension" --bind 127.0.0.1 "$((port + 7))" >/dev/null 2>&1 &
+    pids[extension]=$!
+    answering $((port + 7))
+    export LAMELLA_CREDENTIALS_SECRET=arn:aws:secretsmanager:us-east-1:000000000000:secret:lamella
+    export PARAMETERS_SECRETS_EXTENSION_HTTP_PORT=$((port + 7)) AWS_SESSION_TOKEN=test
+    for function in fn-ingest fn-query; do
+        kill "${pids[$function]}"
+        wait "${pids[$function]}" 2>/dev/null || true
+        start "$function"
+    done
+}
+answers() {
+    local want=$1 got
+    shift
+    got=$(curl -s -m 20 -o /dev/null -w '%{http_code}' "$@")
+    [ "$got" = "$want" ] || { echo "status $got, expected $want" >&2; return 1; }
+}
+restart_with_accounts
+entry=(-H 'Content-Type: application/json' -d '{"streams": [{"stream": {"job": "edge"}, "values": [["'"$(date +%s%N)"'", "x"]]}]}')
+answers 401 "${entry[@]}" -H 'X-Scope-OrgID: anonymous' "$LAMELLA_WRITE_URL/loki/api/v1/push"
+answers 204 "${entry[@]}" -H "Authorization: Bearer $secret" "$LAMELLA_WRITE_URL/loki/api/v1/push"
+answers 403 "${entry[@]}" -H "Authorization: Bearer $secret" -H 'X-Scope-OrgID: other' "$LAMELLA_WRITE_URL/loki/api/v1/push"
+answers 401 "$LAMELLA_URL/loki/api/v1/labels"
+answers 200 -u "sender:$secret" "$LAMELLA_URL/loki/api/v1/labels"
+answers 403 -u "sender:$secret" -X POST "$LAMELLA_URL/loki/api/v1/delete?query=%7Bjob%3D%22edge%22%7D&start=1"
+! grep -rqF -- "$secret" "$work"/fn-*.log || { echo "a secret is in a log" >&2; exit 1; }
+echo "the functions let in whom they should"

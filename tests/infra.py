@@ -8,8 +8,8 @@
     tests/infra.py lint
         what checks templates finds nothing: cfn-lint, sam, terraform; whichever is not installed is named
 
-The first two are run by hand so far. A proxy reads the calls from requests, not from our code: method and query of S3's API, the target header of
-DynamoDB's. Grants that a run of two minutes cannot use are listed below, each with the reason and the test that does use it.
+tests/functions.sh runs the first two. A proxy reads the calls from requests, not from our code: method and query of S3's API, the target
+header of DynamoDB's. Grants that a run of two minutes cannot use are listed below, each with the reason and the test that does use it.
 """
 
 import http.server
@@ -51,11 +51,26 @@ def s3_action(method, path, query):
 
 
 def dynamodb_action(headers, body):
-    """Returns the action, and the partition where a key or an item names one."""
+    """Returns the action, the partition where a key or an item names one, and the units that a write of this is."""
     operation = headers.get("X-Amz-Target", "").split(".")[-1]
     request = json.loads(body or b"{}")
     key = request.get("Key") or request.get("Item") or {}
-    return f"dynamodb:{operation}", key.get("pk", {}).get("S", "")
+    partition = key.get("pk", {}).get("S", "")
+    written = {**key, **request.get("ExpressionAttributeValues", {})}
+    return f"dynamodb:{operation}", partition, max(1, -(-item_bytes(written) // 1024))
+
+
+def item_bytes(item):
+    """Returns what DynamoDB counts of an item: names and values as text, binary ones not as the base64 that they travel in."""
+    size = lambda kind, value: len(value) * 3 // 4 if kind == "B" else len(str(value))
+    return sum(len(name) + size(kind, value) for name, attribute in item.items() for kind, value in attribute.items())
+
+
+def read_units(payload):
+    """Returns the units of a consistent read: 4 KB each, of all items together."""
+    answer = json.loads(payload or b"{}")
+    items = answer.get("Items", [answer["Item"]] if "Item" in answer else [])
+    return max(1, -(-sum(item_bytes(item) for item in items) // 4096))
 
 
 class Proxy(http.server.BaseHTTPRequestHandler):
@@ -66,9 +81,9 @@ class Proxy(http.server.BaseHTTPRequestHandler):
         url = urllib.parse.urlsplit(self.path)
         if self.server.kind == "s3":
             action = s3_action(self.command, url.path, urllib.parse.parse_qs(url.query, keep_blank_values=True))
-            partition = ""
+            partition, units = "", 1
         else:
-            action, partition = dynamodb_action(self.headers, body)
+            action, partition, units = dynamodb_action(self.headers, body)
         # The signature covers the host that the client named.
         request = urllib.request.Request(self.server.upstream + self.path, data=body or None, method=self.command)
         for name, value in self.headers.items():
@@ -79,8 +94,10 @@ class Proxy(http.server.BaseHTTPRequestHandler):
         except urllib.error.HTTPError as error:
             answer = error
         payload = answer.read()
+        if action in ("dynamodb:GetItem", "dynamodb:Query"):
+            units = read_units(payload)
         with self.server.lock, open(self.server.out, "a", encoding="utf-8") as out:
-            out.write(f"{self.server.function}\t{action}\t{partition[:2]}\n")
+            out.write(f"{self.server.function}\t{action}\t{partition[:2]}\t{units}\n")
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             if name.lower() not in ("connection", "content-length", "transfer-encoding", "date", "server"):
@@ -158,7 +175,7 @@ def check(paths):
     seen = {"ingest": {}, "query": {}, "compact": {}}
     for path in paths:
         for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines():
-            function, action, partition = line.split("\t")
+            function, action, partition, _ = line.split("\t")
             seen[function].setdefault(action, set()).add(partition)
     wrong = []
     for where, grants in (("infra/template.yaml", sam_grants()), ("infra/terraform/main.tf", terraform_grants())):
