@@ -2,18 +2,20 @@
 //!
 //! Memory: about [`crate::Policy::input_bytes_max`] of encoded samples, and what `segment::merge::downsample` says. A day with more is
 //! read in passes over its slots, each by byte ranges. A crash leaves outputs to the collector, and the copies published before it.
+//! An input that twice cannot be read is put in quarantine, which makes the plan void: the next one leaves it out, and the record of the
+//! quarantine tells what the copies lack.
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use manifest::{Location, Part, Replaced, Replacement, Window};
+use manifest::{Part, Replaced, Replacement, Window};
 use model::series::SLOT_COUNT;
-use model::{LabelSet, SegmentId, Signal, SlotRange, TenantId, TimeRangeMs, TimestampMs};
+use model::{ErrorKind, LabelSet, SegmentId, Signal, SlotRange, TenantId, TimeRangeMs, TimestampMs};
 use segment::merge::{self, CoarseOptions, CoarseSource, MergeOptions, MergeReport};
-use segment::{Encoded, Fetched, SegmentError, metrics, windows};
-use store::objects::{ObjectPath, ObjectStoreExt};
+use segment::{Encoded, Fetched, SegmentError, fetched, metrics, windows};
 use tokio::sync::mpsc;
 
-use crate::limits::{LEASE, TRANSFERS_IN_FLIGHT};
+use crate::inputs::{Confirmed, Unreadable, all_read};
+use crate::limits::{LEASE, READ_GAP_BYTES_MAX, TRANSFERS_IN_FLIGHT};
 use crate::plan::{CoarseJob, Copy};
 use crate::rewrite::{Place, manifest_error};
 use crate::{CompactError, Compactor, Outcome, Rewritten};
@@ -21,15 +23,33 @@ use crate::{CompactError, Compactor, Outcome, Rewritten};
 /// Level of coarse parts: that of a day.
 const COARSE_LEVEL: u8 = 3;
 
-fn segment_error(source: SegmentError) -> CompactError {
-    CompactError::Segment { source }
+/// How the building of copies ended.
+enum Built {
+    /// The parts of each copy.
+    Copies(Vec<Vec<Part>>, MergeReport),
+    /// This input cannot be read.
+    Bad(Part, Unreadable),
+    OutOfTime,
+}
+
+/// Copies in the making.
+struct Building<'a> {
+    tenant: &'a TenantId,
+    job: &'a CoarseJob,
+    indexes: Vec<metrics::Index>,
+    /// The lineage of what is built.
+    sources: Vec<SegmentId>,
+    minted_at: TimestampMs,
+    stop_at: TimestampMs,
+    outputs: Vec<Vec<Part>>,
+    rows: MergeReport,
 }
 
 impl Compactor {
     /// Carries out a coarse job, unless `stop_at` comes first.
     ///
     /// # Errors
-    /// Those of the stores; `Segment` where an input is corrupt: queries and merges find and name it.
+    /// Those of the stores.
     pub(crate) async fn coarsen(
         &self,
         tenant: &TenantId,
@@ -41,11 +61,34 @@ impl Compactor {
         if !leased.await.map_err(manifest_error("take lease"))? {
             return Ok(Outcome::Lost);
         }
-        let built = match job.inputs.is_empty() {
-            true => self.erase_copies(tenant, job, stop_at).await?,
-            false => self.build_copies(tenant, job, stop_at).await?,
-        };
-        let Some((outputs, rows)) = built else { return Ok(Outcome::OutOfTime) };
+        let mut suspect = None;
+        loop {
+            let built = match job.inputs.is_empty() {
+                true => self.erase_copies(tenant, job, stop_at).await?,
+                false => self.build_copies(tenant, job, stop_at).await?,
+            };
+            match built {
+                Built::OutOfTime => return Ok(Outcome::OutOfTime),
+                Built::Copies(outputs, rows) => return self.publish_copies(tenant, job, outputs, rows).await,
+                // What lies in memory or on the way may be at fault: the same input must fail twice.
+                Built::Bad(part, _) if suspect != Some(part.id) => suspect = Some(part.id),
+                Built::Bad(part, why) => {
+                    return Ok(match self.quarantine(tenant, Signal::Metrics, &part, why.reason()).await? {
+                        Confirmed::Corrupt => Outcome::Nothing(1),
+                        Confirmed::Gone => Outcome::Lost,
+                    });
+                }
+            }
+        }
+    }
+
+    async fn publish_copies(
+        &self,
+        tenant: &TenantId,
+        job: &CoarseJob,
+        outputs: Vec<Vec<Part>>,
+        rows: MergeReport,
+    ) -> Result<Outcome, CompactError> {
         let mut rewritten = Rewritten { rows, inputs: job.inputs.len() as u64, ..Rewritten::default() };
         rewritten.input_bytes = job.inputs.iter().map(|part| part.location.len_bytes()).sum();
         let mut published = false;
@@ -67,105 +110,118 @@ impl Compactor {
         Ok(replaced.map_err(manifest_error("publish coarse copy"))? == Replaced::Replaced)
     }
 
-    /// Reads the raw parts and writes the copies; `None` where time was up.
-    async fn build_copies(
-        &self,
-        tenant: &TenantId,
-        job: &CoarseJob,
-        stop_at: TimestampMs,
-    ) -> Result<Option<(Vec<Vec<Part>>, MergeReport)>, CompactError> {
+    /// Reads the raw parts and writes the copies.
+    async fn build_copies(&self, tenant: &TenantId, job: &CoarseJob, stop_at: TimestampMs) -> Result<Built, CompactError> {
         let minted_at = self.now();
         let mut sources: Vec<SegmentId> = job.inputs.iter().map(|part| part.id).collect();
         sources.sort_unstable();
         let opens: Vec<_> = job.inputs.iter().map(|part| self.open_input(part)).collect();
-        let indexes: Vec<metrics::Index> = stream::iter(opens).buffered(TRANSFERS_IN_FLIGHT).try_collect().await?;
+        let indexes = match all_read(stream::iter(opens).buffered(TRANSFERS_IN_FLIGHT).try_collect().await?) {
+            Ok(indexes) => indexes,
+            Err((position, why)) => return Ok(Built::Bad(job.inputs[position].clone(), why)),
+        };
         let bytes: u64 = job.inputs.iter().map(|part| part.location.len_bytes()).sum();
-        let mut outputs: Vec<Vec<Part>> = vec![Vec::new(); job.copies.len()];
-        let mut sum = MergeReport::default();
+        let (outputs, rows) = (vec![Vec::new(); job.copies.len()], MergeReport::default());
+        let mut building = Building { tenant, job, indexes, sources, minted_at, stop_at, outputs, rows };
         for slots in passes(bytes, self.policy().input_bytes_max) {
-            let reads = job.inputs.iter().zip(&indexes).map(|(part, index)| self.read_slots(part, index, slots));
-            let reads: Vec<_> = reads.collect();
-            let inputs: Vec<CoarseSource> = stream::iter(reads).buffered(TRANSFERS_IN_FLIGHT).try_collect().await?;
-            let widths_ms = job.copies.iter().filter_map(|copy| copy.resolution.width_ms()).collect();
-            let output_bytes_max = usize::try_from(self.policy().output_bytes).unwrap_or(usize::MAX);
-            let options = CoarseOptions { slots, widths_ms, output_bytes_max };
-            let (sender, mut ready) = mpsc::unbounded_channel();
-            let work = move || merge::downsample(inputs, &options, &mut |at, output| drop(sender.send((at, output))));
-            let working = tokio::task::spawn_blocking(work);
-            while let Some((at, output)) = ready.recv().await {
-                if self.now() >= stop_at {
-                    return Ok(None);
-                }
-                let place = place(tenant, job, &job.copies[at], &sources, minted_at);
-                outputs[at].push(self.put(place, output).await?);
+            if let Some(early) = self.build_pass(&mut building, slots).await? {
+                return Ok(early);
             }
-            let report = working.await.map_err(|_| CompactError::Cancelled)?.map_err(segment_error)?;
-            sum.rows_in += report.rows_in;
-            sum.rows_out += report.rows_out;
-            sum.duplicates += report.duplicates;
-            sum.conflicts += report.conflicts;
         }
-        Ok((self.now() < stop_at).then_some((outputs, sum)))
+        Ok(if self.now() < stop_at { Built::Copies(building.outputs, building.rows) } else { Built::OutOfTime })
     }
 
-    async fn open_input(&self, part: &Part) -> Result<metrics::Index, CompactError> {
-        let len = part.location.len_bytes();
-        let tail = self.read_range(part, part.tail_offset.min(len)..len).await?;
-        metrics::Index::open_tail(&tail, part.tail_offset.min(len)).map_err(segment_error)
+    /// Adds what the copies hold of some slots; returns how the building ended if it did.
+    async fn build_pass(&self, building: &mut Building<'_>, slots: SlotRange) -> Result<Option<Built>, CompactError> {
+        let (tenant, job) = (building.tenant, building.job);
+        let reads = job.inputs.iter().zip(&building.indexes).map(|(part, index)| self.read_slots(part, index, slots));
+        let reads: Vec<_> = reads.collect();
+        let inputs = match all_read(stream::iter(reads).buffered(TRANSFERS_IN_FLIGHT).try_collect().await?) {
+            Ok(inputs) => inputs,
+            Err((position, why)) => return Ok(Some(Built::Bad(job.inputs[position].clone(), why))),
+        };
+        let widths_ms = job.copies.iter().filter_map(|copy| copy.resolution.width_ms()).collect();
+        let output_bytes_max = usize::try_from(self.policy().output_bytes).unwrap_or(usize::MAX);
+        let options = CoarseOptions { slots, widths_ms, output_bytes_max };
+        let (sender, mut ready) = mpsc::unbounded_channel();
+        let work = move || merge::downsample(inputs, &options, &mut |at, output| drop(sender.send((at, output))));
+        let working = tokio::task::spawn_blocking(work);
+        while let Some((at, output)) = ready.recv().await {
+            if self.now() >= building.stop_at {
+                return Ok(Some(Built::OutOfTime));
+            }
+            let place = place(tenant, job, &job.copies[at], &building.sources, building.minted_at);
+            building.outputs[at].push(self.put(place, output).await?);
+        }
+        let report = match working.await.map_err(|_| CompactError::Cancelled)? {
+            Ok(report) => report,
+            Err(SegmentError::Input { position, source }) => {
+                return Ok(Some(Built::Bad(job.inputs[position].clone(), Unreadable::Corrupt(source.to_string()))));
+            }
+            Err(source) => return Err(CompactError::Segment { source }),
+        };
+        let rows = &mut building.rows;
+        rows.rows_in += report.rows_in;
+        rows.rows_out += report.rows_out;
+        rows.duplicates += report.duplicates;
+        rows.conflicts += report.conflicts;
+        Ok(None)
+    }
+
+    async fn open_input(&self, part: &Part) -> Result<Result<metrics::Index, Unreadable>, CompactError> {
+        let (len, tail_offset) = (part.location.len_bytes(), part.tail_offset.min(part.location.len_bytes()));
+        let tail = self.read_range(part, tail_offset..len).await?;
+        let open = |tail| metrics::Index::open_tail(&tail, tail_offset).map_err(|error| Unreadable::Corrupt(error.to_string()));
+        Ok(tail.and_then(open))
     }
 
     /// Reads what a part has of some slots.
-    async fn read_slots(&self, part: &Part, index: &metrics::Index, slots: SlotRange) -> Result<CoarseSource, CompactError> {
+    async fn read_slots(
+        &self,
+        part: &Part,
+        index: &metrics::Index,
+        slots: SlotRange,
+    ) -> Result<Result<CoarseSource, Unreadable>, CompactError> {
         let ordinals = (0..index.series_len() as u32).filter(|ordinal| slots.contains(index.extent(*ordinal).slot));
         let ranges = index.plan_ordinals(&ordinals.collect::<Vec<u32>>(), metrics::Projection::ALL).ranges;
-        let fetched = match &part.location {
-            Location::Inline(bytes) => Fetched::whole(bytes.clone()),
-            Location::Object { key, .. } => {
-                let read = self.objects().get_ranges(&ObjectPath::from(key.as_str()), &ranges).await;
-                let read = read.map_err(|source| CompactError::Objects { step: "read segment", key: key.clone(), source })?;
-                Fetched::parts(ranges.iter().map(|range| range.start).zip(read).collect())
-            }
-        };
-        Ok(CoarseSource { index: index.clone(), fetched })
+        let ranges = fetched::coalesce(ranges, READ_GAP_BYTES_MAX);
+        let reads: Vec<_> = ranges.iter().map(|range| self.read_range(part, range.clone())).collect();
+        let read: Vec<_> = stream::iter(reads).buffered(TRANSFERS_IN_FLIGHT).try_collect().await?;
+        let read: Result<Vec<Bytes>, Unreadable> = read.into_iter().collect();
+        let starts = ranges.iter().map(|range| range.start);
+        Ok(read.map(|read| CoarseSource { index: index.clone(), fetched: Fetched::parts(starts.zip(read).collect()) }))
     }
 
-    async fn read_range(&self, part: &Part, range: std::ops::Range<u64>) -> Result<Bytes, CompactError> {
-        match &part.location {
-            Location::Inline(bytes) => Ok(bytes.slice(range.start as usize..range.end as usize)),
-            Location::Object { key, .. } => {
-                let read = self.objects().get_range(&ObjectPath::from(key.as_str()), range).await;
-                read.map_err(|source| CompactError::Objects { step: "read segment", key: key.clone(), source })
-            }
-        }
-    }
-
-    /// Rewrites the parts of one copy without what deletions name: raw data is gone, so that windows go as wholes. `None` where time
-    /// was up.
-    async fn erase_copies(
-        &self,
-        tenant: &TenantId,
-        job: &CoarseJob,
-        stop_at: TimestampMs,
-    ) -> Result<Option<(Vec<Vec<Part>>, MergeReport)>, CompactError> {
+    /// Rewrites the parts of one copy without what deletions name: raw data is gone, so that windows go as wholes.
+    async fn erase_copies(&self, tenant: &TenantId, job: &CoarseJob, stop_at: TimestampMs) -> Result<Built, CompactError> {
         let minted_at = self.now();
         let mut outputs = Vec::with_capacity(job.copies.len());
         for copy in &job.copies {
             let mut parts = Vec::new();
             for part in &copy.visible {
                 if self.now() >= stop_at {
-                    return Ok(None);
+                    return Ok(Built::OutOfTime);
                 }
-                let object = self.read_range(part, 0..part.location.len_bytes()).await?;
+                let object = match self.read_input(part).await? {
+                    Ok(object) => object,
+                    Err(why) => return Ok(Built::Bad(part.clone(), why)),
+                };
                 let (deletions, old) = (job.deletions.clone(), part.clone());
                 let erase = move || erased(&object, &old, &deletions);
-                let erased = tokio::task::spawn_blocking(erase).await.map_err(|_| CompactError::Cancelled)?;
-                for output in erased.map_err(segment_error)? {
+                let erased = match tokio::task::spawn_blocking(erase).await.map_err(|_| CompactError::Cancelled)? {
+                    Ok(erased) => erased,
+                    Err(error) if error.kind() == ErrorKind::Corrupt => {
+                        return Ok(Built::Bad(part.clone(), Unreadable::Corrupt(error.to_string())));
+                    }
+                    Err(source) => return Err(CompactError::Segment { source }),
+                };
+                for output in erased {
                     parts.push(self.put(place(tenant, job, copy, &part.sources, minted_at), output).await?);
                 }
             }
             outputs.push(parts);
         }
-        Ok(Some((outputs, MergeReport::default())))
+        Ok(Built::Copies(outputs, MergeReport::default()))
     }
 }
 

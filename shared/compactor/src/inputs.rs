@@ -1,4 +1,6 @@
-//! Reading the inputs of a merge, and making sure that one is corrupt before saying so (S2).
+//! Reading the inputs of a job, and making sure that one is corrupt before saying so (S2).
+
+use std::ops::Range;
 
 use bytes::Bytes;
 use manifest::{Location, Part};
@@ -23,6 +25,25 @@ pub(crate) enum Unreadable {
     Corrupt(String),
 }
 
+impl Unreadable {
+    /// Returns what the quarantine says of it.
+    pub fn reason(&self) -> &str {
+        match self {
+            Unreadable::Missing => "object is missing",
+            Unreadable::Corrupt(reason) => reason,
+        }
+    }
+
+    fn of_size(size: u64, len: u64) -> Unreadable {
+        Unreadable::Corrupt(format!("object is {size} bytes, manifest says {len}"))
+    }
+}
+
+/// Returns what was read, unless an input could not be: its position, and why.
+pub(crate) fn all_read<T>(read: Vec<Result<T, Unreadable>>) -> Result<Vec<T>, (usize, Unreadable)> {
+    read.into_iter().enumerate().map(|(position, read)| read.map_err(|why| (position, why))).collect()
+}
+
 impl Compactor {
     /// Reads a whole input. The inner error is about this input alone.
     ///
@@ -40,10 +61,31 @@ impl Compactor {
         };
         // Never more than the manifest promised is taken into memory.
         if object.meta.size != len {
-            let found = format!("object is {} bytes, manifest says {len}", object.meta.size);
-            return Ok(Err(Unreadable::Corrupt(found)));
+            return Ok(Err(Unreadable::of_size(object.meta.size, len)));
         }
         object.bytes().await.map(Ok).map_err(error)
+    }
+
+    /// Reads a range of an input. The inner error is about this input alone.
+    ///
+    /// # Errors
+    /// Those of the store that may pass.
+    pub(crate) async fn read_range(&self, input: &Part, range: Range<u64>) -> Result<Result<Bytes, Unreadable>, CompactError> {
+        let (key, len) = match &input.location {
+            Location::Inline(bytes) => return Ok(Ok(bytes.slice(range.start as usize..range.end as usize))),
+            Location::Object { key, len } => (key, *len),
+        };
+        let path = ObjectPath::from(key.as_str());
+        let read = match self.objects().get_range(&path, range.clone()).await {
+            Err(ObjectError::NotFound { .. }) => return Ok(Err(Unreadable::Missing)),
+            Ok(bytes) if bytes.len() as u64 == range.end - range.start => return Ok(Ok(bytes)),
+            other => other,
+        };
+        // Stores have no common answer where an object is too short for the range: its size tells.
+        match self.objects().head(&path).await {
+            Ok(object) if object.size != len => Ok(Err(Unreadable::of_size(object.size, len))),
+            _ => read.map(Ok).map_err(|source| CompactError::Objects { step: "read segment", key: key.clone(), source }),
+        }
     }
 
     /// Tells what to do about an input that twice could not be read: quarantine, if it is still live.
@@ -56,8 +98,9 @@ impl Compactor {
     ) -> Result<Confirmed, CompactError> {
         let error = |step| move |source| CompactError::Manifest { step, source };
         let snapshot = self.manifest().snapshot_to_merge(tenant, signal, input.window.range()).await;
-        let live = snapshot.map_err(error("take snapshot"))?.parts;
-        if !live.iter().any(|part| part.id == input.id && part.location == input.location) {
+        let snapshot = snapshot.map_err(error("take snapshot"))?;
+        let mut live = snapshot.parts.iter().chain(&snapshot.coarse);
+        if !live.any(|part| part.id == input.id && part.location == input.location) {
             return Ok(Confirmed::Gone);
         }
         tracing::error!(%tenant, %signal, segment = %input.id, reason, "corrupt segment is quarantined");

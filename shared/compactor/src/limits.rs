@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Objects read or deleted at a time.
 pub const TRANSFERS_IN_FLIGHT: usize = 16;
 
+/// Bytes between two ranges of an object that are read along with them: a request more would take longer.
+pub const READ_GAP_BYTES_MAX: u64 = 1 << 20;
+
 /// How long a job may hold a window before another compactor tries: longer than one merge takes.
 pub const LEASE: Duration = Duration::from_secs(120);
 

@@ -8,7 +8,7 @@ use segment::{Encoded, SegmentError, SegmentStats};
 use store::objects::ObjectStoreExt;
 use tokio::sync::mpsc;
 
-use crate::inputs::{Confirmed, Unreadable};
+use crate::inputs::{Confirmed, Unreadable, all_read};
 use crate::limits::{LEASE, TRANSFERS_IN_FLIGHT};
 use crate::merge::Merge;
 use crate::{CompactError, Compactor, Job};
@@ -22,7 +22,7 @@ pub enum Outcome {
     Lost,
     /// Time was up: outputs already put are left to the collector.
     OutOfTime,
-    /// Every input is corrupt: so many are in quarantine now.
+    /// Nothing was published: so many inputs are in quarantine now. Of a merge those are all.
     Nothing(u64),
 }
 
@@ -116,11 +116,7 @@ impl Compactor {
                 // What lies in memory or on the way may be at fault: the same input must fail twice.
                 Merged::Bad(position, _) if suspect != Some(inputs[position].id) => suspect = Some(inputs[position].id),
                 Merged::Bad(position, why) => {
-                    let reason = match &why {
-                        Unreadable::Missing => "object is missing",
-                        Unreadable::Corrupt(reason) => reason,
-                    };
-                    if let Confirmed::Gone = self.quarantine(tenant, signal, &inputs[position], reason).await? {
+                    if let Confirmed::Gone = self.quarantine(tenant, signal, &inputs[position], why.reason()).await? {
                         return Ok(Outcome::Lost);
                     }
                     inputs.remove(position);
@@ -143,13 +139,10 @@ impl Compactor {
     ) -> Result<Merged, CompactError> {
         let reads: Vec<_> = inputs.iter().map(|input| self.read_input(input)).collect();
         let read: Vec<_> = stream::iter(reads).buffered(TRANSFERS_IN_FLIGHT).try_collect().await?;
-        let mut bytes = Vec::with_capacity(read.len());
-        for (position, read) in read.into_iter().enumerate() {
-            match read {
-                Ok(read) => bytes.push(read),
-                Err(why) => return Ok(Merged::Bad(position, why)),
-            }
-        }
+        let bytes = match all_read(read) {
+            Ok(bytes) => bytes,
+            Err((position, why)) => return Ok(Merged::Bad(position, why)),
+        };
         let output_bytes = self.policy().output_bytes;
         let merge = Merge::new(tenant, signal, job, inputs, bytes, output_bytes, self.entry_filters())?;
         // What waits here is bounded by the job: its outputs are no larger than its inputs.

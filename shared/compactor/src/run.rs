@@ -208,7 +208,7 @@ impl Run {
             }
             Outcome::Lost => self.report.lost += 1,
             Outcome::OutOfTime => self.report.out_of_time = true,
-            Outcome::Nothing(_) => {}
+            Outcome::Nothing(quarantined) => self.report.quarantined += quarantined,
         }
     }
 

@@ -115,7 +115,7 @@ impl Compactor {
         if let Some(job) = plan_coarse(day, snapshot, retention, now) {
             let outcome = self.coarsen(tenant, &job, run.stop_at).await?;
             run.count_coarse(outcome);
-            let again = matches!(outcome, Outcome::Done(_) | Outcome::OutOfTime);
+            let again = matches!(outcome, Outcome::Done(_) | Outcome::OutOfTime | Outcome::Nothing(_));
             return Ok(Some(if again { Next::Again } else { Next::At(now.plus(PACE_OPEN)) }));
         }
         if wanted_copies(day, retention, now).iter().any(|resolution| !snapshot.is_copied(day, *resolution)) {

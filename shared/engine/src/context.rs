@@ -138,6 +138,10 @@ impl QueryContext {
             };
             self.annotations.warn(format!("segment {name} is in quarantine and left out"));
         }
+        for part in &snapshot.lost {
+            let name = if part.key.is_empty() { part.id.to_string() } else { part.key.clone() };
+            self.annotations.warn(format!("segment {name} was corrupt when its day expired and is lost"));
+        }
         let _ = self.snapshot.set(snapshot);
         Ok(())
     }

@@ -156,8 +156,9 @@ impl Engine {
         context.counters.record_requests.fetch_add(snapshot.requests, Ordering::Relaxed);
         let sources = Sources::take(&mut snapshot, range);
         context.counters.segments_total.fetch_add(sources.len() as u64, Ordering::Relaxed);
-        // What an answer lacks is what it would have read.
-        snapshot.quarantined.retain(|part| part.resolution == Resolution::Raw && part.stats.time_range.overlaps(range));
+        // What an answer lacks is what it would have read: of a copy only where nothing else is left of its day.
+        let lacks = |part: &Part| part.resolution == Resolution::Raw || !sources.has_raw(part.window.day());
+        snapshot.quarantined.retain(|part| lacks(part) && part.stats.time_range.overlaps(range));
         context.set_snapshot(snapshot, self.entry_filters)?;
         let finest = sources.parts(Resolution::Raw, None);
         context.set_sources(sources);

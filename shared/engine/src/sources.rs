@@ -61,6 +61,11 @@ impl Sources {
         self.days.values().flat_map(of).collect()
     }
 
+    /// Reports whether samples of a day answer.
+    pub(crate) fn has_raw(&self, day: i64) -> bool {
+        self.days.get(&day).is_some_and(|day| day.has_raw)
+    }
+
     /// Counts all parts.
     pub(crate) fn len(&self) -> usize {
         self.days.values().map(|day| day.parts().count()).sum()

@@ -5,25 +5,29 @@
 //! replaced as a whole (`Head::publish`). Should two exist all the same, because two jobs published under different homes, readers
 //! still see one of them.
 
-use crate::{Part, Snapshot};
-use model::{Resolution, SegmentId, TimestampMs};
+use crate::{Part, Quarantined, Snapshot};
+use model::{Resolution, SegmentId, TimeRangeMs, TimestampMs};
 use std::collections::{BTreeMap, BTreeSet};
 
 impl Snapshot {
-    /// Returns the copy of a day that may be read in place of its raw parts: made of exactly those, or the newest where the day has none
-    /// any more. The snapshot must cover the whole day.
+    /// Returns the copy of a day that may be read in place of its raw parts: a whole one made of exactly those, or the newest where the
+    /// day has none any more. The snapshot must cover the whole day.
     pub fn copy(&self, day: i64, resolution: Resolution) -> Option<Vec<&Part>> {
-        let raw = self.raw_ids(day);
-        let (with_quarantined, any) = (self.raw_ids_in_quarantine(day, &raw), raw.is_empty());
-        let copies = self.copies(day, resolution);
-        let fits = |sources: &BTreeSet<SegmentId>| any || *sources == raw || *sources == with_quarantined;
-        let newest = copies.into_iter().rev().find(|((_, sources), _)| fits(sources));
+        let (raw, apart) = (raw_ids(&self.parts, day), raw_ids(&self.quarantined, day));
+        let broken = copies(&self.quarantined, day, resolution);
+        let fits = |(made, sources): &Made| {
+            // A part that was sound when the copy was made is still in it.
+            let of_these = raw.is_subset(sources) && sources.iter().all(|id| raw.contains(id) || apart.contains(id));
+            raw.is_empty() || of_these && !broken.contains_key(&(*made, sources.clone()))
+        };
+        let newest = copies(&self.coarse, day, resolution).into_iter().rev().find(|(made, _)| fits(made));
         newest.map(|(_, parts)| parts)
     }
 
-    /// Reports whether the raw parts of a day may go as far as this resolution is concerned (D2).
+    /// Reports whether the raw parts of a day may go as far as this resolution is concerned (D2). Those in quarantine hold nothing that
+    /// could be copied.
     pub fn is_copied(&self, day: i64, resolution: Resolution) -> bool {
-        self.raw_ids(day).is_empty() || self.copy(day, resolution).is_some()
+        raw_ids(&self.parts, day).is_empty() || self.copy(day, resolution).is_some()
     }
 
     /// Returns the days with live coarse parts, ascending.
@@ -31,31 +35,41 @@ impl Snapshot {
         self.coarse.iter().map(|part| part.window.day()).collect()
     }
 
-    fn raw_ids(&self, day: i64) -> BTreeSet<SegmentId> {
-        self.parts.iter().filter(|part| part.window.day() == day).map(|part| part.id).collect()
+    /// Notes which raw parts were in quarantine when their day was dropped, and are in none of its copies either.
+    pub(crate) fn set_lost(&mut self, quarantined: &[Quarantined], is_dropped: impl Fn(i64) -> bool, range: TimeRangeMs) {
+        let lacks = |of: &Quarantined| {
+            let mut copies = self.coarse.iter().filter(|part| part.window.day() == of.window.day());
+            copies.any(|part| !part.sources.contains(&of.id))
+        };
+        let is_lost = |of: &&Quarantined| {
+            of.resolution() == Resolution::Raw && is_dropped(of.window.day()) && of.window.range().overlaps(range) && lacks(of)
+        };
+        self.lost = quarantined.iter().filter(is_lost).cloned().collect();
     }
+}
 
-    /// A part that was sound when the copy was made is still in it.
-    fn raw_ids_in_quarantine(&self, day: i64, raw: &BTreeSet<SegmentId>) -> BTreeSet<SegmentId> {
-        let apart = self.quarantined.iter().filter(|part| part.window.day() == day && part.resolution == Resolution::Raw);
-        raw.iter().copied().chain(apart.map(|part| part.id)).collect()
-    }
+/// What parts of one copy have in common: when it was begun, and of what.
+type Made = (TimestampMs, BTreeSet<SegmentId>);
 
-    /// The copies of a day, oldest first.
-    fn copies(&self, day: i64, resolution: Resolution) -> BTreeMap<(TimestampMs, BTreeSet<SegmentId>), Vec<&Part>> {
-        let mut copies: BTreeMap<(TimestampMs, BTreeSet<SegmentId>), Vec<&Part>> = BTreeMap::new();
-        for part in self.coarse.iter().filter(|part| part.window.day() == day && part.resolution == resolution) {
-            copies.entry((part.minted_at, part.sources.iter().copied().collect())).or_default().push(part);
-        }
-        copies
+fn raw_ids(parts: &[Part], day: i64) -> BTreeSet<SegmentId> {
+    let of_day = |part: &&Part| part.window.day() == day && part.resolution == Resolution::Raw;
+    parts.iter().filter(of_day).map(|part| part.id).collect()
+}
+
+/// The copies of a day, oldest first.
+fn copies(parts: &[Part], day: i64, resolution: Resolution) -> BTreeMap<Made, Vec<&Part>> {
+    let mut copies: BTreeMap<Made, Vec<&Part>> = BTreeMap::new();
+    for part in parts.iter().filter(|part| part.window.day() == day && part.resolution == resolution) {
+        copies.entry((part.minted_at, part.sources.iter().copied().collect())).or_default().push(part);
     }
+    copies
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::{Location, PartStats};
-    use model::{SlotRange, TimeRangeMs};
+    use model::SlotRange;
     use store::keys::Window;
 
     fn part(id: u128, day: i64, resolution: Resolution, minted_at: i64, sources: &[u128]) -> Part {
@@ -107,6 +121,15 @@ mod tests {
         snapshot.quarantined.push(bad);
         snapshot.parts.pop();
         assert_eq!(found(&snapshot, 7), Some(vec![10, 11]));
+        // It need not have all of it.
+        snapshot.quarantined.push(part(4, 7, Resolution::Raw, 0, &[]));
+        assert_eq!(found(&snapshot, 7), Some(vec![10, 11]));
+        // A copy without one of its parts is none, unless nothing else is left.
+        let bad = snapshot.coarse.remove(0);
+        snapshot.quarantined.push(bad);
+        assert_eq!(found(&snapshot, 7), None);
+        snapshot.parts.clear();
+        assert_eq!(found(&snapshot, 7), Some(vec![11]));
     }
 
     #[test]

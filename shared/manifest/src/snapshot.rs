@@ -14,6 +14,9 @@ pub struct Snapshot {
     pub coarse: Vec<Part>,
     /// Live parts of either kind that are in quarantine: an answer warns about them, a merge leaves them alone.
     pub quarantined: Vec<Part>,
+    /// Raw parts that were in quarantine when retention dropped their day, and that a coarse copy of it lacks: an answer from copies
+    /// warns about them. Empty unless coarse parts were asked for.
+    pub lost: Vec<Quarantined>,
     /// Deletions that overlap the range and are not cancelled.
     pub deletions: Vec<Deletion>,
     /// Ids of cancelled deletions that overlap the range: outputs list them, so that a reader that still applies one does not
@@ -53,6 +56,7 @@ impl Snapshot {
             parts: Vec::new(),
             coarse: Vec::new(),
             quarantined: Vec::new(),
+            lost: Vec::new(),
             deletions: Vec::new(),
             cancelled: Vec::new(),
             packed: HashSet::new(),

@@ -4,6 +4,7 @@
 //! day's raw parts all in the day (or its month), none marked for deletion ─▶ copies that are missing or made of other parts ─▶ built anew
 //! raw parts gone by retention, a deletion applies to a copy               ─▶ the copy without the windows it touches
 //! ```
+//! Raw parts in quarantine are left out; a copy with a part in quarantine is missing as long as it can be built again.
 //! The grain is the day: a copy names the raw parts it was made of, and those of a day change together. Late data rolls into its day
 //! hours after it came and makes that day's copies old; until they are built again, the day is answered from raw data.
 
@@ -55,16 +56,16 @@ pub fn plan_coarse(day: i64, snapshot: &Snapshot, retention: &Retention, now: Ti
     };
     if raw.is_empty() {
         // By retention, or because all of it was deleted: the copies are all there is.
-        let mut copies = Resolution::ALL[1..].iter().filter_map(|resolution| copy(day, *resolution, snapshot, Window::Day(day)));
+        let readable = Resolution::ALL[1..].iter().filter(|resolution| !is_apart(day, **resolution, snapshot));
+        let mut copies = readable.filter_map(|resolution| copy(day, *resolution, snapshot, Window::Day(day)));
         let touched = copies.find(|copy| !applying(snapshot, &copy.visible).is_empty())?;
         let deletions = applying(snapshot, &touched.visible);
         return Some(job(vec![touched], Vec::new(), deletions));
     }
     let rests = |part: &&Part| part.window == Window::Day(day) && snapshot.deletions_for(part).is_empty();
-    // What is in quarantine may be healed; what the copy has of it is still good.
-    let apart = snapshot.quarantined.iter().any(|part| part.window.day() == day && part.resolution == Resolution::Raw);
+    // What is in quarantine is not waited for, or raw data would be held for ever. Lifted, it makes the copies old.
     let home = raw.first().map(|part| snapshot.home(part))?;
-    if apart || !raw.iter().all(rests) || raw.iter().any(|part| snapshot.home(part) != home) {
+    if !raw.iter().all(rests) || raw.iter().any(|part| snapshot.home(part) != home) {
         return None;
     }
     let missing = wanted_copies(day, retention, now).into_iter().filter(|resolution| !snapshot.is_copied(day, *resolution));
@@ -72,16 +73,20 @@ pub fn plan_coarse(day: i64, snapshot: &Snapshot, retention: &Retention, now: Ti
     (!copies.is_empty()).then(|| job(copies, raw.into_iter().cloned().collect(), Vec::new()))
 }
 
-/// Plans the replacement of a day's parts of one resolution, unless they are on their way into the month or some lie apart.
+/// Plans the replacement of a day's parts of one resolution, unless they are on their way into the month.
 fn copy(day: i64, resolution: Resolution, snapshot: &Snapshot, home_if_new: Window) -> Option<Copy> {
     let of_copy = |part: &&Part| part.window.day() == day && part.resolution == resolution;
-    let replaced: Vec<Part> = snapshot.coarse.iter().filter(of_copy).cloned().collect();
+    let replaced: Vec<Part> = snapshot.coarse.iter().chain(&snapshot.quarantined).filter(of_copy).cloned().collect();
     let home = replaced.first().map_or(home_if_new, |part| snapshot.home(part));
-    let apart = snapshot.quarantined.iter().any(|part| of_copy(&part));
     let is_one = replaced.iter().all(|part| snapshot.home(part) == home);
     let generation = snapshot.generation(home, resolution);
     let visible = snapshot.copy(day, resolution).into_iter().flatten().cloned().collect();
-    (is_one && !apart).then_some(Copy { resolution, home, generation, replaced, visible })
+    is_one.then_some(Copy { resolution, home, generation, replaced, visible })
+}
+
+/// Reports whether a part of a day's copy is in quarantine.
+fn is_apart(day: i64, resolution: Resolution, snapshot: &Snapshot) -> bool {
+    snapshot.quarantined.iter().any(|part| part.window.day() == day && part.resolution == resolution)
 }
 
 #[cfg(test)]
@@ -147,8 +152,23 @@ mod tests {
         assert_eq!(plan(&snapshot, 1), []);
         snapshot.parts[2].window = day;
         assert_eq!(plan(&snapshot, 1), [("5m", vec![1, 2, 3], vec![10]), ("1h", vec![1, 2, 3], vec![11])]);
-        let apart = snapshot.parts.remove(2);
-        snapshot.quarantined.push(apart);
+    }
+
+    #[test]
+    fn what_is_in_quarantine_is_not_waited_for() {
+        let day = Window::Day(DAY);
+        let mut snapshot = Snapshot::empty(TimestampMs(0));
+        snapshot.parts = vec![part(1, Resolution::Raw, day, &[])];
+        snapshot.quarantined = vec![part(2, Resolution::Raw, day, &[])];
+        assert_eq!(plan(&snapshot, 1), [("5m", vec![1], vec![]), ("1h", vec![1], vec![])]);
+        // A copy that still has it is good; one of which a part lies apart is built again while it can be.
+        snapshot.coarse = vec![part(10, Resolution::FiveMinutes, day, &[1, 2])];
+        snapshot.quarantined.push(part(11, Resolution::OneHour, day, &[1, 2]));
+        assert_eq!(plan(&snapshot, 1), [("1h", vec![1], vec![11])]);
+        let lifted = snapshot.quarantined.remove(0);
+        snapshot.parts.push(lifted);
+        assert_eq!(plan(&snapshot, 1), [("1h", vec![1, 2], vec![11])]);
+        snapshot.parts.clear();
         assert_eq!(plan(&snapshot, 1), []);
     }
 

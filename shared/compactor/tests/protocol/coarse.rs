@@ -1,4 +1,4 @@
-//! Coarse copies: what they hold, when they are old, and that raw data waits for them (D1, D2).
+//! Coarse copies: what they hold, when they are old, that raw data waits for them (D1, D2), and what becomes of corrupt inputs (S2).
 
 use compactor::Policy;
 use manifest::{DeletionRequest, Window};
@@ -6,7 +6,8 @@ use model::windowed;
 use model::{Matcher, Resolution, Signal, TimeRangeMs, TimestampMs};
 
 use crate::kinds::{Kind, copied, rolled};
-use crate::world::{FOREVER, HOUR, World, hours, minutes, small_policy};
+use crate::switch::Crash;
+use crate::world::{Copies, Damage, FOREVER, HOUR, World, hours, minutes, small_policy};
 
 /// The windows of what is visible, as [`World::copies`] writes them down.
 async fn expected(world: &World, labels: &str, width_ms: i64) -> Vec<String> {
@@ -113,7 +114,7 @@ async fn raw_data_waits_for_its_copies() {
         world.clock.advance(hours(2));
     }
     let left = world.copies().await;
-    let of = |copies: &std::collections::BTreeMap<String, Vec<String>>, series: &str| copies.get(series).map_or(0, Vec::len);
+    let of = |copies: &Copies, series: &str| copies.get(series).map_or(0, Vec::len);
     let (a, b) = (r#"5m {__name__="dense_total", i="a"}"#, r#"5m {__name__="dense_total", i="b"}"#);
     assert_eq!((of(&left, a), of(&left, b)), (of(&copies, a) - 1, of(&copies, b)));
     assert!(world.manifest().deletions(&world.tenant, Signal::Metrics).await.unwrap().is_empty(), "the deletion came to its end");
@@ -155,4 +156,86 @@ async fn copies_expire_by_themselves() {
     let days = world.manifest().days(&world.tenant, Signal::Metrics).await.unwrap();
     let day = days.iter().find(|day| day.day == HOUR.day()).unwrap();
     assert!(!day.open && !day.packed && day.hours.is_empty(), "nobody looks there any more: {day:?}");
+}
+
+const DAMAGED: &str = r#"{__name__="dense_total", i="b"}"#;
+
+/// A day at rest, each series in a part of its own, one of them damaged; what its copies hold without that one.
+async fn damaged(damage: Damage) -> (World, String, Copies) {
+    let mut world = World::new();
+    world.policy = Policy { output_bytes: 1, ..small_policy() };
+    crate::kinds::dense(&mut world).await;
+    rolled(&mut world).await;
+    world.policy.retention.metrics = copied();
+    let whole = world.fork();
+    whole.run().await;
+    let mut rest = whole.copies().await;
+    rest.retain(|series, _| !series.ends_with(DAMAGED));
+    let key = world.damage(DAMAGED, damage).await;
+    (world, key, rest)
+}
+
+async fn named(world: &World) -> Vec<String> {
+    let found = world.manifest().quarantined(&world.tenant, Signal::Metrics).await.unwrap();
+    found.into_iter().map(|of| of.key).collect()
+}
+
+/// Retried for ever, it would hold the raw data of its day for ever (D2).
+#[tokio::test]
+async fn a_corrupt_input_is_quarantined_and_the_rest_is_copied() {
+    for damage in Damage::ALL {
+        let (world, key, rest) = damaged(damage).await;
+        let report = world.run().await;
+        assert_eq!((report.quarantined, report.coarse_jobs, report.coarse_lag_ms), (1, 1, 0), "{damage:?}");
+        assert_eq!((named(&world).await, world.copies().await), (vec![key.clone()], rest.clone()), "{damage:?}");
+        // Raw data may end. What it held is on record as lost for as long as there are copies that lack it.
+        for (days, left) in [(10, true), (180, false)] {
+            world.clock.advance(hours(24 * days));
+            for _ in 0..3 {
+                world.run().await;
+                world.clock.advance(hours(2));
+            }
+            let range = Window::Day(HOUR.day()).range();
+            let snapshot = world.manifest().snapshot_with_coarse(&world.tenant, Signal::Metrics, range).await.unwrap();
+            let lost: Vec<String> = snapshot.lost.into_iter().map(|of| of.key).collect();
+            let expected = if left { vec![key.clone()] } else { Vec::new() };
+            assert!(snapshot.parts.is_empty() && snapshot.quarantined.is_empty());
+            assert_eq!((named(&world).await, lost), (expected.clone(), expected), "{damage:?} after {days} more days");
+            assert_eq!(world.copies().await, if left { rest.clone() } else { Copies::new() });
+        }
+    }
+}
+
+#[tokio::test]
+async fn quarantining_an_input_survives_a_crash_at_every_call() {
+    let (due, key, rest) = damaged(Damage::Flip).await;
+    let world = due.fork();
+    let (compactor, process) = world.compactor(None);
+    compactor.run(FOREVER, &[]).await.unwrap();
+    for (at, writes) in process.writes().into_iter().enumerate() {
+        for takes_effect in [false, true].into_iter().filter(|takes_effect| writes || !takes_effect) {
+            let (world, crash) = (due.fork(), Crash { at: at as u64, takes_effect });
+            let _ = world.compactor(Some(crash)).0.run(FOREVER, &[]).await;
+            for _ in 0..2 {
+                world.clock.advance(minutes(3));
+                world.run().await;
+            }
+            assert_eq!((named(&world).await, world.copies().await), (vec![key.clone()], rest.clone()), "after {crash:?}");
+        }
+    }
+}
+
+/// A copy that lost a part is none: raw data answers, waits, and another is made of it.
+#[tokio::test]
+async fn a_copy_of_which_a_part_is_corrupt_is_made_again_from_raw_data() {
+    let world = Kind::Coarse.world().await;
+    world.run().await;
+    let copies = world.copies().await;
+    let range = Window::Day(HOUR.day()).range();
+    let snapshot = world.manifest().snapshot_with_coarse(&world.tenant, Signal::Metrics, range).await.unwrap();
+    world.manifest().quarantine(&world.tenant, Signal::Metrics, &snapshot.coarse[0], "a test").await.unwrap();
+    assert_ne!(world.copies().await, copies);
+    world.clock.advance(minutes(3));
+    assert_eq!(world.run().await.coarse_jobs, 1);
+    assert_eq!(world.copies().await, copies);
 }

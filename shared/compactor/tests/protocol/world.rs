@@ -48,6 +48,22 @@ fn contains(text: &str) -> Result<EntryFilter, String> {
 /// Rows by series or stream, sorted.
 pub type Visible = BTreeMap<String, Vec<(i64, String)>>;
 
+/// What coarse copies hold, by resolution and series.
+pub type Copies = BTreeMap<String, Vec<String>>;
+
+/// What may happen to an object behind everybody's back.
+#[derive(Clone, Copy, Debug)]
+pub enum Damage {
+    Flip,
+    Cut,
+    Empty,
+    Gone,
+}
+
+impl Damage {
+    pub const ALL: [Damage; 4] = [Damage::Flip, Damage::Cut, Damage::Empty, Damage::Gone];
+}
+
 pub fn minutes(minutes: u64) -> Duration {
     Duration::from_secs(60 * minutes)
 }
@@ -204,8 +220,8 @@ impl World {
     }
 
     /// What the visible coarse copies of the first day hold, by resolution and series: windows, or samples.
-    pub async fn copies(&self) -> BTreeMap<String, Vec<String>> {
-        let (day, mut found) = (HOUR.day(), BTreeMap::new());
+    pub async fn copies(&self) -> Copies {
+        let (day, mut found) = (HOUR.day(), Copies::new());
         let range = Window::Day(day).range();
         let snapshot = self.manifest().snapshot_with_coarse(&self.tenant, Signal::Metrics, range).await.unwrap();
         for resolution in [Resolution::FiveMinutes, Resolution::OneHour] {
@@ -266,6 +282,30 @@ impl World {
             count += index.exemplars(&[], TimeRangeMs::new(TimestampMs(0), TimestampMs(i64::MAX))).unwrap().len();
         }
         count
+    }
+
+    /// Damages the object of the one raw part that holds a series; returns its key.
+    pub async fn damage(&self, series: &str, damage: Damage) -> String {
+        for part in self.parts(Signal::Metrics).await {
+            let bytes = self.bytes(&part).await;
+            let labels = metrics::Index::open(&bytes).unwrap().all().into_iter().map(|entry| entry.labels.to_string());
+            let Location::Object { key, .. } = &part.location else { continue };
+            if !labels.collect::<Vec<String>>().iter().any(|labels| labels == series) {
+                continue;
+            }
+            let (path, mut bytes, middle) = (ObjectPath::from(key.as_str()), bytes.to_vec(), bytes.len() / 2);
+            match damage {
+                Damage::Flip => bytes[middle] ^= 1,
+                Damage::Cut => bytes.truncate(middle),
+                Damage::Empty => bytes.clear(),
+                Damage::Gone => self.memory.delete(&path).await.unwrap(),
+            }
+            if !matches!(damage, Damage::Gone) {
+                self.memory.put(&path, bytes.into()).await.unwrap();
+            }
+            return key.clone();
+        }
+        panic!("no object holds {series}")
     }
 
     async fn bytes(&self, part: &Part) -> Bytes {

@@ -208,6 +208,7 @@ impl Read {
         parts.sort_by_key(|part| (part.window.range().start, part.window, part.level, part.id));
         let mut snapshot = Snapshot { parts, coarse, packed, heads, requests, ..Snapshot::empty(taken_at) };
         snapshot.set_apart(&self.catalog.quarantined);
+        snapshot.set_lost(&self.catalog.quarantined, |day| dropped(day, Resolution::Raw), range);
         snapshot.set_deletions(self.catalog.deletions);
         snapshot
     }

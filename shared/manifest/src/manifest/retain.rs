@@ -5,7 +5,7 @@ use super::{Manifest, Step, corrupt};
 use crate::catalog::DayRecord;
 use crate::head::{Change, Head};
 use crate::limits::DEAD_GRACE;
-use crate::{Location, Result};
+use crate::{Location, Quarantined, Result};
 use model::{Hour, Resolution, Signal, TenantId};
 use store::RecordKey;
 use store::keys::{self, ObjectKey, Window};
@@ -89,19 +89,31 @@ impl Manifest {
         }
         let month = keys::head(tenant, signal, Window::Day(day).month(), resolution);
         self.update_head(&month, |head| forget_packed(head, day)).await?;
+        let left = self.is_listed(tenant, signal, day).await?;
+        let raw_is_dropped =
+            resolution == Resolution::Raw || self.dropped_days(tenant, signal, Resolution::Raw).await?.contains(&day);
         let apart = self.quarantined(tenant, signal).await?;
-        for gone in apart.into_iter().filter(|part| part.window.day() == day && part.resolution() == resolution) {
+        // That a raw part was lost is known for as long as a copy lives that may lack it.
+        let is_over = |part: &Quarantined| match part.resolution() {
+            Resolution::Raw => raw_is_dropped && !left,
+            of => of == resolution,
+        };
+        for gone in apart.iter().filter(|part| part.window.day() == day && is_over(part)) {
             self.lift_quarantine(tenant, signal, gone.id).await?;
         }
-        self.close_dropped(tenant, signal, day, resolution).await
+        self.close_dropped(tenant, signal, day, resolution, left).await
+    }
+
+    /// Reports whether the heads of a day or of its month list parts of the day.
+    async fn is_listed(&self, tenant: &TenantId, signal: Signal, day: i64) -> Result<bool> {
+        let mut heads = self.heads(tenant, signal, Window::Day(day), true, Lists::Visible).await?;
+        heads.extend(self.heads(tenant, signal, Window::Day(day).month(), true, Lists::Visible).await?);
+        Ok(heads.iter().flat_map(|placed| &placed.head.parts).any(|part| part.window.day() == day))
     }
 
     /// Notes that a dropped day lists nothing any more, so that nobody looks again: no hours, not open, not packed. `forgotten` has
     /// just gone; after a coarse copy only where raw data went before.
-    async fn close_dropped(&self, tenant: &TenantId, signal: Signal, day: i64, forgotten: Resolution) -> Result<()> {
-        let mut coarse = self.heads(tenant, signal, Window::Day(day), true, Lists::Visible).await?;
-        coarse.extend(self.heads(tenant, signal, Window::Day(day).month(), true, Lists::Visible).await?);
-        let left = coarse.iter().flat_map(|placed| &placed.head.parts).any(|part| part.window.day() == day);
+    async fn close_dropped(&self, tenant: &TenantId, signal: Signal, day: i64, forgotten: Resolution, left: bool) -> Result<()> {
         let key = keys::catalog_day(tenant, signal, day);
         let close = |record: Option<&store::Record>| {
             let Some(record) = record else { return Ok(Decision::Stop(Change::Already)) };
