@@ -7,9 +7,12 @@
         every call is granted, and every grant is used, in infra/template.yaml and in infra/terraform/main.tf
     tests/infra.py lint
         what checks templates finds nothing: cfn-lint, sam, terraform; whichever is not installed is named
+    tests/infra.py bill MODEL.json SECONDS OUT...
+        the calls at list prices are what the model, `lamella cost --json`, says of the same load in that many seconds, within 10 %
 
-tests/functions.sh runs the first two. A proxy reads the calls from requests, not from our code: method and query of S3's API, the target
-header of DynamoDB's. Grants that a run of two minutes cannot use are listed below, each with the reason and the test that does use it.
+tests/functions.sh runs the first two, tests/cost.sh the last. A proxy reads the calls from requests, not from our code: method and query
+of S3's API, the target header of DynamoDB's. Grants that a run of two minutes cannot use are listed below, each with the reason and the
+test that does use it.
 """
 
 import http.server
@@ -219,12 +222,49 @@ def lint():
         print(f"{name} finds nothing")
 
 
+def price(name):
+    text = (ROOT / "shared/model/src/prices.rs").read_text(encoding="utf-8")
+    return float(re.search(rf"^    {name}: ([0-9_.e-]+),$", text, re.M).group(1).replace("_", ""))
+
+
+# Item of the bill: unit price, the calls that make it.
+BILLED = {
+    "S3 PUT": ("s3_put", {"s3:PutObject", "s3:ListBucket"}),
+    "S3 GET": ("s3_get", {"s3:GetObject"}),
+    "DynamoDB writes": ("dynamodb_write_unit", {"dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem"}),
+    "DynamoDB reads": ("dynamodb_read_unit", {"dynamodb:GetItem", "dynamodb:Query"}),
+}
+
+
+def bill(model, seconds, paths):
+    month = 30.4 * 86400
+    said = json.loads(pathlib.Path(model).read_text(encoding="utf-8"))
+    modelled = {item["name"]: item["quantity"] / month * seconds for item in said["items"]}
+    counted = dict.fromkeys(BILLED, 0)
+    for path in paths:
+        for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines():
+            _, action, _, units = line.split("\t")
+            for item, (_, actions) in BILLED.items():
+                counted[item] += int(units) if action in actions else 0
+    sums = [0.0, 0.0]
+    for item, (name, _) in BILLED.items():
+        dollars = [price(name) * quantity for quantity in (counted[item], modelled[item])]
+        sums = [one + other for one, other in zip(sums, dollars)]
+        print(f"{item:16} counted {counted[item]:8} ${dollars[0]:.6f}   modelled {modelled[item]:9.0f} ${dollars[1]:.6f}")
+    ratio = sums[0] / sums[1]
+    millions = said["rates"]["samples"] * seconds / 1e6
+    print(f"all: counted ${sums[0]:.6f}, modelled ${sums[1]:.6f}: {ratio:.3f} of the model; ${sums[0] / millions:.6f} a million samples")
+    sys.exit(0 if abs(ratio - 1) <= 0.1 else "the bill is not what the model says")
+
+
 def main():
     match sys.argv[1:]:
         case ["proxy", function, s3, dynamodb, out]:
             proxy(function, (s3, dynamodb), out)
         case ["lint"]:
             lint()
+        case ["bill", model, seconds, *paths] if paths:
+            bill(model, float(seconds), paths)
         case ["check", *paths] if paths:
             check(paths)
         case _:
