@@ -128,12 +128,26 @@ async fn an_estimate_refuses_nobody() {
 }
 
 #[tokio::test]
+async fn compaction_is_told_of_what_was_counted() {
+    let (world, told) = (World::new(), Arc::new(Told::default()));
+    let direct = appender::Direct::new(world.bounded(&told));
+    for number in 0..13 {
+        world.write_all(&direct, number..number + 1).await.unwrap();
+        world.compact_to(2).await;
+        world.clock.advance(RECOUNT_INTERVAL_MIN);
+    }
+    assert_eq!(told.take(), Vec::<u32>::new(), "merged as fast as written");
+    world.write_all(&direct, 13..17).await.unwrap();
+    assert_eq!(told.take(), [5]);
+}
+
+#[tokio::test]
 async fn a_count_that_fails_holds_nobody_back() {
     let (world, told) = (World::new(), Arc::new(Told::default()));
     let direct = appender::Direct::new(world.bounded(&told));
-    world.write_all(&direct, 0..9).await.unwrap();
+    world.write_all(&direct, 0..5).await.unwrap();
     world.records.script([Fault::Before]);
-    world.write_all(&direct, 9..30).await.unwrap();
+    world.write_all(&direct, 5..30).await.unwrap();
     // Looked for in vain, and not again before its time; then it is found.
     world.clock.advance(5 * SECOND);
     assert!(matches!(world.write_all(&direct, 30..31).await, Err(Error::Backlogged { segments: 13, .. })));
