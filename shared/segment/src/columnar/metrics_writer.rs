@@ -33,6 +33,8 @@ pub(crate) struct MetricsWriter {
     effort: Effort,
     /// Last `v_int` written: the next series starts there.
     chain: i64,
+    /// Counted as they come: it is asked for each series.
+    rows: u64,
     last: Option<(String, u16, SeriesId)>,
 }
 
@@ -90,12 +92,13 @@ impl MetricsWriter {
             extras: Extras::default(),
             effort,
             chain: 0,
+            rows: 0,
             last: None,
         })
     }
 
     pub(crate) fn rows(&self) -> u64 {
-        self.table.rows_sum()
+        self.rows
     }
 
     /// Returns about how many bytes the file has so far.
@@ -131,6 +134,7 @@ impl MetricsWriter {
         let row = Row { slot: slot.0, rows: rows.len() as u64, first, last, columns: used, scale: split.scale, extra, base };
         let ordinal = self.table.len() as u32;
         self.table.push(labels.encoded(), row);
+        self.rows += rows.len() as u64;
         self.push_rows(ordinal, rows, &split)
     }
 
