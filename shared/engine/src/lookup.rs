@@ -7,6 +7,7 @@ use manifest::Part;
 use model::{Exemplar, LabelSet, Limits, Matcher, MetricMetadata, Signal, TenantId, TimeRangeMs, TimeRangeNs};
 use plan::EvalOptions;
 use segment::logs;
+use segment::metrics::SeriesEntry;
 
 use crate::cache::Cache;
 use crate::context::QueryContext;
@@ -40,10 +41,25 @@ trait Labels {
     fn values(&self, name: &str, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String>;
 }
 
+impl OpenPart<MetricTail> {
+    /// Returns the series that all matchers accept and of which deletions leave something.
+    fn entries(&self, matchers: &[Matcher], range: TimeRangeMs) -> impl Iterator<Item = SeriesEntry> {
+        let entries = self.index.index.select(matchers, range).into_iter();
+        entries.filter(move |entry| !self.erases(&entry.labels, entry.range, range))
+    }
+
+    /// Returns their places.
+    fn ordinals(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<u32> {
+        match self.deletions.is_empty() {
+            true => self.index.index.ordinals(matchers, range),
+            false => self.entries(matchers, range).map(|entry| entry.ordinal).collect(),
+        }
+    }
+}
+
 impl Labels for OpenPart<MetricTail> {
     fn label_sets(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<LabelSet> {
-        let entries = self.index.index.select(matchers, range).into_iter();
-        entries.filter(|entry| !self.erases(&entry.labels, entry.range, range)).map(|entry| entry.labels).collect()
+        self.entries(matchers, range).map(|entry| entry.labels).collect()
     }
     fn names(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String> {
         match self.deletions.is_empty() {
@@ -104,10 +120,33 @@ impl Engine {
         limits: &Limits,
     ) -> Result<Lookup<LabelSet>, EngineError> {
         let context = self.lookup_context(tenant, limits);
-        let ask = |index: &dyn Labels, matchers: &[Matcher]| index.label_sets(matchers, range);
-        let found = self.find(&context, signal, match_sets, range, &ask).await?;
+        let found: Vec<LabelSet> = match signal {
+            Signal::Metrics => self.metric_series(&context, match_sets, range).await?,
+            Signal::Logs => {
+                let ask = |index: &dyn Labels, matchers: &[Matcher]| index.label_sets(matchers, range);
+                self.find(&context, signal, match_sets, range, &ask).await?.into_iter().collect()
+            }
+        };
         context.count_series(found.len() as u64)?;
         Ok(lookup(&context, found, limit))
+    }
+
+    /// Returns the label sets of matching series, sorted and distinct: by their numbers, as many segments have the same series.
+    async fn metric_series(
+        &self,
+        context: &Arc<QueryContext>,
+        match_sets: &[Vec<Matcher>],
+        range: TimeRangeMs,
+    ) -> Result<Vec<LabelSet>, EngineError> {
+        let tails = self.opened(context, &self.caches.tails, Signal::Metrics, match_sets, range).await?;
+        let names = self.caches.names.of(&context.tenant);
+        let of =
+            |(part, matchers): &(OpenPart<MetricTail>, &[Matcher])| part.index.numbers(&names, &part.ordinals(matchers, range));
+        let mut numbers: Vec<u32> = tails.iter().flat_map(of).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        names.sort(&mut numbers);
+        Ok(numbers.into_iter().map(|number| names.labels(number)).collect())
     }
 
     /// Returns the label names of matching series or streams.

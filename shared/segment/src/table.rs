@@ -276,6 +276,8 @@ pub(crate) struct Table {
     rows: Rows,
     /// Pairs of the metric name, and where the run of series that have it starts: few, as series are ordered by it.
     runs: OnceLock<Vec<(u32, u32)>>,
+    /// Pairs name by name, and where each name's end: a label may have as many values as there are series, most have few.
+    by_name: OnceLock<(Vec<u32>, Vec<u32>)>,
 }
 
 /// [`Row`]s of an opened table, column by column: a fresh segment has many series and is opened by every query of its hour.
@@ -337,7 +339,8 @@ impl Table {
         }
         let (series_pairs, series_ends) = decode_series_pairs(cursor, series_len, pairs_len)?;
         let rows = decode_rows(version, cursor, series_len)?;
-        let table = Table { names, pair_names, values, value_ends, series_pairs, series_ends, rows, runs: OnceLock::new() };
+        let (runs, by_name) = (OnceLock::new(), OnceLock::new());
+        let table = Table { names, pair_names, values, value_ends, series_pairs, series_ends, rows, runs, by_name };
         table.verify_order().ok_or_else(|| cursor.fail("has labels out of order"))?;
         Ok(table)
     }
@@ -412,7 +415,7 @@ impl Table {
     pub(crate) fn memory_bytes(&self) -> usize {
         self.values.len()
             + self.names.iter().map(|name| name.len() + 16).sum::<usize>()
-            + 8 * self.pair_names.len()
+            + 12 * self.pair_names.len()
             + 4 * self.series_pairs.len()
             + 4 * self.len()
             + self.rows.memory_bytes()
@@ -450,6 +453,29 @@ impl Table {
         })
     }
 
+    /// Returns the pairs with a label name, grouped when first asked for.
+    fn pairs_named(&self, name: u32) -> &[u32] {
+        let (pairs, ends) = self.by_name.get_or_init(|| {
+            let mut ends = vec![0u32; self.names.len()];
+            self.pair_names.iter().for_each(|name| ends[*name as usize] += 1);
+            let mut next = Vec::with_capacity(ends.len());
+            let mut end = 0;
+            for count in &mut ends {
+                next.push(end as usize);
+                end += *count;
+                *count = end;
+            }
+            let mut pairs = vec![0; self.pair_names.len()];
+            for (pair, name) in self.pair_names.iter().enumerate() {
+                pairs[next[*name as usize]] = pair as u32;
+                next[*name as usize] += 1;
+            }
+            (pairs, ends)
+        });
+        let start = if name == 0 { 0 } else { ends[name as usize - 1] };
+        &pairs[start as usize..ends[name as usize] as usize]
+    }
+
     /// Returns how many series have each label name.
     pub(crate) fn name_counts(&self) -> impl Iterator<Item = (&str, u64)> {
         let mut counts = vec![0u64; self.names.len()];
@@ -480,14 +506,12 @@ impl Table {
             return Vec::new();
         };
         let mut seen = vec![false; self.pair_names.len()];
-        for series in series {
-            let pair = self.pairs(*series as usize).iter().find(|pair| self.pair_names[**pair as usize] as usize == name);
-            if let Some(pair) = pair {
-                seen[*pair as usize] = true;
-            }
-        }
-        let mut values: Vec<String> =
-            (0..seen.len() as u32).filter(|id| seen[*id as usize]).map(|id| self.pair(id).1.to_owned()).collect();
+        let pairs = series.iter().filter_map(|series| {
+            let named = |pair: &&u32| self.pair_names[**pair as usize] as usize == name;
+            self.pairs(*series as usize).iter().find(named)
+        });
+        let fresh = pairs.filter(|pair| !std::mem::replace(&mut seen[**pair as usize], true));
+        let mut values: Vec<String> = fresh.map(|pair| self.pair(*pair).1.to_owned()).collect();
         values.sort_unstable();
         values
     }
@@ -536,18 +560,15 @@ impl Verdicts {
 
     fn judge(&mut self, table: &Table, name: u32, matchers: &[&Matcher], required: bool) {
         self.required += usize::from(required);
-        for id in 0..table.pair_names.len() {
-            if table.pair_names[id] == name {
-                let value = table.pair(id as u32).1;
-                let accepted = matchers.iter().all(|matcher| matcher.matches(value));
-                self.pairs[id] = if !accepted {
-                    REFUSED
-                } else if required {
-                    COUNTED
-                } else {
-                    ACCEPTED
-                };
-            }
+        for id in table.pairs_named(name) {
+            let accepted = matchers.iter().all(|matcher| matcher.matches(table.pair(*id).1));
+            self.pairs[*id as usize] = if !accepted {
+                REFUSED
+            } else if required {
+                COUNTED
+            } else {
+                ACCEPTED
+            };
         }
     }
 
