@@ -3,6 +3,7 @@
 use model::ErrorKind;
 
 use crate::ast::Span;
+use crate::functions::Type;
 
 /// A query text that is not PromQL. Prints as the API does: `1:5: parse error: …`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,20 +44,28 @@ impl std::fmt::Display for ParseError {
 
 impl std::error::Error for ParseError {}
 
-/// A parsed query that cannot be evaluated: the value of a duration is not what its place takes. Prints as the API does, with
-/// the bytes where the duration stands: `4:10: duration must be greater than 0`.
+/// A parsed query that cannot be evaluated. Prints as the API does.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LowerError {
-    /// What is wrong.
-    pub message: &'static str,
-    /// Where.
-    pub span: Span,
+pub enum LowerError {
+    /// The value of a duration is not what its place takes; printed with the bytes where it stands:
+    /// `4:10: duration must be greater than 0`.
+    Duration {
+        /// What is wrong.
+        message: &'static str,
+        /// Where.
+        span: Span,
+    },
+    /// A range query of what has no value per step.
+    Type(Type),
 }
-
 impl std::fmt::Display for LowerError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}:{}: {}", self.span.start, self.span.end, self.message)
+        match self {
+            LowerError::Duration { message, span } => write!(f, "{}:{}: {message}", span.start, span.end),
+            LowerError::Type(found) => {
+                write!(f, "invalid expression type \"{}\" for range query, must be Scalar or instant Vector", found.as_str())
+            }
+        }
     }
 }
-
 impl std::error::Error for LowerError {}

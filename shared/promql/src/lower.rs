@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use model::TimestampMs;
+use plan::functions::float::{go_max, go_min};
 use plan::logical::{Aggregate, Binary, Call, EvalOptions, Grid, LogicalPlan, Node, RangeInput, Select, Span};
 
 use crate::ast::*;
+use crate::check::type_of;
 use crate::error::LowerError;
+use crate::functions::Type;
 use crate::limits::SECONDS_MAX;
 
 /// When and under which settings a query is evaluated.
@@ -27,9 +30,14 @@ pub struct EvalParams {
 /// Lowers a parsed query.
 ///
 /// # Errors
-/// A duration that is not positive where it has to be, or no number of milliseconds (upstream `promql/durations.go`).
+/// A range query of a range vector or a string; a duration that is not positive where it has to be, or no number of milliseconds
+/// (upstream `promql/engine.go`, `promql/durations.go`).
 pub fn lower(text: &str, expr: &Expr, params: &EvalParams) -> Result<LogicalPlan, LowerError> {
     let instant = params.step_ms <= 0;
+    match type_of(expr) {
+        found @ (Type::Matrix | Type::Text) if !instant => return Err(LowerError::Type(found)),
+        _ => {}
+    }
     let grid = if instant { Grid::instant_ms(params.start) } else { Grid::range_ms(params.start, params.end, params.step_ms) };
     let lowering = Lowering { params };
     let root = lowering.wrap(expr, lowering.node(expr)?);
@@ -97,7 +105,7 @@ impl Lowering<'_> {
         match &expr.kind {
             ExprKind::Matrix { selector, range } => {
                 let ExprKind::Selector(inner) = &selector.kind else {
-                    return Err(LowerError { message: "ranges only allowed for vector selectors", span: expr.span });
+                    return Err(LowerError::Duration { message: "ranges only allowed for vector selectors", span: expr.span });
                 };
                 let select = self.select(inner, selector.span)?;
                 Ok(RangeInput::Select { select, range_ms: self.positive(range)?, span: expr.span })
@@ -114,7 +122,7 @@ impl Lowering<'_> {
                 span: expr.span,
             }),
             ExprKind::Paren(inner) => self.range(inner),
-            _ => Err(LowerError { message: "expected a range vector", span: expr.span }),
+            _ => Err(LowerError::Duration { message: "expected a range vector", span: expr.span }),
         }
     }
 
@@ -142,17 +150,15 @@ impl Lowering<'_> {
     }
 
     fn positive(&self, duration: &Duration) -> Result<i64, LowerError> {
-        let refused = LowerError { message: "duration must be greater than 0", span: duration.span() };
-        let seconds = self.seconds(duration)?;
-        if seconds <= 0.0 {
-            return Err(refused);
+        let ms = self.milliseconds(duration)?;
+        if self.seconds(duration)? <= 0.0 {
+            return Err(LowerError::Duration { message: "duration must be greater than 0", span: duration.span() });
         }
-        // Less than a millisecond is no window either.
-        self.milliseconds(duration).and_then(|ms| if ms > 0 { Ok(ms) } else { Err(refused) })
+        Ok(ms)
     }
 
     fn milliseconds(&self, duration: &Duration) -> Result<i64, LowerError> {
-        let refused = |message| Err(LowerError { message, span: duration.span() });
+        let refused = |message| Err(LowerError::Duration { message, span: duration.span() });
         let seconds = self.seconds(duration)?;
         if !seconds.is_finite() {
             return refused("duration is NaN or infinite");
@@ -175,7 +181,7 @@ impl Lowering<'_> {
             Duration::Range(_) => (self.params.end.0 - self.params.start.0) as f64 / 1000.0,
             Duration::Negate(inner, _) => -self.seconds(inner)?,
             Duration::Binary(op, left, right) => {
-                let refused = |message| Err(LowerError { message, span: duration.span() });
+                let refused = |message| Err(LowerError::Duration { message, span: duration.span() });
                 let (left, right) = (self.seconds(left)?, self.seconds(right)?);
                 match op {
                     DurationOp::Add => left + right,
@@ -186,8 +192,8 @@ impl Lowering<'_> {
                     DurationOp::Div => left / right,
                     DurationOp::Mod => left % right,
                     DurationOp::Pow => left.powf(right),
-                    DurationOp::Min => left.min(right),
-                    DurationOp::Max => left.max(right),
+                    DurationOp::Min => go_min(left, right),
+                    DurationOp::Max => go_max(left, right),
                 }
             }
         })
@@ -221,14 +227,19 @@ fn invariant(expr: &Expr) -> bool {
         ExprKind::Selector(selector) => selector.modifiers.at.is_some(),
         ExprKind::Matrix { selector, .. } => invariant(selector),
         ExprKind::Subquery { modifiers, .. } => modifiers.at.is_some(),
+        // The time of a selected sample does not change with the step, other times do.
+        ExprKind::Call { function: Function::Timestamp, args } => {
+            args.iter().all(|arg| matches!(unwrapped(arg).kind, ExprKind::Selector(_)) && invariant(arg))
+        }
         ExprKind::Call { function, args } => !depends_on_time(*function) && args.iter().all(invariant),
-        ExprKind::Aggregate { param, input, .. } => param.as_ref().is_none_or(|param| invariant(param)) && invariant(input),
+        // The parameter has no say: upstream does not look at it.
+        ExprKind::Aggregate { input, .. } => invariant(input),
         ExprKind::Binary { left, right, .. } => invariant(left) && invariant(right),
         ExprKind::Unary { inner, .. } | ExprKind::Paren(inner) => invariant(inner),
     }
 }
 
-/// Functions whose answer depends on the evaluation time itself (upstream `AtModifierUnsafeFunctions`).
+/// Functions whose answer depends on the evaluation time itself (upstream `AtModifierUnsafeFunctions`), `timestamp` apart.
 fn depends_on_time(function: Function) -> bool {
     use Function::*;
     matches!(
@@ -242,7 +253,6 @@ fn depends_on_time(function: Function) -> bool {
             | Month
             | Year
             | Time
-            | Timestamp
             | PredictLinear
             | Start
             | End

@@ -9,7 +9,6 @@ use http::StatusCode;
 use model::{Limits, TenantId, TimestampMs};
 use plan::{EvalOptions, Grid, LogicalPlan};
 use promql::Expr;
-use promql::functions::Type;
 use wire::json_text::html_string;
 use wire::prom_api::{ApiError, ErrorType, RangeParams, envelope, params};
 
@@ -90,11 +89,6 @@ fn plan(state: &State, request: &ApiRequest, grid: Grid, instant: bool) -> Resul
     let lookback_ms = lookback_ms.unwrap_or(state.options.lookback_ms);
     let params = promql::EvalParams { start: TimestampMs(grid.start), end: TimestampMs(grid.end), step_ms, lookback_ms, options };
     let expr = parsed(state, text)?;
-    let kind = promql::check::type_of(&expr);
-    if !instant && matches!(kind, Type::Matrix | Type::Text) {
-        let reason = format!("invalid expression type \"{}\" for range query, must be Scalar or instant Vector", kind.as_str());
-        return Err(ApiError::parameter("query", reason));
-    }
     promql::lower(text, &expr, &params).map_err(|error| ApiError::parameter("query", error))
 }
 

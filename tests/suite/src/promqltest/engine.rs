@@ -75,7 +75,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
 
 fn plan(query: &str, when: When) -> Result<LogicalPlan, String> {
     let expr = promql::parse(query, &Options::all()).map_err(|error| error.message)?;
-    promql::lower(query, &expr, &params(when)).map_err(|error| error.message.to_owned())
+    promql::lower(query, &expr, &params(when)).map_err(|error| error.to_string())
 }
 
 fn params(when: When) -> EvalParams {
