@@ -17,7 +17,8 @@ struct Entry {
     text: String,
     span: Span,
     forced: Option<Forced>,
-    samples: u64,
+    /// How often it was seen, where that is told. Upstream's counter doubles (see [`Annotations::step`]) and overflows, so this does.
+    samples: i64,
 }
 
 /// Where `histogram_quantile` had to force monotonicity.
@@ -35,7 +36,11 @@ pub struct Forced {
     pub diff_max: f64,
 }
 
-/// Annotations in order of first occurrence; equal texts are one, at the position seen last (upstream's merge).
+/// Begins the warning of which occurrences are counted.
+const OVERLAP: &str = "sample has start time that overlaps with previous sample timestamp";
+
+/// Annotations in order of first occurrence; equal texts are one, at the position seen last, or first if they are counted (upstream's
+/// merge).
 #[derive(Clone, Default, Debug, PartialEq)]
 pub struct Annotations {
     entries: Vec<Entry>,
@@ -63,7 +68,7 @@ impl Annotations {
 
     /// Adds the warning of overlapping start times; occurrences are counted.
     pub fn start_time_overlap(&mut self, metric: &str, span: Span) {
-        let text = format!("sample has start time that overlaps with previous sample timestamp for metric {}", go_quote(metric));
+        let text = format!("{OVERLAP} for metric {}", go_quote(metric));
         self.add(Entry { level: Level::Warning, text, span, forced: None, samples: 1 });
     }
 
@@ -79,8 +84,19 @@ impl Annotations {
             a.bucket_max = a.bucket_max.max(b.bucket_max);
             a.diff_max = a.diff_max.max(b.diff_max);
         }
-        entry.samples += old.samples;
+        entry.samples = entry.samples.wrapping_add(old.samples);
+        if entry.is_counted() {
+            entry.span = old.span;
+        }
         *old = entry;
+    }
+
+    /// Takes in what a function has to say of one more step. Upstream adds a function's annotations to themselves there, so that counts
+    /// of earlier steps double.
+    pub fn step(&mut self, step: Annotations) {
+        let before = self.entries.len();
+        self.merge(step);
+        self.entries[..before].iter_mut().for_each(|entry| entry.samples = entry.samples.wrapping_mul(2));
     }
 
     /// Takes in all of `other`.
@@ -110,6 +126,10 @@ pub fn limited(texts: &[String], kind: &str, max: usize) -> Vec<String> {
 }
 
 impl Entry {
+    fn is_counted(&self) -> bool {
+        self.forced.is_some() || self.text.starts_with(OVERLAP)
+    }
+
     fn render(&self, query: &str) -> String {
         let kind = if self.level == Level::Warning { "warning" } else { "info" };
         let (line, col) = line_col(query, self.span);
@@ -124,7 +144,7 @@ impl Entry {
                 crate::functions::time::rfc3339(f.last_ms.div_euclid(1000)),
             )
         });
-        let overlap = self.samples > 1 && self.text.starts_with("sample has start time that overlaps");
+        let overlap = self.samples > 1 && self.text.starts_with(OVERLAP);
         let detail = if overlap { format!(" ({} occurrences)", self.samples) } else { detail };
         format!("PromQL {kind}: {}{detail} ({line}:{col})", self.text)
     }

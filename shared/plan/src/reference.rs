@@ -114,9 +114,10 @@ impl Context<'_> {
         }
     }
 
-    /// Reports whether `grid` is one step: results are then a vector whose order counts.
+    /// Reports whether `grid` starts where it ends: results are then a vector whose order counts. A grid whose step is longer than it is
+    /// none (upstream compares its bounds as well).
     fn single(&self) -> bool {
-        self.grid.len() == 1
+        self.grid.start == self.grid.end
     }
 }
 
@@ -299,7 +300,7 @@ fn instant(select: &Select, source: &dyn Source, context: &mut Context<'_>) -> R
     let mut out = Vec::new();
     for mut series in fetch(select, None, source, context)? {
         if context.histogram_stats {
-            windows::state_resets(&mut series, selected_range(select, None, &context.grid).0);
+            windows::without_buckets(&mut series, selected_range(select, None, &context.grid).0);
         }
         let values = windows::instant(&series, select, &context.grid, context.annotations)?;
         if values.is_absent() {
@@ -351,7 +352,10 @@ fn call_(call: &Call, node_: &Node, source: &dyn Source, context: &mut Context<'
         _ => return Err(EvalError::Unsupported("range vector of this form".to_owned())),
     };
     windows::check(call.function, input)?;
-    let (series, names_dropped) = input_series(input, source, context)?;
+    let (mut series, names_dropped) = input_series(input, source, context)?;
+    if matches!(input, RangeInput::Subquery { .. }) {
+        series.iter_mut().flat_map(|one| &mut one.histograms).for_each(forget_reset);
+    }
     let mut args = Vec::new();
     for arg in call.args.iter().filter(|arg| !is_range(arg)) {
         match node(arg, source, context)? {
@@ -399,7 +403,7 @@ fn input_series(
             let mut series = fetch(select, Some(*range_ms), source, context)?;
             if context.histogram_stats {
                 let after = selected_range(select, Some(*range_ms), &context.grid).0;
-                series.iter_mut().for_each(|s| windows::state_resets(s, after));
+                series.iter_mut().for_each(|s| windows::without_buckets(s, after));
             }
             context.budget.loaded += series.iter().map(|s| (s.values.len() + s.histograms.len()) as u64).sum::<u64>();
             let dropped = vec![false; series.len()];
@@ -440,9 +444,17 @@ pub fn subquery_grid(input: &RangeInput, outer: &Grid) -> Grid {
     Grid { start, end: last.saturating_sub(*offset_ms), step, unit: outer.unit }
 }
 
-/// Turns values over a grid into samples, hints of resets forgotten (upstream `evalSubquery`).
-fn as_samples(series: StepSeries, grid: &Grid) -> Series {
+/// A function over a subquery looks for resets itself: between the steps there may be more of them, or one may be seen twice
+/// (upstream `evalSubquery`).
+fn forget_reset(sample: &mut HistogramSample) {
     use model::CounterResetHint::{NotReset, Reset, Unknown};
+    if matches!(sample.histogram.counter_reset_hint, Reset | NotReset) {
+        Arc::make_mut(&mut sample.histogram).counter_reset_hint = Unknown;
+    }
+}
+
+/// Turns values over a grid into samples.
+fn as_samples(series: StepSeries, grid: &Grid) -> Series {
     let mut out = Series {
         labels: series.labels,
         timestamps: Vec::new(),
@@ -452,10 +464,7 @@ fn as_samples(series: StepSeries, grid: &Grid) -> Series {
     };
     for (step, t) in grid.iter().enumerate() {
         if let Some(Some(h)) = series.values.histograms.get(step) {
-            let mut histogram = std::sync::Arc::clone(h);
-            if matches!(h.counter_reset_hint, Reset | NotReset) {
-                std::sync::Arc::make_mut(&mut histogram).counter_reset_hint = Unknown;
-            }
+            let histogram = Arc::clone(h);
             out.histograms.push(HistogramSample { timestamp: t, start_timestamp: 0, histogram });
         } else if !model::is_stale(series.values.floats[step]) {
             out.timestamps.push(t);

@@ -166,7 +166,7 @@ impl WindowExec {
         let mut input = self.leaf.to_series(series, samples);
         if self.histogram_stats {
             let after = selected_range(self.ask.select(), self.ask.range_ms(), &self.grid).0;
-            reference::state_resets(&mut input, after);
+            reference::without_buckets(&mut input, after);
         }
         let values = match &*self.ask {
             Ask::Newest(select) => reference::instant(&input, select, &self.grid, &mut annotations),

@@ -6,7 +6,7 @@ use model::{Histogram, LabelSet};
 
 use super::Context;
 use super::collect::{Collector, without_name};
-use crate::annotations::{Forced, invalid_quantile, named};
+use crate::annotations::{Annotations, Forced, invalid_quantile, named};
 use crate::error::EvalError;
 use crate::functions::histogram::{self as native, NanNote};
 use crate::functions::histogram_classic::{self as classic, Bucket};
@@ -23,7 +23,7 @@ fn go_float(text: &str) -> Option<f64> {
         "+inf" | "inf" | "infinity" | "+infinity" => Some(f64::INFINITY),
         "-inf" | "-infinity" => Some(f64::NEG_INFINITY),
         "nan" => Some(f64::NAN),
-        _ => text.parse().ok(),
+        _ => text.parse().ok().filter(|value: &f64| value.is_finite()),
     }
 }
 
@@ -83,6 +83,8 @@ pub(super) fn apply(call: &Call, args: Vec<Value>, context: &mut Context<'_>) ->
     let delayed = context.options.delayed_name_removal;
     let quantiles = call.function != Function::HistogramFraction;
     let mut out = Collector::new(context);
+    let before = std::mem::take(context.annotations);
+    let mut said = Annotations::default();
     for (step, at) in context.grid.iter().enumerate() {
         context.budget.go_on()?;
         if quantiles {
@@ -121,7 +123,7 @@ pub(super) fn apply(call: &Call, args: Vec<Value>, context: &mut Context<'_>) ->
                 if let Some(text) = text {
                     context.annotations.info(named(text, metric), span);
                 }
-                out.push(step, relabel(labels), true, StepValue::Float(value))?;
+                out.push(step, relabel(labels), delayed, StepValue::Float(value))?;
             }
             for (labels, buckets) in &groups.classic {
                 let metric = if delayed { labels.metric_name().unwrap_or("") } else { "" };
@@ -135,10 +137,13 @@ pub(super) fn apply(call: &Call, args: Vec<Value>, context: &mut Context<'_>) ->
                 } else {
                     classic::fraction(argument, scalars[1].1[step], buckets.clone())
                 };
-                out.push(step, relabel(labels), true, StepValue::Float(value))?;
+                out.push(step, relabel(labels), delayed, StepValue::Float(value))?;
             }
         }
+        said.step(std::mem::take(context.annotations));
     }
+    *context.annotations = before;
+    context.annotations.merge(said);
     out.done(context)
 }
 

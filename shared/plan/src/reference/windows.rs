@@ -304,16 +304,26 @@ pub(super) fn raw(series: &Series, input: &RangeInput, t: i64) -> Result<Series,
     Ok(out)
 }
 
-/// States counter resets between histograms in `(after, …]` where none was stated (upstream `HistogramStatsIterator`).
-pub fn state_resets(series: &mut Series, after: i64) {
+/// Leaves of the histograms in `(after, …]` what counts and sums need, with counter resets stated where none was: once the buckets
+/// are gone, nobody can tell (upstream `HistogramStatsIterator`).
+pub fn without_buckets(series: &mut Series, after: i64) {
     use model::CounterResetHint::{NotReset, Reset, Unknown};
     let mut previous: Option<Arc<model::Histogram>> = None;
-    for sample in series.histograms.iter_mut().filter(|s| s.timestamp > after && !s.histogram.is_stale()) {
-        let current = Arc::clone(&sample.histogram);
-        if let Some(previous) = previous.filter(|_| current.counter_reset_hint == Unknown) {
-            let reset = histogram::detect_reset(&current, &previous);
-            Arc::make_mut(&mut sample.histogram).counter_reset_hint = if reset { Reset } else { NotReset };
+    for sample in series.histograms.iter_mut().filter(|s| s.timestamp > after) {
+        let mut kept = model::Histogram {
+            counter_reset_hint: sample.histogram.counter_reset_hint,
+            schema: sample.histogram.schema,
+            count: sample.histogram.count,
+            sum: sample.histogram.sum,
+            ..model::Histogram::default()
+        };
+        if !kept.is_stale() {
+            if let Some(previous) = previous.filter(|_| kept.counter_reset_hint == Unknown) {
+                let reset = histogram::detect_reset(&sample.histogram, &previous);
+                kept.counter_reset_hint = if reset { Reset } else { NotReset };
+            }
+            previous = Some(Arc::clone(&sample.histogram));
         }
-        previous = Some(current);
+        sample.histogram = Arc::new(kept);
     }
 }

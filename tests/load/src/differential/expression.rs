@@ -380,7 +380,7 @@ impl<'r> Generator<'r> {
         };
         match self.random.random_range(0..12) {
             8 => format!("histogram_stdvar({histogram})"),
-            9 => format!(r#"histogram_quantiles({histogram}, "q", 0.1, 0.5, 0.99)"#),
+            9 => format!(r#"histogram_quantiles({histogram}, "{}", 0.1, 0.5, 0.99)"#, self.pick(&["q", "job", "__name__"])),
             10 => format!("{}({range})", self.pick(&["count_over_time", "resets", "changes", "present_over_time"])),
             11 => format!("{}({histogram})", self.pick(&["count", "group", "min", "stddev", "abs", "sort", "-"])),
             0 => histogram,
