@@ -10,6 +10,7 @@ use model::histogram::CUSTOM_BUCKETS_SCHEMA;
 pub use model::histogram::bound;
 use model::{CounterResetHint, Histogram, Span};
 
+use super::exponent::log2;
 use super::float::Kahan;
 use super::format::general;
 
@@ -472,7 +473,7 @@ impl Bucket {
         if linear {
             return (v - self.lower) / (self.upper - self.lower);
         }
-        let (lower, upper, v2) = (self.lower.abs().log2(), self.upper.abs().log2(), v.abs().log2());
+        let (lower, upper, v2) = (log2(self.lower.abs()), log2(self.upper.abs()), log2(v.abs()));
         if v > 0.0 { (v2 - lower) / (upper - lower) } else { 1.0 - ((v2 - upper) / (lower - upper)) }
     }
 }

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use model::{Histogram, LabelSet};
+use model::{Histogram, LabelSet, is_stale};
 
 use super::Context;
 use super::collect::{self, Collector};
 use crate::annotations::{invalid_quantile, mismatched_buckets, mixed_schemas, reset_collision};
 use crate::error::EvalError;
 use crate::functions::float::{self, Kahan, Mean};
-use crate::functions::{format, histogram as native, window};
+use crate::functions::{format, histogram as native, ranking, window};
 use crate::logical::{Aggregate, AggregateOp, Dialect};
 use crate::value::{StepSeries, StepValue, StepValues, Value};
 
@@ -78,11 +78,26 @@ pub(super) fn apply(
 }
 
 fn check_quantiles(phi: &[f64], aggregate: &Aggregate, context: &mut Context<'_>) {
-    let max = phi.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let min = phi.iter().copied().fold(f64::INFINITY, f64::min);
-    let nan = phi.iter().any(|v| v.is_nan()).then_some(f64::NAN);
-    for q in nan.into_iter().chain((max > 1.0).then_some(max)).chain((min < 0.0).then_some(min)) {
+    let Bounds { min, max, nan } = Bounds::of(phi);
+    for q in nan.then_some(f64::NAN).into_iter().chain((max > 1.0).then_some(max)).chain((min < 0.0).then_some(min)) {
         context.annotations.warn(invalid_quantile(q), aggregate.param_span);
+    }
+}
+
+/// Least and greatest value of a parameter over all steps, with Go's idea of NaN (upstream `fParams`).
+struct Bounds {
+    min: f64,
+    max: f64,
+    nan: bool,
+}
+
+impl Bounds {
+    fn of(params: &[f64]) -> Bounds {
+        Bounds {
+            min: params.iter().copied().fold(f64::MAX, float::go_min),
+            max: params.iter().copied().fold(f64::MIN, float::go_max),
+            nan: params.iter().any(|v| v.is_nan()),
+        }
     }
 }
 
@@ -295,9 +310,7 @@ fn choose(
 
 fn check_params(aggregate: &Aggregate, params: &[f64], context: &mut Context<'_>) -> Result<bool, EvalError> {
     use crate::functions::format::general;
-    let max = params.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let min = params.iter().copied().fold(f64::INFINITY, f64::min);
-    let nan = params.iter().any(|v| v.is_nan());
+    let Bounds { min, max, nan } = Bounds::of(params);
     let fail = |text: String| Err(EvalError::Execution(text));
     if aggregate.op == AggregateOp::LimitRatio {
         if max == 0.0 && min == 0.0 {
@@ -315,7 +328,7 @@ fn check_params(aggregate: &Aggregate, params: &[f64], context: &mut Context<'_>
         }
         return Ok(true);
     }
-    if max < 1.0 && !(nan && max == f64::NEG_INFINITY) {
+    if max < 1.0 {
         return Ok(false);
     }
     if nan {
@@ -330,26 +343,49 @@ fn check_params(aggregate: &Aggregate, params: &[f64], context: &mut Context<'_>
     Ok(true)
 }
 
-fn picked(op: AggregateOp, param: f64, mut present: Vec<usize>, input: &[StepSeries], step: usize) -> Vec<usize> {
-    if op == AggregateOp::LimitRatio {
-        let ratio = param.clamp(-1.0, 1.0);
-        present.retain(|i| {
-            let offset = sample_offset(&input[*i].labels);
-            (ratio > 0.0 && offset < ratio) || (ratio < 0.0 && offset >= 1.0 + ratio)
-        });
-        return present;
-    }
+/// Returns which of the members present at a step are chosen, in the order in which upstream's heap and sort leave them.
+fn picked(op: AggregateOp, param: f64, present: Vec<usize>, input: &[StepSeries], step: usize) -> Vec<usize> {
+    // Histograms, which `limitk` and `limit_ratio` take as well, weigh nothing.
+    let value = |i: &usize| match input[*i].values.floats[step] {
+        absent if is_stale(absent) => 0.0,
+        value => value,
+    };
+    let smaller = |a: &usize, b: &usize| value(a).is_nan() || value(a) < value(b);
+    let greater = |a: &usize, b: &usize| value(a).is_nan() || value(a) > value(b);
+    let better = |new: &usize, old: &usize| value(old).is_nan() && !value(new).is_nan();
     let k = if param < 1.0 { 0 } else { param as usize };
-    if op != AggregateOp::LimitK {
-        let value = |i: usize| input[i].values.floats[step];
-        present.sort_by(|a, b| {
-            let (a, b) = (value(*a), value(*b));
-            let by_value = if op == AggregateOp::BottomK { a.partial_cmp(&b) } else { b.partial_cmp(&a) };
-            a.is_nan().cmp(&b.is_nan()).then(by_value.unwrap_or(std::cmp::Ordering::Equal))
-        });
+    let mut heap = Vec::new();
+    for member in present {
+        match op {
+            AggregateOp::LimitRatio if is_sampled(&input[member].labels, param.clamp(-1.0, 1.0)) => {
+                ranking::push(&mut heap, member, smaller);
+            }
+            AggregateOp::LimitRatio => {}
+            AggregateOp::BottomK if heap.len() < k => ranking::push(&mut heap, member, greater),
+            _ if heap.len() < k => ranking::push(&mut heap, member, smaller),
+            AggregateOp::LimitK => break,
+            _ if k == 0 => break,
+            AggregateOp::BottomK if value(&heap[0]) > value(&member) || better(&member, &heap[0]) => {
+                ranking::replace_first(&mut heap, member, greater);
+            }
+            AggregateOp::TopK | AggregateOp::ApproxTopK if value(&heap[0]) < value(&member) || better(&member, &heap[0]) => {
+                ranking::replace_first(&mut heap, member, smaller);
+            }
+            _ => {}
+        }
     }
-    present.truncate(k);
-    present
+    match op {
+        AggregateOp::TopK | AggregateOp::ApproxTopK => ranking::sort(&mut heap, |a, b| smaller(b, a)),
+        AggregateOp::BottomK => ranking::sort(&mut heap, |a, b| greater(b, a)),
+        _ => {}
+    }
+    heap
+}
+
+/// Reports whether `limit_ratio` keeps a series.
+fn is_sampled(labels: &LabelSet, ratio: f64) -> bool {
+    let offset = sample_offset(labels);
+    (ratio > 0.0 && offset < ratio) || (ratio < 0.0 && offset >= 1.0 + ratio)
 }
 
 /// Where a series lies in [0, 1), which decides about it in `limit_ratio`: the hash that a stock build of Prometheus has of its labels

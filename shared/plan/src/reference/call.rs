@@ -5,7 +5,7 @@ use model::{LabelSet, Matcher, Text};
 use super::collect;
 use super::{Context, histogram_functions, selector_of};
 use crate::error::EvalError;
-use crate::functions::{float, histogram as native, time};
+use crate::functions::{exponent, float, histogram as native, ranking, time};
 use crate::logical::{Call, Dialect, Function, Grid, RangeInput, TimeUnit};
 use crate::value::{StepSeries, StepValue, StepValues, Value};
 
@@ -128,9 +128,9 @@ fn math(function: Function) -> Option<fn(f64) -> f64> {
         Floor => f64::floor,
         Exp => f64::exp,
         Sqrt => f64::sqrt,
-        Ln => f64::ln,
-        Log2 => f64::log2,
-        Log10 => f64::log10,
+        Ln => exponent::ln,
+        Log2 => exponent::log2,
+        Log10 => exponent::log10,
         Sin => f64::sin,
         Cos => f64::cos,
         Tan => f64::tan,
@@ -224,15 +224,12 @@ fn clamp(call: &Call, mut args: Vec<Value>, context: &mut Context<'_>) -> Result
 }
 
 /// Labels that equality matchers determine, none where a label is matched twice.
+/// Labels that a selector gives exactly one value and says nothing else about.
 fn absent_labels(matchers: &[Matcher]) -> LabelSet {
+    let alone = |matcher: &&Matcher| matchers.iter().filter(|other| other.name() == matcher.name()).count() == 1;
     let mut builder = LabelSet::empty().to_builder();
-    let mut seen = std::collections::HashSet::new();
-    for matcher in matchers.iter().filter(|m| m.name() != "__name__") {
-        if matcher.op() == model::MatchOp::Equal && seen.insert(matcher.name()) {
-            builder.set(matcher.name(), matcher.value());
-        } else {
-            builder.remove(matcher.name());
-        }
+    for matcher in matchers.iter().filter(|m| m.name() != "__name__" && m.op() == model::MatchOp::Equal).filter(alone) {
+        builder.set(matcher.name(), matcher.value());
     }
     builder.build()
 }
@@ -354,62 +351,93 @@ fn expand(template: &str, captures: &regex::Captures<'_>) -> String {
 }
 
 fn sort(call: &Call, mut args: Vec<Value>, context: &mut Context<'_>) -> Result<Value, EvalError> {
-    use std::cmp::Ordering;
     let mut series = vector(args.first_mut(), call)?;
     if !context.single() {
         context.annotations.warn("sort is ineffective for range queries since results are always ordered by labels", call.span);
     }
-    let labels: Vec<&Text> = (1..args.len()).map(|i| text(args.get(i), call)).collect::<Result<_, _>>()?;
-    let descending = matches!(call.function, Function::SortDesc | Function::SortByLabelDesc);
-    if matches!(call.function, Function::Sort | Function::SortDesc) {
+    let by_value = matches!(call.function, Function::Sort | Function::SortDesc);
+    if by_value {
         series.iter_mut().for_each(|s| s.values.histograms = Vec::new());
         series.retain(|s| !s.values.is_absent());
-        if context.single() {
-            series.sort_by(|a, b| {
-                let (a, b) = (a.values.floats[0], b.values.floats[0]);
-                match (a.is_nan(), b.is_nan()) {
-                    (true, true) => Ordering::Equal,
-                    (true, false) => Ordering::Greater,
-                    (false, true) => Ordering::Less,
-                    _ if descending => b.partial_cmp(&a).unwrap_or(Ordering::Equal),
-                    _ => a.partial_cmp(&b).unwrap_or(Ordering::Equal),
-                }
-            });
-        }
-    } else {
-        series.sort_by(|a, b| {
-            let by_label = |label: &&Text| natural(value_of(&a.labels, label), value_of(&b.labels, label));
-            let order = labels.iter().map(by_label).find(|o| o.is_ne()).unwrap_or_else(|| a.labels.cmp(&b.labels));
-            if descending { order.reverse() } else { order }
-        });
     }
+    if !context.single() {
+        return Ok(Value::Vector(series));
+    }
+    let labels: Vec<&Text> = (1..args.len()).map(|i| text(args.get(i), call)).collect::<Result<_, _>>()?;
+    let value = |s: &StepSeries| s.values.floats[0];
+    // Upstream sorts the other way round, with NaN least, and turns the comparison around.
+    ranking::sort(&mut series, |a, b| match call.function {
+        Function::Sort => value(b).is_nan() || value(b) > value(a),
+        Function::SortDesc => value(b).is_nan() || value(b) < value(a),
+        Function::SortByLabel => precedes(&labels, a, b),
+        _ => follows(&labels, a, b),
+    });
     Ok(Value::Vector(series))
 }
 
-/// Natural order: runs of digits compare as numbers.
-pub(super) fn natural(a: &str, b: &str) -> std::cmp::Ordering {
-    let chunks = |text: &str| {
-        let mut out: Vec<(bool, String)> = Vec::new();
-        for c in text.chars() {
-            let digit = c.is_ascii_digit();
-            match out.last_mut() {
-                Some((d, chunk)) if *d == digit => chunk.push(c),
-                _ => out.push((digit, c.to_string())),
-            }
+/// Returns the values of the first of the labels in which two series differ.
+fn difference<'s>(labels: &[&Text], a: &'s StepSeries, b: &'s StepSeries) -> Option<(&'s str, &'s str)> {
+    labels.iter().map(|label| (value_of(&a.labels, label), value_of(&b.labels, label))).find(|(a, b)| a != b)
+}
+
+fn precedes(labels: &[&Text], a: &StepSeries, b: &StepSeries) -> bool {
+    difference(labels, a, b).map_or_else(|| a.labels < b.labels, |(a, b)| naturally_less(a, b))
+}
+
+/// What `sort_by_label_desc` puts first: whatever does not precede.
+fn follows(labels: &[&Text], a: &StepSeries, b: &StepSeries) -> bool {
+    difference(labels, a, b).map_or_else(|| a.labels > b.labels, |(a, b)| !naturally_less(a, b))
+}
+
+/// Natural order, in which runs of digits compare as numbers, as upstream's library (`facette/natsort`) has it: nothing is before or
+/// after an empty text, and of numbers that are equal but not written alike each is before the other.
+fn naturally_less(a: &str, b: &str) -> bool {
+    let (a, b) = (runs(a), runs(b));
+    for (index, x) in a.iter().enumerate() {
+        let Some(y) = b.get(index) else { return false };
+        match (x.parse::<i64>(), y.parse::<i64>()) {
+            (Ok(x), Ok(y)) if x != y => return x < y,
+            (Ok(_), Ok(_)) => {}
+            _ if x != y => return x < y,
+            _ => {}
         }
-        out
-    };
-    let (a_chunks, b_chunks) = (chunks(a), chunks(b));
-    for (x, y) in a_chunks.iter().zip(&b_chunks) {
-        let order = if x.0 && y.0 {
-            let (p, q) = (x.1.trim_start_matches('0'), y.1.trim_start_matches('0'));
-            p.len().cmp(&q.len()).then_with(|| p.cmp(q)).then_with(|| x.1.len().cmp(&y.1.len()))
-        } else {
-            x.1.cmp(&y.1)
-        };
-        if order.is_ne() {
-            return order;
+        if index + 1 == a.len() || index + 1 == b.len() {
+            return index + 1 == a.len();
         }
     }
-    a_chunks.len().cmp(&b_chunks.len()).then_with(|| a.cmp(b))
+    false
+}
+
+/// Cuts a text where digits begin or end.
+fn runs(text: &str) -> Vec<&str> {
+    let digit = |c: &char| c.is_ascii_digit();
+    let mut out = Vec::new();
+    let mut rest = text;
+    while let Some(first) = rest.chars().next() {
+        let end = rest.find(|c: char| digit(&c) != digit(&first)).unwrap_or(rest.len());
+        let (run, after) = rest.split_at(end);
+        out.push(run);
+        rest = after;
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::naturally_less;
+
+    #[test]
+    fn numbers_in_texts_are_numbers() {
+        for (a, b, less, greater) in [
+            ("a2", "a10", true, false),
+            ("a2b", "a2", false, true),
+            ("a", "b", true, false),
+            ("1", "a", true, false),
+            ("", "a", false, false),
+            ("01", "1", true, true),
+            ("99999999999999999999", "100000000000000000000", false, true),
+        ] {
+            assert_eq!((naturally_less(a, b), naturally_less(b, a)), (less, greater), "{a} and {b}");
+        }
+    }
 }

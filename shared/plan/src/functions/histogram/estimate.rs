@@ -2,6 +2,7 @@
 
 use model::Histogram;
 
+use super::super::exponent::{exp2, log2};
 use super::super::float::Kahan;
 use super::{Bucket, buckets};
 
@@ -79,11 +80,11 @@ pub fn quantile(q: f64, h: &Histogram) -> (f64, NanNote) {
     if custom || (bucket.lower <= 0.0 && bucket.upper >= 0.0) {
         return (bucket.lower + (bucket.upper - bucket.lower) * fraction, note);
     }
-    let (lower, upper) = (bucket.lower.abs().log2(), bucket.upper.abs().log2());
+    let (lower, upper) = (log2(bucket.lower.abs()), log2(bucket.upper.abs()));
     if bucket.lower > 0.0 {
-        return ((lower + (upper - lower) * fraction).exp2(), note);
+        return (exp2(lower + (upper - lower) * fraction), note);
     }
-    (-(upper + (lower - upper) * (1.0 - fraction)).exp2(), note)
+    (-exp2(upper + (lower - upper) * (1.0 - fraction)), note)
 }
 
 /// The fraction of observations between two values.
