@@ -99,7 +99,7 @@ struct Lexer<'a> {
     parens: usize,
     bracket: bool,
     colon: bool,
-    /// Whether a number was seen since `[`.
+    /// Whether a number was seen in some `[`: upstream does not forget it at the next one.
     duration: bool,
 }
 
@@ -209,7 +209,7 @@ impl Lexer<'_> {
         match sign {
             "{" => self.mode = Mode::Braces,
             "}" => self.mode = Mode::Outside,
-            "[" => (self.mode, self.bracket, self.colon, self.duration) = (Mode::Duration, true, false, false),
+            "[" => (self.mode, self.bracket, self.colon) = (Mode::Duration, true, false),
             "]" => (self.mode, self.bracket, self.colon) = (Mode::Outside, false, false),
             "(" => self.parens += 1,
             ")" if self.parens == 0 => {
@@ -241,9 +241,8 @@ impl Lexer<'_> {
     }
 
     fn number(&mut self) -> Result<Kind, String> {
-        self.duration = true;
         if self.mode == Mode::Duration {
-            self.mode = Mode::Outside;
+            (self.mode, self.duration) = (Mode::Outside, true);
         }
         if self.scan_number() {
             return Ok(Kind::Number);

@@ -21,6 +21,9 @@ pub fn parse_number(text: &str) -> Result<f64, String> {
         _ => {}
     }
     let failed = |why: &str| format!("error parsing number: strconv.ParseFloat: parsing {}: {why}", model::quote::go_quote(text));
+    if text.ends_with('_') {
+        return Err(failed("invalid syntax"));
+    }
     let plain: String = text.chars().filter(|c| *c != '_').collect();
     if let Some(hex) = plain.strip_prefix("0x").or_else(|| plain.strip_prefix("0X")) {
         return i64::from_str_radix(hex, 16).map(|value| value as f64).map_err(|_| failed("invalid syntax"));

@@ -228,6 +228,7 @@ impl<'a> Parser<'a> {
                 let span = Span { start: left.span.start, end: right.span.end };
                 let fill = matching.as_ref().is_some_and(|m| m.fill_left.is_some() || m.fill_right.is_some());
                 if fill && !parser.options.binop_fill {
+                    parser.readable()?;
                     return Err(parser.error(span, "binop fill modifiers are experimental and not enabled"));
                 }
                 left = Expr {
@@ -531,7 +532,10 @@ impl<'a> Parser<'a> {
             grouping = self.grouping()?;
         }
         let span = Span { start, end: self.tokens[self.at - 1].span.end };
-        self.readable()?;
+        // Only where a grouping could follow has upstream read on.
+        if grouping.is_none() {
+            self.readable()?;
+        }
         let wanted = if takes_param(op) { 2 } else { 1 };
         let name = op.as_str();
         if args.is_empty() {

@@ -67,9 +67,19 @@ fn what_cannot_be_read_comes_before_what_is_wrong_with_the_rest() {
         ("x[- 3", "1:6: parse error: unclosed left bracket"),
         ("abs(x, on)", "1:6: parse error: trailing commas not allowed in function call args"),
         ("topk(1, [x)", "1:7: parse error: trailing commas not allowed in function call args"),
+        ("x[5s%0d;]", "1:8: parse error: unexpected character: ';'"),
+        // What is complete is judged without reading on.
+        ("(count() by (job)", "1:2: parse error: no arguments for aggregate expression provided"),
+        ("x[:1m]", "1:4: parse error: unexpected colon before duration in duration expression"),
+        (
+            "rate(x[1m])[:1m]",
+            "1:13: parse error: unexpected \":\" in subquery or range selector, expected number, duration, step(), or range()",
+        ),
+        ("abs(0_, 5)", "1:5: parse error: error parsing number: strconv.ParseFloat: parsing \"0_\": invalid syntax"),
     ] {
         assert_eq!(error(text, &Options::all()), wanted, "{text}");
     }
+    assert_eq!(error("a + fill(1) b)", &Options::default()), "1:15: parse error: unexpected right parenthesis ')'");
 }
 
 #[test]
@@ -138,6 +148,8 @@ fn lowering_resolves_times() {
         ("x offset (step() * 2)", (120_000, None)),
         ("x offset -1.5", (-1_500, None)),
         ("x offset range()", (600_000, None)),
+        ("x offset +-1m", (-60_000, None)),
+        ("x offset --1m * 2", (120_000, None)),
         ("x @ end()", (0, Some(600_000))),
         ("x @ 1.5 offset 1m", (60_000, Some(1_500))),
     ] {
@@ -154,6 +166,33 @@ fn lowering_resolves_times() {
 }
 
 #[test]
+fn what_does_not_change_is_evaluated_once() {
+    for (text, wanted) in [
+        ("timestamp((x @ 1))", true),
+        ("timestamp(abs(x @ 1))", false),
+        ("hour(x @ 1)", false),
+        ("topk(scalar(y), x @ 1)", true),
+        ("topk(1, x)", false),
+        ("x @ 1 + time()", false),
+    ] {
+        assert_eq!(matches!(lowered(text).root, plan::Node::StepInvariant(_)), wanted, "{text}");
+    }
+}
+
+#[test]
+fn range_queries_are_of_values_per_step() {
+    let error = |text| {
+        let ms = model::TimestampMs;
+        let options = plan::EvalOptions::default();
+        let params = crate::EvalParams { start: ms(0), end: ms(0), step_ms: 60_000, lookback_ms: 300_000, options };
+        crate::lower(text, &parse(text, &Options::all()).unwrap(), &params).unwrap_err().to_string()
+    };
+    let wanted = |kind| format!("invalid expression type \"{kind}\" for range query, must be Scalar or instant Vector");
+    assert_eq!(error("x[5m]"), wanted("range vector"));
+    assert_eq!(error("\"x\""), wanted("string"));
+}
+
+#[test]
 fn lowering_refuses_windows_of_no_length() {
     let ms = model::TimestampMs;
     let options = plan::EvalOptions::default();
@@ -166,6 +205,7 @@ fn lowering_refuses_windows_of_no_length() {
         ("x[-step()]", "2:9: duration must be greater than 0"),
         ("x[min_of(1m, 0)]", "9:14: duration must be greater than 0"),
         ("x[1m ^ 1000]", "2:11: duration is NaN or infinite"),
+        ("x offset (1m % NaN)", "10:18: duration is NaN or infinite"),
         ("x offset (2 ^ 40)", "10:16: duration is out of range"),
         ("x[1m / (0)]", "2:9: division by zero"),
         ("x offset (1 + 1m % step())", "14:25: modulo by zero"),

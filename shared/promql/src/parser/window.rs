@@ -45,10 +45,12 @@ impl Parser<'_> {
         }
     }
 
-    /// What `offset` takes: one operand, or an expression that begins with a parenthesis.
+    /// What `offset` takes: one operand, or an expression that begins with a parenthesis or two signs.
     pub(super) fn offset_duration(&mut self) -> Result<Duration, ParseError> {
         let context = ("offset", WANTED);
-        if self.is("(") { self.duration(0, context) } else { self.offset_operand(context) }
+        let sign = |kind: &Kind| matches!(kind, Kind::Sign("+" | "-"));
+        let whole = self.is("(") || sign(&self.peek().kind) && sign(&self.peek_second().kind);
+        if whole { self.duration(0, context) } else { self.offset_operand(context) }
     }
 
     fn offset_operand(&mut self, context: (&str, &str)) -> Result<Duration, ParseError> {
@@ -79,6 +81,9 @@ impl Parser<'_> {
                 let right = parser.duration(if op == DurationOp::Pow { precedence } else { precedence + 1 }, context)?;
                 parser.enabled(start)?;
                 let zero = matches!(right, Duration::Literal { seconds, .. } if seconds == 0.0);
+                if zero {
+                    parser.readable()?;
+                }
                 match op {
                     DurationOp::Div if zero => return Err(parser.error(sign, "division by zero")),
                     DurationOp::Mod if zero => return Err(parser.error(sign, "modulo by zero")),
