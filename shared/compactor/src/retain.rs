@@ -58,7 +58,8 @@ impl Compactor {
         Ok(asked.iter().all(|resolution| snapshot.is_copied(day, *resolution)))
     }
 
-    /// Deletes the objects of a dropped day, then its records; returns how many objects, and whether that was all.
+    /// Deletes the objects of a dropped day, then its records; returns how many objects, and whether that was all. With raw data goes what
+    /// its last copies replaced: nobody looks into a day without raw data any more.
     async fn forget(
         &self,
         tenant: &TenantId,
@@ -70,11 +71,19 @@ impl Compactor {
         let objects = objects.map_err(manifest_error("list dropped objects"))?;
         let count = objects.len();
         let gone = self.delete_objects(objects).await;
-        let is_all = gone.len() == count;
-        if is_all {
-            self.manifest().forget_day(tenant, signal, day, resolution).await.map_err(manifest_error("forget day"))?;
+        let (mut deleted, mut is_all) = (gone.len() as u64, gone.len() == count);
+        if !is_all {
+            return Ok((deleted, false));
         }
-        Ok((gone.len() as u64, is_all))
+        if resolution == Resolution::Raw && !self.policy().retention.of(tenant, signal).coarse.is_empty() {
+            for window in [Window::Day(day), Window::Day(day).month()] {
+                deleted += self.collect(tenant, signal, window).await?;
+            }
+            let is_clean = self.manifest().is_clean(tenant, signal, day).await;
+            is_all = is_clean.map_err(manifest_error("look for dead objects"))?;
+        }
+        self.manifest().forget_day(tenant, signal, day, resolution).await.map_err(manifest_error("forget day"))?;
+        Ok((deleted, is_all))
     }
 }
 

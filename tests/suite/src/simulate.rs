@@ -4,6 +4,7 @@
 
 pub mod actors;
 mod answers;
+mod copies;
 pub mod ledger;
 pub mod mutation;
 mod report;

@@ -3,7 +3,7 @@
 use compactor::Policy;
 use manifest::{DeletionRequest, Window};
 use model::windowed;
-use model::{Matcher, Resolution, Signal, TimeRangeMs, TimestampMs};
+use model::{Clock, Matcher, Resolution, Signal, TimeRangeMs, TimestampMs};
 
 use crate::kinds::{Kind, copied, rolled};
 use crate::switch::Crash;
@@ -136,6 +136,36 @@ async fn raw_data_is_forgotten_once() {
     }
     let (forgetting, later) = (calls[2] - calls[1], calls[3] - calls[2]);
     assert!(later + 50 < forgetting, "{calls:?}");
+}
+
+/// What a copy replaced just before raw data was dropped is garbage that outlives it.
+#[tokio::test]
+async fn nothing_is_left_of_a_copy_that_was_replaced_late() {
+    let mut world = Kind::Coarse.world().await;
+    world.policy.late_parts = 1;
+    world.run().await;
+    let before = world.copies().await;
+    let expiry = Window::Day(HOUR.day()).range().end.plus(hours(24 * 7));
+    let until_late = u64::try_from(expiry.0 - world.clock.now().0).unwrap() / 60_000 - 90;
+    world.clock.advance(minutes(until_late));
+    world.fill(HOUR, 4).await;
+    for _ in 0..8 {
+        world.run().await;
+        world.clock.advance(minutes(20));
+    }
+    assert_ne!(world.copies().await, before, "it was built again");
+    for _ in 0..4 {
+        world.run().await;
+        world.clock.advance(minutes(70));
+    }
+    let range = Window::Day(HOUR.day()).range();
+    let mut live = 0;
+    for signal in [Signal::Metrics, Signal::Logs] {
+        let snapshot = world.manifest().snapshot_with_coarse(&world.tenant, signal, range).await.unwrap();
+        assert!(signal == Signal::Logs || snapshot.parts.is_empty(), "raw data is gone");
+        live += snapshot.parts.len() + snapshot.coarse.len();
+    }
+    assert_eq!(world.objects_stored().await, live);
 }
 
 #[tokio::test]

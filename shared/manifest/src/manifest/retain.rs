@@ -1,6 +1,7 @@
 //! Retention at the grain of a day: drop, wait for the grace, delete, forget.
 
 use super::heads::{Decision, Lists};
+use super::read::PlacedHead;
 use super::{Manifest, Step, corrupt};
 use crate::catalog::DayRecord;
 use crate::head::{Change, Head};
@@ -104,11 +105,27 @@ impl Manifest {
         self.close_dropped(tenant, signal, day, resolution, left).await
     }
 
-    /// Reports whether the heads of a day or of its month list parts of the day.
+    /// Reports whether the coarse copies of a day have left nothing that must be collected yet.
+    pub async fn is_clean(&self, tenant: &TenantId, signal: Signal, day: i64) -> Result<bool> {
+        let coarse =
+            self.heads_above(tenant, signal, day).await?.into_iter().filter(|placed| placed.resolution != Resolution::Raw);
+        Ok(!coarse.into_iter().flat_map(|placed| placed.head.dead).any(|dead| is_of_day(&dead.key, day)))
+    }
+
+    /// Reports whether the heads of a day or of its month list anything of the day.
     async fn is_listed(&self, tenant: &TenantId, signal: Signal, day: i64) -> Result<bool> {
-        let mut heads = self.heads(tenant, signal, Window::Day(day), true, Lists::Visible).await?;
-        heads.extend(self.heads(tenant, signal, Window::Day(day).month(), true, Lists::Visible).await?);
-        Ok(heads.iter().flat_map(|placed| &placed.head.parts).any(|part| part.window.day() == day))
+        let heads = self.heads_above(tenant, signal, day).await?;
+        let lists = |head: &Head| {
+            let is_dead = head.dead.iter().any(|dead| is_of_day(&dead.key, day));
+            is_dead || head.parts.iter().any(|part| part.window.day() == day)
+        };
+        Ok(heads.iter().any(|placed| lists(&placed.head)))
+    }
+
+    async fn heads_above(&self, tenant: &TenantId, signal: Signal, day: i64) -> Result<Vec<PlacedHead>> {
+        let mut heads = self.heads(tenant, signal, Window::Day(day), true, Lists::All).await?;
+        heads.extend(self.heads(tenant, signal, Window::Day(day).month(), true, Lists::All).await?);
+        Ok(heads)
     }
 
     /// Notes that a dropped day lists nothing any more, so that nobody looks again: no hours, not open, not packed. `forgotten` has

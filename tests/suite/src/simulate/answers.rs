@@ -1,4 +1,6 @@
-//! The real engine's answers, compared with the plain model.
+//! The real engine's answers, compared with the plain model; those from coarse copies in `copied`.
+
+mod copied;
 
 use super::actors::{Ended, within};
 use super::ledger::RowId;
@@ -21,12 +23,33 @@ const DAYS_ASKED: i64 = 40;
 /// Asks for everything of one account, in a share of runs.
 pub fn check_some(world: &World, stage: &Stage) {
     if world.schedule.draw(0..4) == 0 {
-        check_all(world, stage);
+        check_everything(world, stage);
+    }
+    if world.scenario.copies {
+        let question = world.schedule.draw(0..copied::QUESTIONS as u64) as usize;
+        check_copies(world, stage, question..question + 1);
+    }
+}
+
+/// Asks the engine for everything of every account, and what copies are there for.
+pub fn check_all(world: &World, stage: &Stage) {
+    check_everything(world, stage);
+    if world.scenario.copies {
+        check_copies(world, stage, 0..copied::QUESTIONS);
+    }
+}
+
+fn check_copies(world: &World, stage: &Stage, questions: std::ops::Range<usize>) {
+    let accounts = world.accounts().into_iter().filter(|(_, signal)| *signal == Signal::Metrics);
+    for (tenant, _) in accounts {
+        if let Some(found) = copied::check(world, stage, &tenant, questions.clone()) {
+            world.violated(found);
+        }
     }
 }
 
 /// Asks the engine for everything of every account: each row once, with the value that wins.
-pub fn check_all(world: &World, stage: &Stage) {
+fn check_everything(world: &World, stage: &Stage) {
     for (tenant, signal) in world.accounts() {
         if let Some(found) = check(world, stage, &tenant, signal) {
             world.violated(found);
@@ -38,20 +61,22 @@ fn check(world: &World, stage: &Stage, tenant: &TenantId, signal: Signal) -> Opt
     let snapshot = world.look(tenant, signal)?;
     let shown: Vec<(String, Arc<[RowId]>)> = world.shown(tenant, signal, &snapshot);
     let expected = world.account(tenant, signal, |account| account.winners(&shown));
-    let clock: Arc<dyn Clock> = Arc::new(world.schedule.harness());
-    let engine = engine(world, world.shelf.objects(), world.true_manifest().clone(), clock);
+    let engine = true_engine(world);
     let answered = match stage.at_once(everything(world, &engine, tenant, signal)) {
         Ok(answered) => answered,
         Err(error) => return Some(format!("Q1: the engine failed: {error:?}")),
     };
     let damaged = world.account(tenant, signal, |account| account.damaged_segments.clone());
-    if let Some(found) = stray_warning(&answered, &damaged) {
+    if let Some(found) = stray_warning(&answered.warnings, &damaged) {
         return Some(found);
     }
     let is_warned = !answered.warnings.is_empty();
     let whole: Vec<_> = shown.iter().filter(|(name, _)| !damaged.contains(name)).cloned().collect();
     let undamaged = world.account(tenant, signal, |account| account.winners(&whole));
-    let got = answered.rows;
+    // Where raw data has gone, what is left of it in copies stands in for it; what that must be is checked of the copies.
+    let is_raw = |(key, value): &(&RowKey, &RowValue)| !world.account(tenant, signal, |of| of.is_of_dropped_day(key, value));
+    let got: BTreeMap<RowKey, RowValue> =
+        answered.rows.iter().filter(is_raw).map(|(key, value)| (key.clone(), value.clone())).collect();
     // Damage to bytes that mean nothing may leave a segment readable.
     let is_answered = |(key, value): (&RowKey, &RowValue)| got.get(key).is_some_and(|answered| answered >= value);
     let is_known = |(key, value): (&RowKey, &RowValue)| expected.get(key).is_some_and(|known| known >= value);
@@ -91,15 +116,21 @@ pub async fn ask(world: &World, process: &Process, tenant: &TenantId, signal: Si
     };
     world.schedule.note(process.id(), "answer", [tenant.as_str(), signal.as_str()], &answered.rows.len().to_string());
     let damaged = world.account(tenant, signal, |account| account.damaged_segments.clone());
-    if let Some(found) = stray_warning(&answered, &damaged) {
+    if let Some(found) = stray_warning(&answered.warnings, &damaged) {
         return world.violated(found);
     }
     world.check_answer(tenant, signal, &answered.rows, &since);
 }
 
-fn stray_warning(answered: &Answered, damaged: &BTreeSet<String>) -> Option<String> {
-    let stray = answered.warnings.iter().find(|warning| !damaged.iter().any(|name| warning.contains(name.as_str())));
+fn stray_warning(warnings: &[String], damaged: &BTreeSet<String>) -> Option<String> {
+    let stray = warnings.iter().find(|warning| !damaged.iter().any(|name| warning.contains(name.as_str())));
     stray.map(|warning| format!("S2: the engine warned of what nobody damaged: {warning}"))
+}
+
+/// The engine over the stores as they are.
+fn true_engine(world: &World) -> Engine {
+    let clock: Arc<dyn Clock> = Arc::new(world.schedule.harness());
+    engine(world, world.shelf.objects(), world.true_manifest().clone(), clock)
 }
 
 fn engine(world: &World, objects: Objects, manifest: Manifest, clock: Arc<dyn Clock>) -> Engine {

@@ -26,6 +26,7 @@ pub struct Account {
     copies: Vec<Vec<Copied>>,
     erasures: Vec<Erasure>,
     segments: HashMap<String, Arc<[RowId]>>,
+    parts: HashMap<SegmentId, Arc<[RowId]>>,
     items: HashMap<(i64, SegmentId), Item>,
     /// Days that retention dropped.
     pub dropped: BTreeSet<i64>,
@@ -41,6 +42,7 @@ pub struct Account {
 struct Key {
     labels: LabelSet,
     at_ms: i64,
+    is_sample: bool,
     /// Of an entry.
     line: Vec<u8>,
 }
@@ -82,6 +84,9 @@ pub struct Since {
     erasures: usize,
 }
 
+/// Samples of series by encoded labels: per time the value that wins.
+pub type Samples = BTreeMap<Vec<u8>, BTreeMap<i64, RowValue>>;
+
 /// What a snapshot shows: per part, its name and rows.
 pub type Shown = [(String, Arc<[RowId]>)];
 
@@ -101,11 +106,49 @@ impl Account {
         self.segments.get(name).cloned()
     }
 
+    /// Returns the rows of a part that was read before.
+    pub fn part(&self, id: SegmentId) -> Option<Arc<[RowId]>> {
+        self.parts.get(&id).cloned()
+    }
+
     /// Enters the rows of a segment.
-    pub fn enter_segment(&mut self, name: &str, rows: Vec<Row>) -> Arc<[RowId]> {
+    pub fn enter_segment(&mut self, name: &str, id: SegmentId, rows: Vec<Row>) -> Arc<[RowId]> {
         let ids: Arc<[RowId]> = rows.into_iter().map(|row| self.enter(row)).collect();
         self.segments.insert(name.to_owned(), ids.clone());
+        self.parts.insert(id, ids.clone());
         ids
+    }
+
+    /// Returns the samples among rows: per series and time the value that wins.
+    pub fn samples<'a>(&self, rows: impl IntoIterator<Item = &'a RowId>) -> Samples {
+        let mut samples = Samples::new();
+        for row in rows {
+            let (key, value) = &self.row_places[*row as usize];
+            let Key { labels, at_ms, is_sample, .. } = &self.keys[*key as usize];
+            if *is_sample {
+                let winner = samples.entry(labels.encoded().to_vec()).or_default().entry(*at_ms).or_insert_with(|| value.clone());
+                *winner = winner.clone().max(value.clone());
+            }
+        }
+        samples
+    }
+
+    /// Reports whether a row was committed at a moment and is nowhere damaged.
+    pub fn was_committed(&self, row: RowId, at_ms: i64) -> bool {
+        let is_damaged = self.damaged.contains(&self.row_places[row as usize].0);
+        !is_damaged && self.copies[row as usize].iter().any(|copy| !copy.hidden && copy.at_ms <= at_ms)
+    }
+
+    /// Returns the deletions on record, or that were.
+    pub fn deletions(&self) -> impl Iterator<Item = &Deletion> {
+        self.erasures.iter().map(|erasure| &erasure.deletion)
+    }
+
+    /// Reports whether a row that somebody wrote lies in a day whose raw data was dropped: a copy of it may be answered.
+    pub fn is_of_dropped_day(&self, key: &RowKey, value: &RowValue) -> bool {
+        let Some(number) = self.numbers.get(key) else { return false };
+        let day = self.keys[*number as usize].at_ms.div_euclid(86_400_000);
+        self.dropped.contains(&day) && self.rows.contains_key(&(*number, value.clone()))
     }
 
     fn enter(&mut self, row: Row) -> RowId {
@@ -113,7 +156,8 @@ impl Account {
             Some(key) => *key,
             None => {
                 let (labels, line) = rows::labels_and_line(&row.key).unwrap_or((LabelSet::empty(), &[]));
-                self.keys.push(Key { labels, at_ms: row.at_ms, line: line.to_vec() });
+                let is_sample = rows::is_sample(&row.key);
+                self.keys.push(Key { labels, at_ms: row.at_ms, is_sample, line: line.to_vec() });
                 self.committed.push(None);
                 let key = self.keys.len() as u32 - 1;
                 self.numbers.insert(row.key, key);
@@ -223,12 +267,12 @@ impl Account {
 
     /// A segment was damaged on purpose: what only it holds is lost.
     pub fn damage(&mut self, name: &str, others: &Shown) {
+        self.damaged_segments.insert(name.to_owned());
         let Some(rows) = self.segments.get(name) else { return };
         let elsewhere: BTreeSet<RowId> =
             others.iter().filter(|(of, _)| of != name).flat_map(|(_, rows)| rows.iter().copied()).collect();
         let lost = rows.iter().filter(|row| !elsewhere.contains(row)).map(|row| self.row_places[*row as usize].0);
         self.damaged.extend(lost);
-        self.damaged_segments.insert(name.to_owned());
     }
 
     /// Checks what a snapshot shows: all that was committed `since` (M1, D3) and within `hours`, nothing twice (M2), nothing else.
@@ -336,7 +380,7 @@ impl Account {
     }
 
     fn describe_key(&self, key: u32) -> String {
-        let Key { labels, at_ms, line } = &self.keys[key as usize];
+        let Key { labels, at_ms, line, .. } = &self.keys[key as usize];
         format!("{labels:?} {:?} at {at_ms}", String::from_utf8_lossy(line))
     }
 }

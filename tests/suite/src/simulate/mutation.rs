@@ -62,6 +62,18 @@ pub enum Mutation {
     ClearBlindly,
     /// A day lets go of its parts although its month has not taken them over.
     PackWithoutMonth,
+    /// Raw data is dropped by its age alone.
+    DropUncopied,
+    /// A day's copies are dropped with its raw data.
+    DropCopies,
+    /// The objects of a day's copies are deleted with those of its raw data.
+    DeleteCopies,
+    /// An old copy is published as one of what there is now.
+    RelabelCopy,
+    /// A copy is made without the newest part of its day.
+    CopySome,
+    /// A copy is said to lack what was deleted, as it is.
+    CopyKeepsDeleted,
 }
 
 impl Mutation {
@@ -79,7 +91,20 @@ impl Mutation {
 
     /// Reports whether it is about deletions.
     pub fn is_about_deletions(self) -> bool {
-        self == Mutation::EngineIgnoresFilters
+        matches!(self, Mutation::EngineIgnoresFilters | Mutation::CopyKeepsDeleted)
+    }
+
+    /// Reports whether it is about coarse copies.
+    pub fn is_about_copies(self) -> bool {
+        matches!(
+            self,
+            Mutation::DropUncopied
+                | Mutation::DropCopies
+                | Mutation::DeleteCopies
+                | Mutation::RelabelCopy
+                | Mutation::CopySome
+                | Mutation::CopyKeepsDeleted
+        )
     }
 
     /// Reports whether it is about what happens in weeks only.

@@ -48,6 +48,11 @@ impl Row {
     }
 }
 
+/// Reports whether a key is that of a sample, float or histogram.
+pub fn is_sample(key: &[u8]) -> bool {
+    key.iter().find(|byte| **byte >= EXEMPLAR) == Some(&SAMPLE)
+}
+
 /// Returns the labels of a row's key, and the line of an entry's.
 pub fn labels_and_line(key: &[u8]) -> Option<(LabelSet, &[u8])> {
     let end = key.iter().position(|byte| *byte >= EXEMPLAR)?;

@@ -2,7 +2,7 @@
 
 use super::mutation::Mutation;
 use compactor::Policy;
-use model::{Retention, RetentionPolicy};
+use model::{Keep, Resolution, Retention, RetentionPolicy};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::time::Duration;
@@ -39,6 +39,8 @@ pub struct Scenario {
     pub erases: bool,
     /// Whether weeks pass, so that hours are cleared and days packed while rows still come for them.
     pub is_long: bool,
+    /// Whether metrics have coarse copies, so that some days' raw data goes before them.
+    pub copies: bool,
     /// Whether the end of the run waits until all garbage must be gone.
     pub is_thorough: bool,
     /// Milliseconds since the Unix epoch at which the run begins.
@@ -85,6 +87,7 @@ impl Scenario {
             damages: random.random_range(0..6u32) == 0,
             erases: random.random_range(0..4u32) == 0,
             is_long: false,
+            copies: false,
             is_thorough: random.random_range(0..32u32) == 0,
             start_ms: (20_778 * 24 + random.random_range(0..24)) * 3_600_000 + random.random_range(0..3_600_000),
         }
@@ -96,6 +99,8 @@ impl Scenario {
     pub fn adapted(mut self, mutation: Option<Mutation>) -> Scenario {
         /// One run in so many goes over weeks: it takes several times as long.
         const LONG_ONE_IN: u64 = 16;
+        /// One run in so many has coarse copies.
+        const COPIES_ONE_IN: u64 = 4;
         self.is_long = mutation.map_or(self.seed % LONG_ONE_IN == 1, Mutation::is_about_weeks);
         if self.is_long {
             self.rests_min = vec![30 * 60, 9 * 24 * 60, 26 * 60];
@@ -103,11 +108,37 @@ impl Scenario {
             let retention = Retention::raw_for(60);
             self.policy.retention = RetentionPolicy { metrics: retention.clone(), logs: retention, ..RetentionPolicy::default() };
         }
+        self.copies = mutation.map_or(self.seed % COPIES_ONE_IN == 2, Mutation::is_about_copies);
+        if self.copies {
+            self.keep_copies();
+        }
         if let Some(mutation) = mutation {
             self.erases = mutation.is_about_deletions();
             self.damages = false;
         }
         self
+    }
+
+    /// Raw data of a day or two, copies of some more, and rests long enough for days to roll, be copied and go; one run in four goes over
+    /// weeks, so that days with copies are packed into their month.
+    fn keep_copies(&mut self) {
+        let mut random = StdRng::seed_from_u64(self.seed ^ 0x00c0_91e5);
+        let random = &mut random;
+        let weeks = random.random_range(0..4u32) == 0;
+        let (raw, five_minutes, one_hour) = if weeks { (7, 30, 180) } else { pick(random, &[(1, 2, 3), (1, 3, 9), (2, 3, 12)]) };
+        self.rests_min = match weeks {
+            true => vec![30 * 60, 9 * 24 * 60, 26 * 60],
+            false => vec![pick(random, &[130, 28 * 60]), 50 * 60, pick(random, &[66, 27 * 60])],
+        };
+        let days = |days: u32| Keep::For(Duration::from_secs(u64::from(days) * 86_400));
+        let coarse = [(Resolution::FiveMinutes, days(five_minutes)), (Resolution::OneHour, days(one_hour))];
+        let metrics = Retention { raw: days(raw), coarse: coarse.into() };
+        self.policy.retention = RetentionPolicy { metrics, logs: Retention::raw_for(raw), ..RetentionPolicy::default() };
+        self.retention_ms = i64::from(raw) * 86_400_000;
+        // A run of this kind does more than others: it is kept short.
+        (self.tenants, self.writes) = (1, self.writes.min(6));
+        self.erases = random.random_range(0..3u32) == 0;
+        self.is_thorough = random.random_range(0..8u32) == 0;
     }
 
     /// How late rows come at most, ms: into days long packed where there are any.

@@ -1,6 +1,10 @@
-//! Both stores, the processes over them, and what is checked against the ledger; who witnesses every effect is in `witness`.
+//! Both stores, the processes over them, and what is checked against the ledger; who witnesses every effect is in `witness`, what is
+//! checked of coarse copies in `copied`.
 
+mod copied;
 mod witness;
+
+pub use copied::{Copies, keys_of};
 
 use super::actors::Sent;
 use super::ledger::{Account, RowId};
@@ -9,7 +13,7 @@ use super::ring::Ringless;
 use super::rows::{self, Row};
 use super::scenario::Scenario;
 use futures::FutureExt;
-use manifest::{Location, Manifest, Part, Snapshot};
+use manifest::{Burn, Location, Manifest, ObjectKey, Part, Snapshot};
 use model::{Clock, Hour, Nonces, Signal, TenantId, TimeRangeMs, TimestampMs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
@@ -62,6 +66,8 @@ pub struct Ledger {
     pub rows_checked: u64,
     /// What happened that a run may also go without.
     pub seen: Seen,
+    /// Coarse copies, by tenant.
+    pub copies: BTreeMap<TenantId, Copies>,
     /// Parts whose slots were checked.
     placed: BTreeSet<String>,
     /// Days that were packed, hours that were cleared.
@@ -82,6 +88,12 @@ pub struct Seen {
     pub deletions: u64,
     /// Answers of the real engine that were compared.
     pub answers: u64,
+    /// Coarse copies of days that were compared with their samples.
+    pub copies: u64,
+    /// Days whose raw data went and left copies.
+    pub raw_dropped: u64,
+    /// Windows that the engine read for answers that were compared.
+    pub windows: u64,
 }
 
 impl Seen {
@@ -92,6 +104,9 @@ impl Seen {
         self.epochs += other.epochs;
         self.deletions += other.deletions;
         self.answers += other.answers;
+        self.copies += other.copies;
+        self.raw_dropped += other.raw_dropped;
+        self.windows += other.windows;
     }
 }
 
@@ -198,7 +213,11 @@ impl World {
 
     /// Returns what a reader of everything sees at this moment.
     pub fn look(&self, tenant: &TenantId, signal: Signal) -> Option<Snapshot> {
-        let snapshot = self.manifest.snapshot(tenant, signal, ALL_TIME).now_or_never();
+        let manifest = &self.manifest;
+        let snapshot = match self.scenario.copies {
+            true => manifest.snapshot_with_coarse(tenant, signal, ALL_TIME).now_or_never(),
+            false => manifest.snapshot(tenant, signal, ALL_TIME).now_or_never(),
+        };
         match snapshot.expect("records in memory answer at once") {
             Ok(snapshot) => Some(snapshot),
             Err(error) => {
@@ -237,7 +256,7 @@ impl World {
             return Arc::new([]);
         };
         match rows::read(signal, &bytes) {
-            Ok(rows) => self.account(tenant, signal, |account| account.enter_segment(&name, rows)),
+            Ok(rows) => self.account(tenant, signal, |account| account.enter_segment(&name, part.id, rows)),
             Err(error) => {
                 self.violated(format!("S2: {name} was written and cannot be read: {error}"));
                 Arc::new([])
@@ -255,6 +274,9 @@ impl World {
     fn check(&self, tenant: &TenantId, signal: Signal, snapshot: &Snapshot) {
         self.check_places(tenant, signal, snapshot);
         let shown = self.shown(tenant, signal, snapshot);
+        if self.scenario.copies && signal == Signal::Metrics {
+            self.check_copies(tenant, snapshot);
+        }
         let rows: usize = shown.iter().map(|(_, rows)| rows.len()).sum();
         let found = self.account(tenant, signal, |account| account.check(&shown, None, ALL_HOURS));
         let mut ledger = self.ledger();
@@ -313,8 +335,8 @@ impl World {
     }
 
     /// A query may open these parts until `until_ms` (M3).
-    pub fn hold(&self, parts: &[Part], until_ms: i64) -> u64 {
-        let keys = parts.iter().filter_map(object_key).cloned().collect();
+    pub fn hold(&self, snapshot: &Snapshot, until_ms: i64) -> u64 {
+        let keys = snapshot.parts.iter().chain(&snapshot.coarse).filter_map(object_key).cloned().collect();
         let mut ledger = self.ledger();
         ledger.holds_made += 1;
         let hold = ledger.holds_made;
@@ -332,7 +354,7 @@ impl World {
         let mut live: BTreeSet<String> = BTreeSet::new();
         for (tenant, signal) in self.accounts() {
             let Some(snapshot) = self.look(&tenant, signal) else { return };
-            live.extend(snapshot.parts.iter().chain(&snapshot.quarantined).filter_map(object_key).cloned());
+            live.extend(keys_of(&snapshot).cloned());
         }
         let now_ms = self.schedule.now().0;
         const YOUNG_MS: i64 = 5 * 3_600_000;
@@ -344,7 +366,11 @@ impl World {
             .map(|(key, _)| key)
             .collect();
         if let Some(key) = garbage.first() {
-            self.violated(format!("garbage: {} objects are left that nothing references, {key} among them", garbage.len()));
+            let listed = ObjectKey::parse(key).and_then(|key| self.manifest.burn(&key).now_or_never()?.ok());
+            let (count, is_listed) = (garbage.len(), if listed == Some(Burn::Referenced) { "still" } else { "not" });
+            self.violated(format!(
+                "garbage: {count} objects are left that nothing shows, {key} among them, which is {is_listed} listed"
+            ));
         }
     }
 }

@@ -62,7 +62,8 @@ impl Hand<'_> {
         Some((replaced, keys))
     }
 
-    async fn read(&self, input: &Part) -> Option<Bytes> {
+    /// Reads an object.
+    pub async fn read(&self, input: &Part) -> Option<Bytes> {
         match &input.location {
             Location::Inline(bytes) => Some(bytes.clone()),
             Location::Object { key, .. } => {

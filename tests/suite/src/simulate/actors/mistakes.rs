@@ -1,5 +1,7 @@
 //! Mistakes that only a compactor or a collector can make.
 
+mod copies;
+
 use super::super::mutation::{Mutation, Role, empty, headless, overwriting_heads};
 use super::super::world::{ALL_TIME, World, object_key};
 use super::compactor::{INVOCATION_MS_MAX, hour_of};
@@ -76,9 +78,13 @@ async fn make(hand: &Hand<'_>, mutation: Mutation) -> Option<()> {
             let old: Vec<Part> = snapshot.parts.into_iter().filter(|part| now_ms - part.minted_at.0 > TTL_MS).collect();
             delete_items(hand, &old).await;
         }
-        _ => {}
+        _ => copies::make(hand, mutation).await?,
     }
     Some(())
+}
+
+async fn snapshot_of_copies(hand: &Hand<'_>) -> Option<Snapshot> {
+    hand.manifest(Role::Compact).snapshot_to_merge(hand.tenant, hand.signal, ALL_TIME).await.ok()
 }
 
 async fn snapshot(hand: &Hand<'_>) -> Option<Snapshot> {

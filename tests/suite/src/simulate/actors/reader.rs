@@ -51,18 +51,22 @@ async fn query(world: &World, process: &Process, tenant: &TenantId, signal: Sign
         _ => (ALL_TIME, ALL_HOURS),
     };
     let since = world.account(tenant, signal, |account| account.since());
-    let Ended::Done(Ok(mut snapshot)) = within(process, QUERY_MS_MAX, manifest.snapshot(tenant, signal, range)).await else {
-        return;
+    let taken = async {
+        match world.scenario.copies {
+            true => manifest.snapshot_with_coarse(tenant, signal, range).await,
+            false => manifest.snapshot(tenant, signal, range).await,
+        }
     };
+    let Ended::Done(Ok(mut snapshot)) = within(process, QUERY_MS_MAX, taken).await else { return };
     if world.mutation == Some(Mutation::ReaderIgnoresReplaced) {
         snapshot.parts = with_replaced(world, process, tenant, signal, snapshot.parts).await;
     }
-    let parts = &snapshot.parts;
+    let parts: Vec<Part> = snapshot.parts.iter().chain(&snapshot.coarse).cloned().collect();
     world.schedule.note(process.id(), "snapshot", [tenant.as_str(), signal.as_str()], &parts.len().to_string());
     let until_ms = world.schedule.now().0 + (QUERY_MS_MAX + FREEZE_MS_MAX) as i64;
-    let hold = world.hold(parts, until_ms);
+    let hold = world.hold(&snapshot, until_ms);
     world.check_snapshot(tenant, signal, &snapshot, &since, hours);
-    let open = open_all(world, process, parts, random);
+    let open = open_all(world, process, &parts, random);
     let _ = process.run(open).await;
     world.release(hold);
 }

@@ -78,6 +78,23 @@ fn metrics(random: &mut StdRng, times: Times) -> Request {
     Request { batch: Batch::Metrics(batch), rows }
 }
 
+/// Draws some minutes of a counter scraped every ten seconds, on the edges of windows too: so dense that copies hold windows of it.
+pub fn scrapes(random: &mut StdRng, times: Times) -> Request {
+    let (mut batch, mut rows) = (MetricBatch::default(), Vec::new());
+    let labels = LabelSet::from_pairs([("__name__", "dense_total"), ("i", pick(random, &["a", "b"])), ("job", "sim")]);
+    batch.start_series_of(&labels);
+    let start = times.draw(random) / 300_000 * 300_000 - 300_000;
+    let (step, mut value) = (pick(random, &[1.0, 0.5, 0.1]), f64::from(random.random_range(0..100u32)));
+    for scrape in 0..=30 {
+        value = if random.random_range(0..20u32) == 0 { 0.0 } else { value + step * f64::from(random.random_range(0..5u32)) };
+        let value = if random.random_range(0..40u32) == 0 { STALE_NAN } else { value };
+        let at = start + scrape * 10_000;
+        batch.push_sample(TimestampMs(at), value, TimestampMs(0));
+        rows.push(rows::sample(labels.encoded(), at, value));
+    }
+    Request { batch: Batch::Metrics(batch), rows }
+}
+
 fn float(random: &mut StdRng) -> f64 {
     match random.random_range(0..10u32) {
         0 => pick(random, &[0.0, -0.0, 1.0, f64::INFINITY, f64::from_bits(0x7ff8_0000_0000_0003), STALE_NAN]),

@@ -16,7 +16,7 @@ pub async fn vandal(world: World, pause_ms: u64) {
     let (tenant, signal) = accounts[random.random_range(0..accounts.len())].clone();
     let Some(snapshot) = world.look(&tenant, signal) else { return };
     let shown = world.shown(&tenant, signal, &snapshot);
-    let keys: Vec<&String> = snapshot.parts.iter().filter_map(object_key).collect();
+    let keys: Vec<&String> = snapshot.parts.iter().chain(&snapshot.coarse).filter_map(object_key).collect();
     if keys.is_empty() {
         return;
     }

@@ -132,6 +132,9 @@ impl World {
                 self.violated(format!("retention: day {day} was dropped {} minutes too early", (due_ms - now_ms) / 60_000));
             }
         }
+        if self.scenario.copies && signal == Signal::Metrics {
+            self.check_dropped(tenant);
+        }
         self.check_now(tenant, signal);
     }
 }
@@ -180,7 +183,7 @@ impl Witness for World {
         }
         let Some(object) = ObjectKey::parse(key) else { return };
         let Some(snapshot) = self.look(&object.tenant, object.signal) else { return };
-        if snapshot.parts.iter().filter_map(object_key).any(|live| live == key) {
+        if snapshot.parts.iter().chain(&snapshot.coarse).filter_map(object_key).any(|live| live == key) {
             self.violated(format!("M3: {key} was deleted and is visible"));
         }
     }

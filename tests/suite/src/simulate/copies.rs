@@ -1,0 +1,145 @@
+//! What coarse copies hold, read through the segment readers, against windows of the plain model's samples. Pure.
+
+use super::ledger::Samples;
+use super::rows::{self, RowValue};
+use bytes::Bytes;
+use model::windowed::{self, Window};
+use model::{LabelSet, Resolution, Signal, TimeRangeMs};
+use segment::Fetched;
+use segment::merge::touches;
+use segment::windows::{Index, Projection, is_windows};
+use std::collections::BTreeMap;
+
+/// Resolutions of copies.
+pub const COARSE: [Resolution; 2] = [Resolution::FiveMinutes, Resolution::OneHour];
+
+/// What a copy holds of one series.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Held {
+    /// Windows, ascending.
+    Windows(Vec<Window>),
+    /// The samples themselves, where they are the smaller form.
+    Samples(BTreeMap<i64, RowValue>),
+}
+
+/// What a copy holds, by encoded labels.
+pub type Content = BTreeMap<Vec<u8>, Held>;
+
+/// Names the ranges of a series that are deleted.
+pub type Erased<'a> = dyn Fn(&LabelSet) -> Vec<TimeRangeMs> + 'a;
+
+/// Reads a part of a copy, without what is deleted, into what is known of the whole.
+pub fn read(object: &Bytes, erased: &Erased<'_>, into: &mut Content) -> Result<(), String> {
+    let held = if is_windows(object, 0) { read_windows(object) } else { read_samples(object) };
+    for (labels, held) in held.map_err(|error| error.to_string())? {
+        let ranges = erased(&label_set(&labels));
+        let left = held.without(&ranges);
+        if !left.is_empty() && into.insert(labels.clone(), left).is_some() {
+            return Err(format!("series {} lies in two parts", label_set(&labels)));
+        }
+    }
+    Ok(())
+}
+
+fn read_windows(object: &Bytes) -> Result<Content, segment::SegmentError> {
+    let index = Index::open_tail(object, 0)?;
+    let fetched = Fetched::whole(object.clone());
+    let windows = |ordinal: u32| {
+        let columns = index.decode_ordinals(&[ordinal], Projection::ALL, &fetched)?;
+        Ok((index.labels(ordinal).encoded().to_vec(), Held::Windows(columns.windows)))
+    };
+    (0..index.series_len() as u32).map(windows).collect()
+}
+
+fn read_samples(object: &Bytes) -> Result<Content, segment::SegmentError> {
+    let mut series: BTreeMap<Vec<u8>, BTreeMap<i64, RowValue>> = BTreeMap::new();
+    for row in rows::read(Signal::Metrics, object)? {
+        let Some((labels, _)) = rows::labels_and_line(&row.key) else { continue };
+        series.entry(labels.encoded().to_vec()).or_default().insert(row.at_ms, row.value);
+    }
+    Ok(series.into_iter().map(|(labels, samples)| (labels, Held::Samples(samples))).collect())
+}
+
+impl Held {
+    /// A deletion takes windows as wholes, and samples one by one.
+    fn without(self, ranges: &[TimeRangeMs]) -> Held {
+        let is_in = |at: i64| ranges.iter().any(|range| range.start.0 <= at && at < range.end.0);
+        match self {
+            Held::Windows(windows) => Held::Windows(windows.into_iter().filter(|window| !touches(window, ranges)).collect()),
+            Held::Samples(samples) => Held::Samples(samples.into_iter().filter(|(at, _)| !is_in(*at)).collect()),
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        match self {
+            Held::Windows(windows) => windows.is_empty(),
+            Held::Samples(samples) => samples.is_empty(),
+        }
+    }
+}
+
+/// Compares a copy with the samples it was made of, less what was deleted from the copy since; returns how they differ.
+pub fn differ(content: &Content, samples: &Samples, width_ms: i64, erased: &Erased<'_>) -> Option<String> {
+    for (labels, held) in content {
+        let name = label_set(labels);
+        let Some(samples) = samples.get(labels) else { return Some(format!("{name} is held and was never written")) };
+        let expected = match held {
+            Held::Windows(_) => windows_of(samples, width_ms).map(Held::Windows),
+            Held::Samples(_) => Some(Held::Samples(samples.clone())),
+        };
+        let expected = expected.map(|expected| expected.without(&erased(&name)));
+        if expected.as_ref().is_none_or(|expected| words(expected) != words(held)) {
+            let expected = expected.map(|expected| words(&expected));
+            return Some(format!("{name} is held as {:?}, expected is {expected:?}", words(held)));
+        }
+    }
+    samples.iter().filter(|(labels, _)| !content.contains_key(*labels)).find_map(|(labels, samples)| {
+        let name = label_set(labels);
+        // Nobody knows in which form it was held: it may be gone if it is gone in one of them.
+        let ranges = erased(&name);
+        let as_windows = windows_of(samples, width_ms).map(|windows| Held::Windows(windows).without(&ranges));
+        let left = !Held::Samples(samples.clone()).without(&ranges).is_empty();
+        let left = left && as_windows.is_none_or(|windows| !windows.is_empty());
+        left.then(|| format!("{name} is not held: {samples:?}"))
+    })
+}
+
+/// Returns the windows of a series, unless it has histograms.
+pub fn windows_of(samples: &BTreeMap<i64, RowValue>, width_ms: i64) -> Option<Vec<Window>> {
+    let number = |value: &RowValue| match value {
+        RowValue::Number(bits) => Some(f64::from_bits(*bits)),
+        RowValue::Histogram(_) => None,
+    };
+    let values: Vec<f64> = samples.values().map(number).collect::<Option<_>>()?;
+    let timestamps: Vec<i64> = samples.keys().copied().collect();
+    Some(windowed::windows(width_ms, &timestamps, &values))
+}
+
+/// What is compared of windows and samples: every bit but those of the variance, of which only some are kept.
+fn words(held: &Held) -> Vec<String> {
+    match held {
+        Held::Samples(samples) => samples.iter().map(|(at, value)| format!("{at} {value:?}")).collect(),
+        Held::Windows(windows) => windows.iter().map(line).collect(),
+    }
+}
+
+fn line(of: &Window) -> String {
+    if of.count == 0 {
+        return format!("..{} stale at {}", of.end, of.stale_at);
+    }
+    let [first, last, min, max, total, lost] = [of.first, of.last, of.min, of.max, of.total(), of.lost].map(bits);
+    format!(
+        "..{} {} samples, {first} at {}, {last} at {}, {min} to {max}, {total} in all, {lost} lost by {}, {} changes, stale at {}",
+        of.end, of.count, of.first_at, of.last_at, of.resets, of.changes, of.stale_at
+    )
+}
+
+/// The bits of a number; NaN is NaN.
+fn bits(value: f64) -> String {
+    if value.is_nan() { "NaN".to_owned() } else { format!("{value}/{:x}", value.to_bits()) }
+}
+
+/// Returns the label set of encoded labels.
+pub fn label_set(labels: &[u8]) -> LabelSet {
+    LabelSet::from_encoded(labels).unwrap_or(LabelSet::empty())
+}
