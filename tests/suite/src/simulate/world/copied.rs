@@ -31,6 +31,8 @@ struct Made {
     sources: BTreeSet<SegmentId>,
     /// Deletions whose rows the raw parts lacked already.
     applied: BTreeSet<u128>,
+    /// Deletions that the copy was rewritten without since: a part forgets those whose records are gone.
+    erased: BTreeSet<u128>,
 }
 
 impl World {
@@ -82,21 +84,23 @@ impl World {
         let applied: BTreeSet<u128> = parts.iter().flat_map(|part| part.applied.iter().copied()).collect();
         let known = self.with_copies(tenant, |copies| copies.made.get(&(day, resolution)).cloned());
         let made = match known {
-            Some(made) if raw.is_empty() && made.sources == sources => made,
-            _ => {
-                let made = Made { sources, applied: applied.clone() };
-                self.with_copies(tenant, |copies| copies.made.insert((day, resolution), made.clone()));
-                self.ledger().seen.copies += 1;
+            Some(mut made) if raw.is_empty() && made.sources == sources => {
+                made.erased.extend(applied.difference(&made.applied));
                 made
             }
+            _ => {
+                self.ledger().seen.copies += 1;
+                Made { sources, applied, erased: BTreeSet::new() }
+            }
         };
+        self.with_copies(tenant, |copies| copies.made.insert((day, resolution), made.clone()));
         let content = match self.content(parts, &|_, _| Vec::new()) {
             Ok(content) => content,
             Err(error) => return Some(format!("D1: a copy cannot be read: {error}")),
         };
         let width_ms = resolution.width_ms()?;
-        let since: BTreeSet<u128> = applied.difference(&made.applied).copied().collect();
-        let found = differ(&content, &samples, width_ms, &|labels| self.deleted(tenant, labels, |id| since.contains(&id)));
+        let erased = |labels: &LabelSet| self.deleted(tenant, labels, |id| made.erased.contains(&id));
+        let found = differ(&content, &samples, width_ms, &erased);
         found.map(|found| format!("D1: a copy does not hold what its sources held: {found}"))
     }
 
