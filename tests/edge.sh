@@ -85,6 +85,17 @@ expect 403 -H "$(bearer viewer)" -H 'X-Scope-OrgID: bank' "$labels"
 expect 401 -H "$(bearer both)" "$labels" # which of the two?
 expect 200 -H "$(bearer both)" -H 'X-Scope-OrgID: bank' "$labels"
 ! grep -q '"app"' "$work/body" || { echo "a tenant sees another's labels" >&2; failed=1; }
+# Several tenants at once: who may read each of them may, and sees whose is what.
+expect 204 -H "$(bearer both)" -H 'X-Scope-OrgID: bank' "${push[@]}"
+lines=(-G "$url/loki/api/v1/query_range" --data-urlencode 'query={app="till"}' --data "start=$((now - 60000000000))" --data "end=$((now + 1))")
+expect 200 -H "$(bearer both)" -H 'X-Scope-OrgID: shop|bank' "${lines[@]}"
+[ "$(jq -c '[.data.result[] | [.stream.__tenant_id__, .values[0][1]]] | sort' "$work/body")" = '[["bank","sold"],["shop","sold"]]' ] ||
+    { echo "two tenants' lines: $(head -c 300 "$work/body")" >&2; failed=1; }
+expect 200 -H "$(bearer operator)" -H 'X-Scope-OrgID: bank|shop' "$url/api/v1/label/__tenant_id__/values"
+[ "$(jq -c .data "$work/body")" = '["bank","shop"]' ] || { echo "tenants: $(cat "$work/body")" >&2; failed=1; }
+expect 403 -H "$(bearer viewer)" -H 'X-Scope-OrgID: shop|bank' "${lines[@]}"
+expect 400 -H "$(bearer both)" -H 'X-Scope-OrgID: shop|bank' "${push[@]}"
+expect 400 -H "$(bearer operator)" -H 'X-Scope-OrgID: shop|bank' "$url/api/v1/metadata"
 expect 403 -H "$(bearer viewer)" "$url/metrics"
 expect 200 -H "$(bearer operator)" "$url/metrics"
 grep -q 'lamella_edge_requests_total{outcome="forbidden"}' "$work/body" || { echo "refusals are not counted" >&2; failed=1; }

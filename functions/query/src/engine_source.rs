@@ -6,7 +6,7 @@ use std::error::Error;
 use async_trait::async_trait;
 use engine::{Engine, EngineError, QueryStats};
 use manifest::{Deletion, DeletionRequest, Manifest};
-use model::{Exemplar, LabelSet, Matcher, MetricMetadata, Signal, TenantId, TenantLimits, TimeRangeMs, TimeRangeNs};
+use model::{ErrorKind, Exemplar, LabelSet, Matcher, MetricMetadata, Signal, TenantId, TenantLimits, TimeRangeMs, TimeRangeNs};
 use plan::patterns::Pattern;
 use plan::value::{Entry, StreamEntries};
 use plan::{LogicalPlan, Node, Series, Value};
@@ -29,10 +29,10 @@ impl EngineSource {
 
 #[async_trait]
 impl Source for EngineSource {
-    async fn evaluate(&self, tenant: &TenantId, plan: LogicalPlan, labels: Labels) -> Result<Evaluated, SourceError> {
+    async fn evaluate(&self, tenants: &[TenantId], plan: LogicalPlan, labels: Labels) -> Result<Evaluated, SourceError> {
         let newest_first = matches!(&plan.root, Node::Logs(query) if query.newest_first);
-        let evaluated = self.engine.query(tenant, plan, self.limits.of(tenant)).await;
-        let (mut answer, stats) = evaluated.map_err(|error| failed(tenant, &error))?;
+        let evaluated = self.engine.query(tenants, plan, &self.limits.of_all(tenants)).await;
+        let (mut answer, stats) = evaluated.map_err(|error| failed(tenants, &error))?;
         if let (Labels::Categorized, Value::Streams(streams)) = (labels, &mut answer.value) {
             *streams = categorized(std::mem::take(streams), newest_first);
         }
@@ -40,22 +40,25 @@ impl Source for EngineSource {
     }
 
     async fn series(&self, lookup: Lookup) -> Result<Found<LabelSet>, SourceError> {
-        let Lookup { tenant, signal, matcher_sets, range, limit } = lookup;
-        let found = self.engine.series(&tenant, signal, &matcher_sets, range, Some(limit), self.limits.of(&tenant)).await;
-        found.map(Found::from).map_err(|error| failed(&tenant, &error))
+        let Lookup { tenants, signal, matcher_sets, range, limit } = lookup;
+        let found = self.engine.series(&tenants, signal, &matcher_sets, range, Some(limit), &self.limits.of_all(&tenants)).await;
+        found.map(Found::from).map_err(|error| failed(&tenants, &error))
     }
 
     async fn label_names(&self, lookup: Lookup) -> Result<Found<String>, SourceError> {
-        let Lookup { tenant, signal, matcher_sets, range, limit } = lookup;
-        let found = self.engine.label_names(&tenant, signal, &matcher_sets, range, Some(limit), self.limits.of(&tenant)).await;
-        found.map(Found::from).map_err(|error| failed(&tenant, &error))
+        let Lookup { tenants, signal, matcher_sets, range, limit } = lookup;
+        let found =
+            self.engine.label_names(&tenants, signal, &matcher_sets, range, Some(limit), &self.limits.of_all(&tenants)).await;
+        found.map(Found::from).map_err(|error| failed(&tenants, &error))
     }
 
     async fn label_values(&self, lookup: Lookup, name: String) -> Result<Found<String>, SourceError> {
-        let Lookup { tenant, signal, matcher_sets, range, limit } = lookup;
-        let found =
-            self.engine.label_values(&tenant, signal, &name, &matcher_sets, range, Some(limit), self.limits.of(&tenant)).await;
-        found.map(Found::from).map_err(|error| failed(&tenant, &error))
+        let Lookup { tenants, signal, matcher_sets, range, limit } = lookup;
+        let found = self
+            .engine
+            .label_values(&tenants, signal, &name, &matcher_sets, range, Some(limit), &self.limits.of_all(&tenants))
+            .await;
+        found.map(Found::from).map_err(|error| failed(&tenants, &error))
     }
 
     async fn metadata(
@@ -65,17 +68,17 @@ impl Source for EngineSource {
         range: TimeRangeMs,
     ) -> Result<Found<MetricMetadata>, SourceError> {
         let found = self.engine.metadata(tenant, metric.as_deref(), range, None, self.limits.of(tenant)).await;
-        found.map(Found::from).map_err(|error| failed(tenant, &error))
+        found.map(Found::from).map_err(|error| failed(tenant.as_ref(), &error))
     }
 
     async fn samples(&self, tenant: &TenantId, matchers: Vec<Matcher>, range: TimeRangeMs) -> Result<Found<Series>, SourceError> {
         let found = self.engine.samples(tenant, &matchers, range, self.limits.of(tenant)).await;
-        found.map(Found::from).map_err(|error| failed(tenant, &error))
+        found.map(Found::from).map_err(|error| failed(tenant.as_ref(), &error))
     }
 
     async fn cardinality(&self, tenant: &TenantId, range: TimeRangeMs, limit: usize) -> Result<Cardinality, SourceError> {
         let found = self.engine.cardinality(tenant, range, limit, self.limits.of(tenant)).await;
-        found.map_err(|error| failed(tenant, &error))
+        found.map_err(|error| failed(tenant.as_ref(), &error))
     }
 
     async fn delete(&self, tenant: &TenantId, matchers: Vec<Matcher>, range: TimeRangeMs) -> Result<(), SourceError> {
@@ -84,7 +87,8 @@ impl Source for EngineSource {
     }
 
     async fn volumes(&self, tenant: &TenantId, query: VolumeQuery) -> Result<Volumes, SourceError> {
-        let found = self.engine.volumes(tenant, &query, self.limits.of(tenant)).await.map_err(|error| failed(tenant, &error))?;
+        let found =
+            self.engine.volumes(tenant, &query, self.limits.of(tenant)).await.map_err(|error| failed(tenant.as_ref(), &error))?;
         Ok(Volumes { sums: found.items, truncated: found.truncated })
     }
 
@@ -96,7 +100,7 @@ impl Source for EngineSource {
         step_ms: i64,
     ) -> Result<Found<Pattern>, SourceError> {
         let found = self.engine.patterns(tenant, &matchers, range, step_ms, self.limits.of(tenant)).await;
-        found.map(Found::from).map_err(|error| failed(tenant, &error))
+        found.map(Found::from).map_err(|error| failed(tenant.as_ref(), &error))
     }
 
     async fn delete_entries(&self, tenant: &TenantId, request: DeletionRequest) -> Result<Deletion, SourceError> {
@@ -112,9 +116,13 @@ impl Source for EngineSource {
     }
 
     async fn exemplars(&self, lookup: Lookup) -> Result<Found<(LabelSet, Vec<Exemplar>)>, SourceError> {
-        let found =
-            self.engine.exemplars(&lookup.tenant, &lookup.matcher_sets, lookup.range, self.limits.of(&lookup.tenant)).await;
-        let found = found.map_err(|error| failed(&lookup.tenant, &error))?;
+        let Lookup { tenants, matcher_sets, range, .. } = lookup;
+        let [tenant] = &tenants[..] else {
+            let message = "exemplars of several tenants are not supported".to_owned();
+            return Err(SourceError { kind: ErrorKind::Invalid, message, timed_out: false });
+        };
+        let found = self.engine.exemplars(tenant, &matcher_sets, range, self.limits.of(tenant)).await;
+        let found = found.map_err(|error| failed(&tenants, &error))?;
         let by_series = found.items.chunk_by(|a, b| a.0 == b.0);
         let items = by_series.map(|one| (one[0].0.clone(), one.iter().map(|(_, exemplar)| exemplar.clone()).collect()));
         Ok(Found { items: items.collect(), warnings: found.warnings })
@@ -151,10 +159,11 @@ fn cost(stats: &QueryStats) -> Cost {
 }
 
 /// Logs what is not the client's doing, once, and tells the client.
-fn failed(tenant: &TenantId, error: &EngineError) -> SourceError {
+fn failed(tenants: &[TenantId], error: &EngineError) -> SourceError {
     let (kind, message) = (error.kind(), chain(error));
-    if !matches!(kind, model::ErrorKind::Invalid | model::ErrorKind::Limit) {
-        tracing::warn!(%tenant, error = message, "query failed");
+    if !matches!(kind, ErrorKind::Invalid | ErrorKind::Limit) {
+        let tenant = tenants.iter().map(TenantId::as_str).collect::<Vec<_>>().join("|");
+        tracing::warn!(tenant, error = message, "query failed");
     }
     SourceError { kind, message, timed_out: matches!(error, EngineError::Timeout { .. }) }
 }

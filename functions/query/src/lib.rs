@@ -143,11 +143,11 @@ impl State {
         self.limits.of(tenant)
     }
 
-    /// Adds an evaluation to its tenant's bill, and says what it cost.
-    fn spent(&self, tenant: &TenantId, evaluated: &Evaluated, queued: Duration, took: Duration) -> Spent {
+    /// Adds an evaluation to its tenants' bills, in equal parts, and says what it cost.
+    fn spent(&self, tenants: &[TenantId], evaluated: &Evaluated, queued: Duration, took: Duration) -> Spent {
         let usage = cost::usage(&evaluated.cost, took, self.options.function_memory_mib);
         let dollars = usage.dollars(&US_EAST_1);
-        self.options.meter.add(tenant, Purpose::Query, dollars);
+        tenants.iter().for_each(|tenant| self.options.meter.add(tenant, Purpose::Query, dollars / tenants.len() as f64));
         Spent { dollars, cost: evaluated.cost, samples: evaluated.answer.samples_loaded, queued, took }
     }
 

@@ -2,24 +2,30 @@
 //!
 //! Owns: the tenant header's rules, bounds on URL and form. Does not own: what a parameter means (`wire`).
 
+use std::sync::Arc;
+
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, header};
-use model::TenantId;
+use model::{Limits, TenantId};
 use wire::form::Form;
-use wire::tenant::{TENANT_HEADER, tenant_of};
+use wire::tenant::{TENANT_HEADER, tenant_of, tenants_of};
 
 use crate::State;
 use crate::limits::{FORM_BYTES_MAX, URL_BYTES_MAX};
 use crate::respond::text;
 
-/// A request to one of the query APIs.
+/// A request to one of the query APIs. As an extractor it refuses to be about several tenants.
 #[derive(Debug)]
 pub struct ApiRequest {
-    /// Whose data.
+    /// Whose data; of several tenants the first.
     pub tenant: TenantId,
+    /// All of them, sorted.
+    pub tenants: Vec<TenantId>,
+    /// Bounds on what is asked: each tenant's at once.
+    pub limits: Arc<Limits>,
     /// Parameters of URL and body.
     pub form: Form,
     /// Headers as received.
@@ -30,8 +36,27 @@ impl FromRequest<State> for ApiRequest {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &State) -> Result<ApiRequest, Response> {
+        tenant(request.headers(), state.options.require_tenant)?;
+        ApiRequest::read(request, state).await
+    }
+}
+
+/// A request that may be about several tenants at once: `X-Scope-OrgID: a|b`.
+#[derive(Debug)]
+pub struct Across(pub ApiRequest);
+
+impl FromRequest<State> for Across {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, state: &State) -> Result<Across, Response> {
+        ApiRequest::read(request, state).await.map(Across)
+    }
+}
+
+impl ApiRequest {
+    async fn read(request: Request, state: &State) -> Result<ApiRequest, Response> {
         let (parts, body) = request.into_parts();
-        let tenant = tenant(&parts.headers, state.options.require_tenant)?;
+        let tenants = named(&parts.headers, state.options.require_tenant, tenants_of)?;
         let query = parts.uri.query().unwrap_or_default();
         if query.len() > URL_BYTES_MAX {
             let reason = format!("url query is {} bytes, limit is {URL_BYTES_MAX}", query.len());
@@ -44,7 +69,8 @@ impl FromRequest<State> for ApiRequest {
             false => bytes::Bytes::new(),
         };
         let form = Form::parse(query, &body).map_err(|error| bad_form(parts.uri.path(), &error))?;
-        Ok(ApiRequest { tenant, form, headers: parts.headers })
+        let limits = state.limits.of_all(&tenants);
+        Ok(ApiRequest { tenant: tenants[0].clone(), tenants, limits, form, headers: parts.headers })
     }
 }
 
@@ -72,8 +98,17 @@ pub fn header_text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
 /// Returns the tenant of a request; `anonymous` where none is named and none is required.
 #[allow(clippy::result_large_err)] // the response is what goes out, once
 pub fn tenant(headers: &HeaderMap, required: bool) -> Result<TenantId, Response> {
+    named(headers, required, tenant_of)
+}
+
+#[allow(clippy::result_large_err)] // as above
+fn named<T>(
+    headers: &HeaderMap,
+    required: bool,
+    parse: impl Fn(Option<&str>, bool) -> Result<T, wire::error::Error>,
+) -> Result<T, Response> {
     let named = headers.get(TENANT_HEADER).map(|value| value.to_str().unwrap_or("\u{fffd}"));
-    tenant_of(named, required).map_err(|error| match named {
+    parse(named, required).map_err(|error| match named {
         None | Some("") => text(StatusCode::UNAUTHORIZED, format!("{error}\n")),
         Some(_) => text(StatusCode::BAD_REQUEST, error.to_string()),
     })

@@ -106,8 +106,8 @@ pub struct Volumes {
 /// Which series a look-up is about: those that match any of the sets; no set is every series.
 #[derive(Clone, Debug)]
 pub struct Lookup {
-    /// Whose.
-    pub tenant: TenantId,
+    /// Whose; of several tenants, each says so in a label.
+    pub tenants: Vec<TenantId>,
     /// Metrics or logs.
     pub signal: Signal,
     /// Sets of matchers.
@@ -121,8 +121,8 @@ pub struct Lookup {
 /// Evaluates plans and looks up labels.
 #[async_trait]
 pub trait Source: Send + Sync + 'static {
-    /// Evaluates a plan. Dropping the future cancels it.
-    async fn evaluate(&self, tenant: &TenantId, plan: LogicalPlan, labels: Labels) -> Result<Evaluated, SourceError>;
+    /// Evaluates a plan over the data of one or several tenants. Dropping the future cancels it.
+    async fn evaluate(&self, tenants: &[TenantId], plan: LogicalPlan, labels: Labels) -> Result<Evaluated, SourceError>;
     /// Returns the label sets, sorted.
     async fn series(&self, lookup: Lookup) -> Result<Found<LabelSet>, SourceError>;
     /// Returns the label names, sorted.
@@ -158,6 +158,6 @@ pub trait Source: Send + Sync + 'static {
     async fn entry_deletions(&self, tenant: &TenantId) -> Result<Vec<Deletion>, SourceError>;
     /// Withdraws a deletion of log entries; `false` where it has ended.
     async fn cancel_deletion(&self, tenant: &TenantId, id: u128) -> Result<bool, SourceError>;
-    /// Returns the exemplars of the series.
+    /// Returns the exemplars of the series of one tenant.
     async fn exemplars(&self, lookup: Lookup) -> Result<Found<(LabelSet, Vec<Exemplar>)>, SourceError>;
 }

@@ -73,7 +73,7 @@ fn value(plan: &LogicalPlan) -> Value {
 
 #[async_trait]
 impl Source for Canned {
-    async fn evaluate(&self, tenant: &TenantId, plan: LogicalPlan, _: Labels) -> Result<Evaluated, SourceError> {
+    async fn evaluate(&self, tenants: &[TenantId], plan: LogicalPlan, _: Labels) -> Result<Evaluated, SourceError> {
         if named(&plan, "hang") {
             std::future::pending::<()>().await;
         }
@@ -81,7 +81,7 @@ impl Source for Canned {
         if named(&plan, "fail") {
             return Err(SourceError {
                 kind: ErrorKind::Limit,
-                message: format!("too many samples for {tenant}"),
+                message: format!("too many samples for {}", tenants[0]),
                 timed_out: false,
             });
         }
@@ -479,6 +479,46 @@ async fn methods_tenants_and_browsers() {
     assert_eq!(status, 200);
     let (status, ..) = send(locked(), empty(request(Method::GET, "/api/v1/labels").header("X-Scope-OrgID", "a/b"))).await;
     assert_eq!(status, 400);
+}
+
+#[tokio::test]
+async fn several_tenants_are_asked_about_where_that_is_answered() {
+    let ask = async |path: &str, tenants: &str| {
+        let request = Request::get(path).header("X-Scope-OrgID", tenants).body(Body::empty()).unwrap();
+        let (status, _, body) = send(stock(), request).await;
+        (status.as_u16(), body)
+    };
+    let log_range = "/loki/api/v1/query_range?query=rate(%7Ba%3D%22b%22%7D%5B1m%5D)";
+    let answered = [
+        "/api/v1/query?query=up",
+        "/api/v1/query_range?query=up&start=0&end=10&step=1",
+        "/prometheus/api/v1/series?match[]=up",
+        "/api/v1/labels",
+        "/api/v1/label/job/values",
+        log_range,
+        "/loki/api/v1/query?query=rate(%7Ba%3D%22b%22%7D%5B1m%5D)",
+        "/loki/api/v1/labels",
+        "/loki/api/v1/label/job/values",
+        "/loki/api/v1/series",
+    ];
+    for path in answered {
+        assert_eq!(ask(path, "b|a").await.0, 200, "{path}");
+        assert_eq!(ask(path, "a|").await, (400, "no org id".to_owned()), "{path}");
+    }
+    let refused = [
+        "/api/v1/metadata",
+        "/api/v1/query_exemplars?query=up&start=0&end=1",
+        "/api/v1/status/tsdb",
+        "/federate?match[]=up",
+        "/loki/api/v1/index/stats?query=%7Ba%3D%22b%22%7D",
+        "/loki/api/v1/detected_labels",
+        "/loki/api/v1/delete",
+        "/api/prom/query?query=%7Ba%3D%22b%22%7D",
+    ];
+    for path in refused {
+        assert_eq!(ask(path, "a|b").await, (400, "multiple org IDs present".to_owned()), "{path}");
+        assert_ne!(ask(path, "a|a").await.1, "multiple org IDs present", "{path}: one tenant, named twice");
+    }
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ struct Wide;
 
 #[async_trait]
 impl Source for Wide {
-    async fn evaluate(&self, _: &TenantId, plan: LogicalPlan, _: Labels) -> Result<Evaluated, SourceError> {
+    async fn evaluate(&self, _: &[TenantId], plan: LogicalPlan, _: Labels) -> Result<Evaluated, SourceError> {
         let series = |index: usize| StepSeries {
             labels: LabelSet::from_pairs([("__name__", "wide"), ("series", index.to_string().as_str())]),
             drop_name: false,

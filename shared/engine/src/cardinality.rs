@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use hashbrown::{HashMap, HashSet};
-use model::{LabelSet, Limits, Signal, TenantId, TimeRangeMs, labels::METRIC_NAME};
+use model::{LabelSet, Limits, Matcher, Signal, TenantId, TimeRangeMs, labels::METRIC_NAME};
 
 use crate::{Engine, EngineError, QueryStats, StageTimes};
 
@@ -56,7 +56,7 @@ impl Engine {
         limits: &Limits,
     ) -> Result<Cardinality, EngineError> {
         let context = self.lookup_context(tenant, limits);
-        let tails = self.opened(&context, &self.caches.tails, Signal::Metrics, &[], range).await?;
+        let tails = self.opened(&context, &self.caches.tails, Signal::Metrics, &[] as &[Vec<Matcher>], range).await?;
         let mut found = Cardinality { segments: tails.len() as u64, ..Cardinality::default() };
         let mut distinct: HashSet<LabelSet> = HashSet::new();
         for (part, _) in &tails {

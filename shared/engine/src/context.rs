@@ -1,5 +1,8 @@
-//! What all operators of one query share: bounds, counters, annotations, and the side channel of histograms.
+//! What all operators of one query share: bounds, counters, annotations, and the side channel of histograms; and what a query knows
+//! of each tenant that it is about: its snapshot.
 
+use std::borrow::Cow;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -9,7 +12,7 @@ use datafusion_execution::memory_pool::GreedyMemoryPool;
 use datafusion_execution::runtime_env::RuntimeEnvBuilder;
 use hashbrown::HashMap;
 use manifest::{Deletion, Location, Part, Snapshot};
-use model::{CompileEntryFilter, EntryFilter, Histogram, Limits, TenantId, TimeRangeMs, replicas};
+use model::{CompileEntryFilter, EntryFilter, Histogram, LabelSet, Limits, Matcher, TenantId, TimeRangeMs, replicas};
 use plan::EvalOptions;
 use plan::value::HistogramSample;
 use store::Objects;
@@ -17,12 +20,28 @@ use store::Objects;
 use crate::annotations::Annotations;
 use crate::limits::CORRUPT_REPORTED_MAX;
 use crate::sources::Sources;
-use crate::{EngineError, QueryStats, StageTimes};
+use crate::{EngineError, QueryStats, StageTimes, federation};
 
-/// Shared by every operator of one query.
+/// What a query knows of a tenant; most queries are about one. What is not the tenant's is the whole query's.
 #[derive(Debug)]
 pub(crate) struct QueryContext {
     pub(crate) tenant: TenantId,
+    /// Whether it is one of several.
+    is_federated: bool,
+    query: Arc<Query>,
+    /// What the query's one snapshot of the tenant says beside its parts.
+    snapshot: OnceLock<Snapshot>,
+    /// Filters of its deletions, by their ids.
+    filters: OnceLock<HashMap<u128, EntryFilter>>,
+    /// Its parts, where a selector has a choice.
+    sources: OnceLock<Sources>,
+    /// Segments found corrupt.
+    corrupt: Mutex<Vec<Part>>,
+}
+
+/// Shared by every operator of one query.
+#[derive(Debug)]
+pub(crate) struct Query {
     pub(crate) objects: Objects,
     pub(crate) limits: Limits,
     pub(crate) options: EvalOptions,
@@ -30,16 +49,8 @@ pub(crate) struct QueryContext {
     pub(crate) annotations: Annotations,
     pub(crate) attachments: Attachments,
     pub(crate) counters: Counters,
-    /// What the query's one snapshot says beside its parts.
-    snapshot: OnceLock<Snapshot>,
-    /// Filters of its deletions, by their ids.
-    filters: OnceLock<HashMap<u128, EntryFilter>>,
-    /// Its parts, where a selector has a choice.
-    sources: OnceLock<Sources>,
     /// Whether windows gave an answer that samples might not give, since somebody last asked.
     inexact: AtomicBool,
-    /// Segments found corrupt.
-    corrupt: Mutex<Vec<Part>>,
     /// Set once nobody waits any more.
     pub(crate) stop: Arc<AtomicBool>,
     task: OnceLock<Arc<TaskContext>>,
@@ -67,16 +78,17 @@ pub(crate) struct Counters {
     pub(crate) line_bytes: AtomicU64,
 }
 
-impl QueryContext {
-    pub(crate) fn new(
-        tenant: &TenantId,
-        objects: &Objects,
-        limits: &Limits,
-        options: EvalOptions,
-        fetches_in_flight: usize,
-    ) -> QueryContext {
-        QueryContext {
-            tenant: tenant.clone(),
+impl Deref for QueryContext {
+    type Target = Query;
+
+    fn deref(&self) -> &Query {
+        &self.query
+    }
+}
+
+impl Query {
+    pub(crate) fn new(objects: &Objects, limits: &Limits, options: EvalOptions, fetches_in_flight: usize) -> Query {
+        Query {
             objects: Arc::clone(objects),
             limits: limits.clone(),
             options,
@@ -84,14 +96,50 @@ impl QueryContext {
             annotations: Annotations::default(),
             attachments: Attachments::default(),
             counters: Counters::default(),
-            snapshot: OnceLock::new(),
-            filters: OnceLock::new(),
-            sources: OnceLock::new(),
             inexact: AtomicBool::new(false),
-            corrupt: Mutex::default(),
             stop: Arc::default(),
             task: OnceLock::new(),
         }
+    }
+
+    /// Returns the query as it is about each of its tenants.
+    pub(crate) fn about(self, tenants: &[TenantId]) -> Vec<Arc<QueryContext>> {
+        let query = Arc::new(self);
+        tenants.iter().map(|tenant| QueryContext::of(Arc::clone(&query), tenant, tenants.len() > 1)).collect()
+    }
+
+    /// Returns the query as it is about its one tenant.
+    pub(crate) fn about_one(self, tenant: &TenantId) -> Arc<QueryContext> {
+        QueryContext::of(Arc::new(self), tenant, false)
+    }
+}
+
+impl QueryContext {
+    fn of(query: Arc<Query>, tenant: &TenantId, is_federated: bool) -> Arc<QueryContext> {
+        Arc::new(QueryContext {
+            tenant: tenant.clone(),
+            is_federated,
+            query,
+            snapshot: OnceLock::new(),
+            filters: OnceLock::new(),
+            sources: OnceLock::new(),
+            corrupt: Mutex::default(),
+        })
+    }
+
+    /// Reports whether series are to say whose they are.
+    pub(crate) fn is_federated(&self) -> bool {
+        self.is_federated
+    }
+
+    /// Returns what matchers ask of the tenant's own labels; `None` where they ask for other tenants.
+    pub(crate) fn own<'m>(&self, matchers: &'m [Matcher]) -> Option<Cow<'m, [Matcher]>> {
+        if self.is_federated { federation::own_matchers(&self.tenant, matchers) } else { Some(Cow::Borrowed(matchers)) }
+    }
+
+    /// Returns labels of the tenant as an answer shows them.
+    pub(crate) fn labelled(&self, labels: &LabelSet) -> LabelSet {
+        if self.is_federated { federation::labelled(&self.tenant, labels) } else { labels.clone() }
     }
 
     /// Returns what is to be read of samples to answer about `range`: more of it where replicas are deduplicated.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use futures::future::try_join_all;
 use manifest::{Location, Manifest, Part, Window};
 use model::{Clock, CompileEntryFilter, EntryFilter, Hour, Limits, Resolution, Signal, TenantId, TimeRangeMs, TimestampMs};
 use plan::logical::{LogQuery, Node};
@@ -13,7 +14,8 @@ use store::Objects;
 use store::objects::{ObjectPath, ObjectStoreExt};
 
 use crate::cache::Cache;
-use crate::context::QueryContext;
+use crate::context::{Query, QueryContext};
+use crate::federation::{self, TenantParts};
 use crate::leaf::Caches;
 use crate::leaves::{Inputs, Leaves};
 use crate::limits::{COARSE_AGE_MIN, EVALUATED_INLINE_MAX, LATE_FETCHES_MAX, NAMES_BYTES_MAX, VALUES_HELD_MAX};
@@ -79,20 +81,21 @@ impl Engine {
         Engine { entry_filters, ..self }
     }
 
-    /// Executes a plan. A segment that is corrupt is named in a warning and the rest is answered (S2); an object that is
+    /// Executes a plan over one tenant's data, or over that of several. A segment that is corrupt is named in a warning and the rest is answered (S2); an object that is
     /// gone is tried once more on a newer snapshot.
     ///
     /// # Errors
     /// Limits and the timeout with Prometheus's texts where it has them; `Evaluation` as the language says it; `Unsupported`.
     pub async fn query(
         &self,
-        tenant: &TenantId,
+        tenants: &(impl AsRef<[TenantId]> + Sync + ?Sized),
         plan: LogicalPlan,
         limits: &Limits,
     ) -> Result<(Answer, QueryStats), EngineError> {
+        let tenants = tenants.as_ref();
         let attempts = async {
-            match self.attempt(tenant, &plan, limits).await {
-                Err(error) if error.is_missing_object() => self.attempt(tenant, &plan, limits).await,
+            match self.attempt(tenants, &plan, limits).await {
+                Err(error) if error.is_missing_object() => self.attempt(tenants, &plan, limits).await,
                 outcome => outcome,
             }
         };
@@ -104,31 +107,50 @@ impl Engine {
     /// # Errors
     /// As [`Engine::query`].
     pub async fn explain(&self, tenant: &TenantId, plan: &LogicalPlan, limits: &Limits) -> Result<String, EngineError> {
-        let context = self.context(tenant, plan, limits);
-        let range = plan_range(&plan.root, plan.grid).map(|range| context.read_range(range));
-        let parts = Arc::new(self.parts(&context, signal_of(plan), range).await?);
+        let tenants = self.snapshots(tenant.as_ref(), plan, limits).await?;
+        let [TenantParts { context, parts }] = &tenants[..] else {
+            return Err(EngineError::Internal("one tenant has one snapshot".to_owned()));
+        };
         if let Node::Logs(query) = &plan.root {
-            let (scan, _) = crate::logs::query::open(&context, &self.log_tails, &parts, query, plan.grid).await?;
+            let (scan, _) = crate::logs::query::open(context, &self.log_tails, parts, query, plan.grid).await?;
             let order = if query.newest_first { "newest first" } else { "oldest first" };
-            return Ok(format!("LogScan: {order}, limit={}, {}\n", query.limit, scan.explain(&context)));
+            return Ok(format!("LogScan: {order}, limit={}, {}\n", query.limit, scan.explain(context)));
         }
-        let mut leaves = Leaves::new(self.planner(&context, parts), true);
+        let mut leaves = Leaves::new(self.planner(&tenants), true);
         leaves.read(&plan.root, plan.grid, false).await?;
         Ok(leaves.explained.unwrap_or_default())
     }
 
-    fn context(&self, tenant: &TenantId, plan: &LogicalPlan, limits: &Limits) -> Arc<QueryContext> {
-        let options = plan.options.clone();
-        Arc::new(QueryContext::new(tenant, &self.objects, limits, options, self.config.fetches_in_flight))
+    pub(crate) fn began(&self, options: EvalOptions, limits: &Limits) -> Query {
+        Query::new(&self.objects, limits, options, self.config.fetches_in_flight)
     }
 
-    pub(crate) fn planner<'a>(&'a self, context: &'a Arc<QueryContext>, parts: Arc<Vec<Part>>) -> Planner<'a> {
+    /// Takes the query's one snapshot of each tenant; at least one is named.
+    async fn snapshots(
+        &self,
+        tenants: &[TenantId],
+        plan: &LogicalPlan,
+        limits: &Limits,
+    ) -> Result<Vec<TenantParts>, EngineError> {
+        let contexts = self.began(plan.options.clone(), limits).about(tenants);
+        let reads: Vec<_> = contexts.into_iter().map(|context| self.snapshot(context, plan)).collect();
+        try_join_all(reads).await
+    }
+
+    async fn snapshot(&self, context: Arc<QueryContext>, plan: &LogicalPlan) -> Result<TenantParts, EngineError> {
+        let range = plan_range(&plan.root, plan.grid).map(|range| context.read_range(range));
+        let parts = self.parts(&context, signal_of(plan), range).await?;
+        Ok(TenantParts { context, parts })
+    }
+
+    /// Plans over the snapshots of a query, at least one.
+    pub(crate) fn planner<'a>(&'a self, tenants: &'a [TenantParts]) -> Planner<'a> {
         let EngineConfig { partitions, values_held_max, .. } = self.config;
         let (caches, log_tails) = (&self.caches, &self.log_tails);
-        Planner { context, parts, caches, log_tails, partitions: partitions.max(1), values_held_max }
+        Planner { context: &tenants[0].context, tenants, caches, log_tails, partitions: partitions.max(1), values_held_max }
     }
 
-    /// Takes the query's one snapshot.
+    /// Takes the query's one snapshot of a tenant.
     pub(crate) async fn parts(
         &self,
         context: &QueryContext,
@@ -198,22 +220,30 @@ impl Engine {
         Some(format!("{}: {}", problem.place, problem.what))
     }
 
-    async fn attempt(&self, tenant: &TenantId, plan: &LogicalPlan, limits: &Limits) -> Result<(Answer, QueryStats), EngineError> {
-        let context = self.context(tenant, plan, limits);
-        let _stop = StopOnDrop(Arc::clone(&context.stop));
+    async fn attempt(
+        &self,
+        tenants: &[TenantId],
+        plan: &LogicalPlan,
+        limits: &Limits,
+    ) -> Result<(Answer, QueryStats), EngineError> {
         let mut times = StageTimes::default();
         let started = Instant::now();
-        let range = plan_range(&plan.root, plan.grid).map(|range| context.read_range(range));
-        let parts = Arc::new(self.parts(&context, signal_of(plan), range).await?);
+        let tenants = self.snapshots(tenants, plan, limits).await?;
+        let Some(TenantParts { context, .. }) = tenants.first() else {
+            return Err(EngineError::Internal("a query is about no tenant".to_owned()));
+        };
+        let _stop = StopOnDrop(Arc::clone(&context.stop));
         times.snapshot = started.elapsed();
         let mut answer = match &plan.root {
             Node::Logs(query) => {
-                let value = Value::Streams(self.streams(&context, &parts, query, plan.grid, &mut times).await?);
+                let value = Value::Streams(self.streams(&tenants, query, plan.grid, &mut times).await?);
                 Answer { value, warnings: Vec::new(), infos: Vec::new(), samples_loaded: 0 }
             }
-            _ => self.evaluate(&context, parts, plan, &mut times).await?,
+            _ => self.evaluate(&tenants, plan, &mut times).await?,
         };
-        self.report_corrupt(&context, signal_of(plan)).await;
+        for tenant in &tenants {
+            self.report_corrupt(&tenant.context, signal_of(plan)).await;
+        }
         answer.warnings = joined(context.annotations.texts(), answer.warnings);
         answer.infos = joined(answer.infos, context.annotations.infos());
         let stats = context.stats(times);
@@ -222,14 +252,10 @@ impl Engine {
     }
 
     /// Reads the leaves, then evaluates what is above them.
-    async fn evaluate(
-        &self,
-        context: &Arc<QueryContext>,
-        parts: Arc<Vec<Part>>,
-        plan: &LogicalPlan,
-        times: &mut StageTimes,
-    ) -> Result<Answer, EngineError> {
-        let mut leaves = Leaves::new(self.planner(context, parts), false);
+    async fn evaluate(&self, tenants: &[TenantParts], plan: &LogicalPlan, times: &mut StageTimes) -> Result<Answer, EngineError> {
+        let planner = self.planner(tenants);
+        let context = planner.context;
+        let mut leaves = Leaves::new(planner, false);
         leaves.read(&plan.root, plan.grid, false).await?;
         leaves.inputs.bound(context.task()?);
         let samples_max = plan.options.samples_max.min(context.limits.query_samples_max);
@@ -256,16 +282,29 @@ impl Engine {
 
     async fn streams(
         &self,
-        context: &Arc<QueryContext>,
-        parts: &[Part],
+        tenants: &[TenantParts],
         query: &LogQuery,
         grid: Grid,
         times: &mut StageTimes,
     ) -> Result<Vec<StreamEntries>, EngineError> {
+        if tenants.len() > 1 && query.interval_ns != 0 {
+            // Which lines are too near to another one is known only once all tenants' lines are in order.
+            return Err(EngineError::Unsupported("an interval between lines of several tenants".to_owned()));
+        }
         let started = Instant::now();
-        let streams = crate::logs::query::query(context, &self.log_tails, parts, query, grid, self.config.partitions).await?;
+        let reads: Vec<_> = tenants.iter().map(|tenant| self.streams_of(tenant, query, grid)).collect();
+        let found = try_join_all(reads).await?;
+        let contexts = tenants.iter().map(|tenant| &*tenant.context);
+        let streams = federation::joined_streams(query, contexts.zip(found).collect());
         times.execute = started.elapsed();
         Ok(streams)
+    }
+
+    async fn streams_of(&self, tenant: &TenantParts, query: &LogQuery, grid: Grid) -> Result<Vec<StreamEntries>, EngineError> {
+        let TenantParts { context, parts } = tenant;
+        let Some(select) = federation::own_select(context, &query.select) else { return Ok(Vec::new()) };
+        let own = LogQuery { select: select.into_owned(), ..query.clone() };
+        crate::logs::query::query(context, &self.log_tails, parts, &own, grid, self.config.partitions).await
     }
 }
 

@@ -37,12 +37,20 @@ pub(crate) struct MetricTail {
 
 impl MetricTail {
     /// Returns the numbers of some series. Only they are looked up: a fresh segment may hold every series of a tenant.
-    pub(crate) fn numbers(&self, names: &Arc<Names>, ordinals: &[u32]) -> Vec<u32> {
+    fn numbers(&self, names: &Arc<Names>, ordinals: &[u32]) -> Vec<u32> {
         let mut known = self.numbers.lock().expect("no call panics while it holds the lock");
         if !std::ptr::eq(known.0.as_ptr(), Arc::as_ptr(names)) {
             *known = (Arc::downgrade(names), Numbers::of(&self.index));
         }
         names.number(&self.index, ordinals, &mut known.1)
+    }
+
+    /// The same, by the labels that an answer shows.
+    pub(crate) fn numbers_for(&self, context: &QueryContext, names: &Arc<Names>, ordinals: &[u32]) -> Vec<u32> {
+        match context.is_federated() {
+            false => self.numbers(names, ordinals),
+            true => names.number_as(&self.index, ordinals, |labels| context.labelled(labels)),
+        }
     }
 }
 

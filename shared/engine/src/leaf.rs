@@ -7,10 +7,12 @@ mod coarse;
 mod replicas;
 mod selection;
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
+use futures::future::try_join_all;
 use futures::{StreamExt, TryStreamExt, stream};
 use manifest::Part;
 use model::{ErrorKind, LabelSet, Matcher, Signal, TimeRangeMs, TimestampMs};
@@ -35,6 +37,14 @@ pub(crate) struct Caches {
     pub(crate) tails: Cache<MetricTail>,
     pub(crate) samples: SampleCache,
     pub(crate) names: Registry,
+}
+
+impl Caches {
+    /// Returns the numbering of a query's label sets. Those of several tenants are numbered for one query only: no tenant's numbering
+    /// is to have another's names.
+    pub(crate) fn names_for(&self, context: &QueryContext) -> Arc<Names> {
+        if context.is_federated() { Arc::default() } else { self.names.of(&context.tenant) }
+    }
 }
 
 /// The series a selector selects, ordered by labels, and where their samples lie.
@@ -63,6 +73,12 @@ pub(crate) struct Leaf {
     caches: Arc<Caches>,
 }
 
+/// What a leaf may read of a tenant.
+pub(crate) struct Readable<'a> {
+    pub(crate) context: &'a Arc<QueryContext>,
+    pub(crate) parts: Cow<'a, [Part]>,
+}
+
 /// How many segments a selector looked at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Pruning {
@@ -74,6 +90,8 @@ pub(crate) struct Pruning {
 
 #[derive(Debug)]
 pub(crate) struct LeafPart {
+    /// Of its tenant.
+    context: Arc<QueryContext>,
     open: OpenPart<MetricTail>,
     /// The index as that of windows, where it is a coarse copy's.
     windows: Option<segment::windows::Index>,
@@ -91,28 +109,31 @@ impl Leaf {
     pub(crate) async fn open(
         context: &QueryContext,
         caches: &Arc<Caches>,
-        parts: &[Part],
+        tenants: Vec<Readable<'_>>,
         matchers: Vec<Matcher>,
         range: TimeRangeMs,
     ) -> Result<Leaf, EngineError> {
         let read = context.read_range(range);
-        let kept = prune(context, Signal::Metrics, parts, &matchers, read);
-        let pruning = Pruning { considered: parts.len(), opened: kept.len() };
-        let open = open_parts(context, &caches.tails, kept, Want::Rows).await?;
-        let names = caches.names.of(&context.tenant);
+        let names = caches.names_for(context);
+        let mut pruning = Pruning { considered: 0, opened: 0 };
         let mut selection = Selection::default();
         let mut leaf_parts: Vec<LeafPart> = Vec::new();
-        for open in open {
-            let ordinals = open.index.index.ordinals(&matchers, read);
-            if ordinals.is_empty() {
-                continue;
+        let opened: Vec<_> = tenants.iter().map(|tenant| open_tenant(tenant, caches, &matchers, read)).collect();
+        for (Readable { context, parts }, (matchers, kept, open)) in tenants.iter().zip(try_join_all(opened).await?) {
+            pruning.considered += parts.len();
+            pruning.opened += kept;
+            for open in open {
+                let ordinals = open.index.index.ordinals(&matchers, read);
+                if ordinals.is_empty() {
+                    continue;
+                }
+                let numbers = open.index.numbers_for(context, &names, &ordinals);
+                selection.parts.push((ordinals, numbers));
+                let windows = open.index.index.windows();
+                // A window at an edge of the range reaches beyond it, and a deletion there takes it along.
+                let erased = erased(&open, windows.as_ref().map_or(read, |windows| widened(read, windows.width_ms())));
+                leaf_parts.push(LeafPart { context: Arc::clone(context), open, windows, erased, whole: OnceCell::new() });
             }
-            let numbers = open.index.numbers(&names, &ordinals);
-            selection.parts.push((ordinals, numbers));
-            let windows = open.index.index.windows();
-            // A window at an edge of the range reaches beyond it, and a deletion there takes it along.
-            let erased = erased(&open, windows.as_ref().map_or(read, |windows| widened(read, windows.width_ms())));
-            leaf_parts.push(LeafPart { open, windows, erased, whole: OnceCell::new() });
         }
         let mut numbers = selection.distinct();
         context.count_series(numbers.len() as u64)?;
@@ -326,7 +347,7 @@ impl Leaf {
         let reads = index.plan_ordinals(ordinals, self.projection);
         context.counters.row_groups.fetch_add(reads.row_groups, Ordering::Relaxed);
         context.counters.pages.fetch_add(reads.pages, Ordering::Relaxed);
-        let fetched = read_ranges(context, &part.open, reads.ranges).await?;
+        let fetched = read_ranges(&part.context, &part.open, reads.ranges).await?;
         match index.decode_ordinals(ordinals, self.projection, &fetched) {
             Ok(columns) => {
                 let columns = Arc::new(columns);
@@ -339,7 +360,7 @@ impl Leaf {
                 })))
             }
             Err(error) if error.kind() == ErrorKind::Corrupt => {
-                warn_corrupt(context, &part.open.part, &error);
+                warn_corrupt(&part.context, &part.open.part, &error);
                 Ok(None)
             }
             Err(error) => Err(EngineError::Internal(error.to_string())),
@@ -405,6 +426,19 @@ impl Leaf {
             histograms: samples.histograms.to_vec(),
         }
     }
+}
+
+/// Opens what a tenant has that may match: what the matchers ask of it, how many parts, those that could be read.
+async fn open_tenant<'m>(
+    Readable { context, parts }: &Readable<'_>,
+    caches: &Caches,
+    matchers: &'m [Matcher],
+    read: TimeRangeMs,
+) -> Result<(Cow<'m, [Matcher]>, usize, Vec<OpenPart<MetricTail>>), EngineError> {
+    let Some(own) = context.own(matchers) else { return Ok((Cow::Borrowed(matchers), 0, Vec::new())) };
+    let kept = prune(context, Signal::Metrics, parts, &own, read);
+    let count = kept.len();
+    Ok((own, count, open_parts(context, &caches.tails, kept, Want::Rows).await?))
 }
 
 /// Samples of one series, sorted, one per time.

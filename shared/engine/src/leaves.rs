@@ -27,6 +27,7 @@ use crate::batch::{samples_rows, series_of, windows_rows};
 use crate::context::QueryContext;
 use crate::exec::window::{Ask, WindowExec};
 use crate::exec::{in_order, single};
+use crate::federation::joined_windows;
 use crate::leaf::Leaf;
 use crate::limits::CELL_BYTES;
 use crate::planner::{Plan, Planner};
@@ -207,9 +208,13 @@ impl<'a> Leaves<'a> {
                     self.read(inner, grid, histogram_stats).await
                 }
                 Node::LogWindow(window) => {
-                    let plan = self.planner.log_window(window, grid).await?;
-                    let batches = self.run(plan).await?;
-                    let series = series_of(&batches)?;
+                    let mut of_each = Vec::new();
+                    for tenant in self.planner.tenants {
+                        let plan = self.planner.log_window(tenant, window, grid).await?;
+                        let batches = self.run(plan).await?;
+                        of_each.push((&*tenant.context, series_of(&batches)?));
+                    }
+                    let series = joined_windows(window.function, of_each);
                     let weights = series.iter().map(|one| Weight { window: 0, result: size(&one.values) }).collect();
                     let annotations = plan::Annotations::default();
                     self.know(node, grid, histogram_stats, Evaluated { series: Ok(series), annotations, weights });

@@ -23,6 +23,7 @@ mod context;
 mod engine;
 pub mod error;
 mod exec;
+mod federation;
 mod fetch;
 mod kernels;
 mod leaf;

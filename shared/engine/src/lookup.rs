@@ -1,8 +1,10 @@
 //! Lookups: series, label names and values, metadata, exemplars. They read tails only, never a sample.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures::future::try_join_all;
 use manifest::Part;
 use model::{Exemplar, LabelSet, Limits, Matcher, MetricMetadata, Signal, TenantId, TimeRangeMs, TimeRangeNs};
 use plan::EvalOptions;
@@ -12,7 +14,9 @@ use segment::metrics::SeriesEntry;
 use crate::cache::Cache;
 use crate::context::QueryContext;
 use crate::engine::within;
+use crate::federation::{RETAINED_LABEL, TENANT_LABEL, retained};
 use crate::fetch::{MetricTail, OpenPart, Tail, Want, open_parts, prune};
+use crate::registry::Names;
 use crate::{Engine, EngineError, QueryStats, StageTimes};
 
 /// What a lookup found, sorted and distinct.
@@ -102,51 +106,68 @@ fn values_in(name: &str, sets: &[LabelSet]) -> Vec<String> {
     sets.iter().filter_map(|labels| labels.get(name).map(str::to_owned)).collect()
 }
 
-/// What a lookup asks a tail, given the matchers it may match.
-type Question<'a, T> = dyn Fn(&dyn Labels, &[Matcher]) -> Vec<T> + Sync + 'a;
+/// What a lookup asks a tail of a tenant, given the matchers it may match.
+type Question<'a, T> = dyn Fn(&QueryContext, &dyn Labels, &[Matcher]) -> Vec<T> + Sync + 'a;
 
 impl Engine {
-    /// Returns the label sets of series or streams that some match set accepts inside `range`; no match set accepts all.
+    /// Returns the label sets of one or several tenants' series or streams that some match set accepts inside `range`; no match set
+    /// accepts all.
     ///
     /// # Errors
     /// As [`Engine::query`].
     pub async fn series(
         &self,
-        tenant: &TenantId,
+        tenants: &(impl AsRef<[TenantId]> + Sync + ?Sized),
         signal: Signal,
         match_sets: &[Vec<Matcher>],
         range: TimeRangeMs,
         limit: Option<usize>,
         limits: &Limits,
     ) -> Result<Lookup<LabelSet>, EngineError> {
-        let context = self.lookup_context(tenant, limits);
+        let contexts = self.began(EvalOptions::default(), limits).about(tenants.as_ref());
         let found: Vec<LabelSet> = match signal {
-            Signal::Metrics => self.metric_series(&context, match_sets, range).await?,
+            Signal::Metrics => self.metric_series(&contexts, match_sets, range).await?,
             Signal::Logs => {
-                let ask = |index: &dyn Labels, matchers: &[Matcher]| index.label_sets(matchers, range);
-                self.find(&context, signal, match_sets, range, &ask).await?.into_iter().collect()
+                let ask = |context: &QueryContext, index: &dyn Labels, matchers: &[Matcher]| {
+                    index.label_sets(matchers, range).iter().map(|labels| context.labelled(labels)).collect()
+                };
+                self.find(&contexts, signal, match_sets, range, &ask).await?.into_iter().collect()
             }
         };
+        let context = first(&contexts)?;
         context.count_series(found.len() as u64)?;
-        Ok(lookup(&context, found, limit))
+        Ok(lookup(context, found, limit))
     }
 
     /// Returns the label sets of matching series, sorted and distinct: by their numbers, as many segments have the same series.
     async fn metric_series(
         &self,
-        context: &Arc<QueryContext>,
+        contexts: &[Arc<QueryContext>],
         match_sets: &[Vec<Matcher>],
         range: TimeRangeMs,
     ) -> Result<Vec<LabelSet>, EngineError> {
-        let tails = self.opened(context, &self.caches.tails, Signal::Metrics, match_sets, range).await?;
-        let names = self.caches.names.of(&context.tenant);
-        let of =
-            |(part, matchers): &(OpenPart<MetricTail>, &[Matcher])| part.index.numbers(&names, &part.ordinals(matchers, range));
-        let mut numbers: Vec<u32> = tails.iter().flat_map(of).collect();
+        let names = self.caches.names_for(first(contexts)?);
+        let found: Vec<_> = contexts.iter().map(|context| self.numbers(context, &names, match_sets, range)).collect();
+        let mut numbers: Vec<u32> = try_join_all(found).await?.concat();
         numbers.sort_unstable();
         numbers.dedup();
         names.sort(&mut numbers);
         Ok(numbers.into_iter().map(|number| names.labels(number)).collect())
+    }
+
+    async fn numbers(
+        &self,
+        context: &Arc<QueryContext>,
+        names: &Arc<Names>,
+        match_sets: &[Vec<Matcher>],
+        range: TimeRangeMs,
+    ) -> Result<Vec<u32>, EngineError> {
+        let Some(sets) = own_sets(context, match_sets) else { return Ok(Vec::new()) };
+        let tails = self.opened(context, &self.caches.tails, Signal::Metrics, &sets, range).await?;
+        let of = |(part, matchers): &(OpenPart<MetricTail>, &[Matcher])| {
+            part.index.numbers_for(context, names, &part.ordinals(matchers, range))
+        };
+        Ok(tails.iter().flat_map(of).collect())
     }
 
     /// Returns the label names of matching series or streams.
@@ -155,16 +176,24 @@ impl Engine {
     /// As [`Engine::query`].
     pub async fn label_names(
         &self,
-        tenant: &TenantId,
+        tenants: &(impl AsRef<[TenantId]> + Sync + ?Sized),
         signal: Signal,
         match_sets: &[Vec<Matcher>],
         range: TimeRangeMs,
         limit: Option<usize>,
         limits: &Limits,
     ) -> Result<Lookup<String>, EngineError> {
-        let context = self.lookup_context(tenant, limits);
-        let ask = |index: &dyn Labels, matchers: &[Matcher]| index.names(matchers, range);
-        Ok(lookup(&context, self.find(&context, signal, match_sets, range, &ask).await?, limit))
+        let contexts = self.began(EvalOptions::default(), limits).about(tenants.as_ref());
+        let ask = |context: &QueryContext, index: &dyn Labels, matchers: &[Matcher]| match context.is_federated() {
+            false => index.names(matchers, range),
+            true => index.names(matchers, range).iter().map(|name| retained(name).to_owned()).collect(),
+        };
+        let mut found = self.find(&contexts, signal, match_sets, range, &ask).await?;
+        let context = first(&contexts)?;
+        if context.is_federated() {
+            found.insert(TENANT_LABEL.to_owned());
+        }
+        Ok(lookup(context, found, limit))
     }
 
     /// Returns the values of one label among matching series or streams.
@@ -174,7 +203,7 @@ impl Engine {
     #[allow(clippy::too_many_arguments)] // One more than the other lookups: the label.
     pub async fn label_values(
         &self,
-        tenant: &TenantId,
+        tenants: &(impl AsRef<[TenantId]> + Sync + ?Sized),
         signal: Signal,
         name: &str,
         match_sets: &[Vec<Matcher>],
@@ -182,9 +211,16 @@ impl Engine {
         limit: Option<usize>,
         limits: &Limits,
     ) -> Result<Lookup<String>, EngineError> {
-        let context = self.lookup_context(tenant, limits);
-        let ask = |index: &dyn Labels, matchers: &[Matcher]| index.values(name, matchers, range);
-        Ok(lookup(&context, self.find(&context, signal, match_sets, range, &ask).await?, limit))
+        let contexts = self.began(EvalOptions::default(), limits).about(tenants.as_ref());
+        let context = first(&contexts)?;
+        if context.is_federated() && name == TENANT_LABEL {
+            // As Mimir answers it: the tenants asked about, whatever they have.
+            let meant = contexts.iter().filter(|context| own_sets(context, match_sets).is_some());
+            return Ok(lookup(context, meant.map(|context| context.tenant.to_string()), limit));
+        }
+        let own = if context.is_federated() && name == RETAINED_LABEL { TENANT_LABEL } else { name };
+        let ask = |_: &QueryContext, index: &dyn Labels, matchers: &[Matcher]| index.values(own, matchers, range);
+        Ok(lookup(context, self.find(&contexts, signal, match_sets, range, &ask).await?, limit))
     }
 
     /// Returns the metadata of metric families seen inside `range`; `metric` asks for one family.
@@ -244,26 +280,39 @@ impl Engine {
     }
 
     pub(crate) fn lookup_context(&self, tenant: &TenantId, limits: &Limits) -> Arc<QueryContext> {
-        Arc::new(QueryContext::new(tenant, &self.objects, limits, EvalOptions::default(), self.config.fetches_in_flight))
+        self.began(EvalOptions::default(), limits).about_one(tenant)
     }
 
     /// The one path of label lookups: asks every tail that may match, set by set; what is found is sorted and distinct.
     async fn find<T: Ord>(
+        &self,
+        contexts: &[Arc<QueryContext>],
+        signal: Signal,
+        match_sets: &[Vec<Matcher>],
+        range: TimeRangeMs,
+        ask: &Question<'_, T>,
+    ) -> Result<BTreeSet<T>, EngineError> {
+        let finds: Vec<_> = contexts.iter().map(|context| self.find_of(context, signal, match_sets, range, ask)).collect();
+        Ok(try_join_all(finds).await?.into_iter().flatten().collect())
+    }
+
+    async fn find_of<T>(
         &self,
         context: &Arc<QueryContext>,
         signal: Signal,
         match_sets: &[Vec<Matcher>],
         range: TimeRangeMs,
         ask: &Question<'_, T>,
-    ) -> Result<BTreeSet<T>, EngineError> {
+    ) -> Result<Vec<T>, EngineError> {
+        let Some(sets) = own_sets(context, match_sets) else { return Ok(Vec::new()) };
         Ok(match signal {
             Signal::Metrics => {
-                let tails = self.opened(context, &self.caches.tails, signal, match_sets, range).await?;
-                tails.iter().flat_map(|(part, matchers)| ask(part, matchers)).collect()
+                let tails = self.opened(context, &self.caches.tails, signal, &sets, range).await?;
+                tails.iter().flat_map(|(part, matchers)| ask(context, part, matchers)).collect()
             }
             Signal::Logs => {
-                let tails = self.opened(context, &self.log_tails, signal, match_sets, range).await?;
-                tails.iter().flat_map(|(part, matchers)| ask(part, matchers)).collect()
+                let tails = self.opened(context, &self.log_tails, signal, &sets, range).await?;
+                tails.iter().flat_map(|(part, matchers)| ask(context, part, matchers)).collect()
             }
         })
     }
@@ -274,11 +323,11 @@ impl Engine {
         context: &Arc<QueryContext>,
         cache: &Cache<T>,
         signal: Signal,
-        match_sets: &'m [Vec<Matcher>],
+        match_sets: &'m [impl AsRef<[Matcher]> + Sync],
         range: TimeRangeMs,
     ) -> Result<Vec<(OpenPart<T>, &'m [Matcher])>, EngineError> {
         let all: &[&[Matcher]] = &[&[]];
-        let sets: Vec<&[Matcher]> = match_sets.iter().map(Vec::as_slice).collect();
+        let sets: Vec<&[Matcher]> = match_sets.iter().map(AsRef::as_ref).collect();
         let sets = if sets.is_empty() { all } else { &sets };
         let work = async {
             let parts: Vec<Part> = self.parts(context, signal, Some(range)).await?;
@@ -291,6 +340,17 @@ impl Engine {
         };
         within(context.limits.query_timeout, work).await
     }
+}
+
+/// Returns what match sets ask of a tenant's own labels; `None` where all of them ask for other tenants.
+fn own_sets<'m>(context: &QueryContext, match_sets: &'m [Vec<Matcher>]) -> Option<Vec<Cow<'m, [Matcher]>>> {
+    let own: Vec<_> = match_sets.iter().filter_map(|matchers| context.own(matchers)).collect();
+    (match_sets.is_empty() || !own.is_empty()).then_some(own)
+}
+
+/// Returns the first tenant's context, which has the whole query's counts.
+fn first(contexts: &[Arc<QueryContext>]) -> Result<&Arc<QueryContext>, EngineError> {
+    contexts.first().ok_or_else(|| EngineError::Internal("a lookup is about no tenant".to_owned()))
 }
 
 fn in_ns(range: TimeRangeMs) -> TimeRangeNs {

@@ -1,9 +1,9 @@
 //! Selectors → physical operators. Tails are opened here, samples are not read.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use datafusion_physical_plan::ExecutionPlan;
-use manifest::Part;
 use model::{Matcher, Resolution, TimeRangeMs};
 use plan::Grid;
 use plan::logical::LogWindow;
@@ -16,7 +16,8 @@ use crate::context::QueryContext;
 use crate::exec::log_window::LogWindowExec;
 use crate::exec::scan::SegmentScanExec;
 use crate::exec::window::{Ask, WindowExec};
-use crate::leaf::{Caches, Leaf};
+use crate::federation::{TenantParts, own_select};
+use crate::leaf::{Caches, Leaf, Readable};
 use crate::logs::LogScan;
 use crate::logs::spans::Spans;
 use crate::logs::windows as log_windows;
@@ -24,8 +25,9 @@ use crate::ranges::log_window_range;
 
 /// What planning needs.
 pub(crate) struct Planner<'a> {
+    /// Of the first tenant: what is not a tenant's is the same in all.
     pub(crate) context: &'a Arc<QueryContext>,
-    pub(crate) parts: Arc<Vec<Part>>,
+    pub(crate) tenants: &'a [TenantParts],
     pub(crate) caches: &'a Arc<Caches>,
     pub(crate) log_tails: &'a Arc<Cache<logs::Index>>,
     pub(crate) partitions: usize,
@@ -34,7 +36,7 @@ pub(crate) struct Planner<'a> {
 
 pub(crate) type Plan = Arc<dyn ExecutionPlan>;
 
-impl Planner<'_> {
+impl<'a> Planner<'a> {
     /// Selects the series of a selector.
     pub(crate) async fn leaf(
         &self,
@@ -45,8 +47,11 @@ impl Planner<'_> {
         let options = &self.context.options;
         // Replicas are told apart in samples only.
         let wanted = options.resolution.filter(|_| options.replica_labels.is_empty());
-        let chosen = self.context.sources().map(|sources| sources.parts(coarsest, wanted));
-        Leaf::open(self.context, self.caches, chosen.as_ref().unwrap_or(&self.parts), matchers, range).await
+        let readable = |tenant: &'a TenantParts| {
+            let chosen = tenant.context.sources().map(|sources| sources.parts(coarsest, wanted));
+            Readable { context: &tenant.context, parts: chosen.map_or(Cow::Borrowed(&tenant.parts[..]), Cow::Owned) }
+        };
+        Leaf::open(self.context, self.caches, self.tenants.iter().map(readable).collect(), matchers, range).await
     }
 
     /// Plans windows over a leaf.
@@ -67,13 +72,19 @@ impl Planner<'_> {
         Arc::new(SegmentScanExec::new(Arc::clone(self.context), Arc::clone(leaf), self.partitions))
     }
 
-    /// Plans a range aggregation over log entries; the grid is not empty.
-    pub(crate) async fn log_window(&self, window: &LogWindow, grid: Grid) -> Result<Plan, EngineError> {
+    /// Plans a range aggregation over a tenant's log entries; the grid is not empty.
+    pub(crate) async fn log_window(&self, tenant: &TenantParts, window: &LogWindow, grid: Grid) -> Result<Plan, EngineError> {
+        let TenantParts { context, parts } = tenant;
         let extractor = Extractor::compile(window).map_err(|error| EngineError::Evaluation(error.to_string()))?;
-        let (select, range) = (&window.select, log_window_range(window, grid));
-        let scan = LogScan::open(self.context, self.log_tails, &self.parts, select, range, extractor.pipeline()).await?;
+        let range = log_window_range(window, grid);
+        let (select, parts) = match own_select(context, &window.select) {
+            Some(select) => (select, &parts[..]),
+            // What it asks for is another tenant's: here is nothing.
+            None => (Cow::Borrowed(&window.select), &[][..]),
+        };
+        let scan = LogScan::open(context, self.log_tails, parts, &select, range, extractor.pipeline()).await?;
         let spans = Spans::new(grid, window.offset_ns, window.range_ns);
         let ask = log_windows::Ask { window: window.clone(), extractor, spans };
-        Ok(Arc::new(LogWindowExec::new(Arc::clone(self.context), Arc::new(scan), ask, self.partitions)))
+        Ok(Arc::new(LogWindowExec::new(Arc::clone(context), Arc::new(scan), ask, self.partitions)))
     }
 }

@@ -114,6 +114,17 @@ impl Names {
         ordinals.iter().map(&mut number).collect()
     }
 
+    /// Returns the numbers of some series of a segment by other labels than they have there: those that `labelled` makes of them.
+    pub(crate) fn number_as(&self, index: &Index, ordinals: &[u32], labelled: impl Fn(&LabelSet) -> LabelSet) -> Vec<u32> {
+        let mut state = self.state();
+        let number = |ordinal: &u32| {
+            let own = LabelSet::from_pairs(index.pairs(*ordinal).iter().map(|pair| index.pair(*pair)));
+            let pairs: Vec<u32> = labelled(&own).iter().map(|pair| state.pair(pair)).collect();
+            state.number(&pairs)
+        };
+        ordinals.iter().map(number).collect()
+    }
+
     /// Returns the label set of a number.
     pub(crate) fn labels(&self, number: u32) -> LabelSet {
         self.state().labels(number)

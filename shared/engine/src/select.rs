@@ -1,11 +1,10 @@
 //! Raw samples of a selector: what remote read and federation hand on, staleness markers included.
 
-use std::sync::Arc;
-
 use model::{Limits, Matcher, Signal, TenantId, TimeRangeMs};
 use plan::Series;
 
 use crate::engine::within;
+use crate::federation::TenantParts;
 use crate::leaves::Leaves;
 use crate::{Engine, EngineError, Lookup, StageTimes};
 
@@ -39,8 +38,11 @@ impl Engine {
         limits: &Limits,
     ) -> Result<Lookup<Series>, EngineError> {
         let context = self.lookup_context(tenant, limits);
-        let parts = Arc::new(self.parts(&context, Signal::Metrics, Some(range)).await?);
-        let mut leaves = Leaves::new(self.planner(&context, parts), false);
+        let parts = self.parts(&context, Signal::Metrics, Some(range)).await?;
+        let tenants = [TenantParts { context, parts }];
+        let planner = self.planner(&tenants);
+        let context = planner.context;
+        let mut leaves = Leaves::new(planner, false);
         leaves.fetch((matchers.to_vec(), range)).await?;
         let items = leaves.inputs.into_fetched();
         let held: usize = items.iter().map(|series| series.timestamps.len() + series.histograms.len()).sum();

@@ -121,6 +121,20 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Returns these limits with those on queries no wider than another tenant's: what reads of several must not exceed any's.
+    #[must_use]
+    pub fn within(mut self, other: &Limits) -> Limits {
+        let least = |own: &mut usize, others: usize| *own = (*own).min(others);
+        least(&mut self.query_samples_max, other.query_samples_max);
+        least(&mut self.query_series_max, other.query_series_max);
+        least(&mut self.query_memory_bytes_max, other.query_memory_bytes_max);
+        least(&mut self.query_requests_max, other.query_requests_max);
+        least(&mut self.query_text_bytes_max, other.query_text_bytes_max);
+        self.query_timeout = self.query_timeout.min(other.query_timeout);
+        self.log_queries = self.log_queries.within(&other.log_queries);
+        self
+    }
+
     fn kept(&self, metrics: &Retention, logs: &Retention) -> Limits {
         let mut limits = self.clone();
         limits.metrics_age_max = metrics.longest().map_or(self.metrics_age_max, |kept| kept.min(self.metrics_age_max));
@@ -146,6 +160,16 @@ impl TenantLimits {
     /// Returns a tenant's limits.
     pub fn of(&self, tenant: &TenantId) -> &Arc<Limits> {
         self.tenants.get(tenant).unwrap_or(&self.default)
+    }
+
+    /// Returns what a question about several tenants is bounded by: each one's limits at once.
+    pub fn of_all(&self, tenants: &[TenantId]) -> Arc<Limits> {
+        let mut all = tenants.iter().map(|tenant| self.of(tenant));
+        let first = Arc::clone(all.next().unwrap_or(&self.default));
+        all.fold(first, |limits, other| match Arc::ptr_eq(&limits, other) {
+            true => limits,
+            false => Arc::new(Limits::clone(&limits).within(other)),
+        })
     }
 
     /// Returns the limits with ages within what is kept for each tenant: what is older would be acknowledged and dropped.
@@ -182,6 +206,20 @@ mod tests {
         let limits = TenantLimits::new(Limits::default(), BTreeMap::from([(tenant("a"), own)]));
         assert_eq!(limits.of(&tenant("a")).query_series_max, 7);
         assert_eq!(**limits.of(&tenant("b")), *limits.default_limits());
+    }
+
+    #[test]
+    fn of_several_tenants_the_narrowest_limits_count() {
+        let tenant = |name| TenantId::parse(name).unwrap();
+        let mut own = Limits { query_series_max: 7, query_samples_max: usize::MAX, ..Limits::default() };
+        own.log_queries.labels_required = vec!["app".to_owned()];
+        own.log_queries.lookback_max = Some(Duration::from_secs(HOUR));
+        let limits = TenantLimits::new(Limits::default(), BTreeMap::from([(tenant("a"), own)]));
+        let both = limits.of_all(&[tenant("b"), tenant("a")]);
+        assert_eq!((both.query_series_max, both.query_samples_max), (7, Limits::default().query_samples_max));
+        assert_eq!(both.log_queries.labels_required, ["app"]);
+        assert_eq!(both.log_queries.lookback_max, Some(Duration::from_secs(HOUR)));
+        assert!(Arc::ptr_eq(&limits.of_all(&[tenant("a")]), limits.of(&tenant("a"))));
     }
 
     #[test]

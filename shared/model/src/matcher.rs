@@ -64,6 +64,12 @@ impl Matcher {
         }
     }
 
+    /// Returns the same of another label.
+    #[must_use]
+    pub fn renamed(&self, name: &str) -> Matcher {
+        Matcher { name: name.to_owned(), ..self.clone() }
+    }
+
     /// Returns the label's name.
     pub fn name(&self) -> &str {
         &self.name

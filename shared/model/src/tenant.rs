@@ -66,6 +66,13 @@ fn allowed(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '!' | '-' | '_' | '.' | '*' | '\'' | '(' | ')')
 }
 
+impl AsRef<[TenantId]> for TenantId {
+    /// One tenant, where several could be named.
+    fn as_ref(&self) -> &[TenantId] {
+        std::slice::from_ref(self)
+    }
+}
+
 impl fmt::Display for TenantId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)

@@ -58,8 +58,8 @@ impl From<Refusal> for Refused {
 }
 
 /// Refuses tenants whose entries may not be deleted.
-fn check_permission(state: &State, request: &ApiRequest) -> Result<(), Refused> {
-    match state.limits(&request.tenant).log_queries.deletion {
+fn check_permission(request: &ApiRequest) -> Result<(), Refused> {
+    match request.limits.log_queries.deletion {
         DeletionMode::Disabled => Err(Refused(StatusCode::FORBIDDEN, "deletion is not available for this tenant".to_owned())),
         DeletionMode::FilterOnly | DeletionMode::FilterAndDelete => Ok(()),
     }
@@ -67,7 +67,7 @@ fn check_permission(state: &State, request: &ApiRequest) -> Result<(), Refused> 
 
 /// Makes a request: from then on no query shows the entries.
 pub async fn add(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Refused> {
-    check_permission(&state, &request)?;
+    check_permission(&request)?;
     let deletion = parse(&state, &request)?;
     let tenant = request.tenant.clone();
     let deletion =
@@ -99,7 +99,7 @@ fn filter_text(stages: &[Stage]) -> String {
 
 /// Lists the requests that are not cancelled, in the order in which they were made. What was processed more than an hour ago is forgotten.
 pub async fn list(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Refused> {
-    check_permission(&state, &request)?;
+    check_permission(&request)?;
     let deletions = deletions(&state, &request).await?;
     let list: Vec<DeleteRequest> = deletions.iter().filter_map(told).collect();
     Ok(whole(StatusCode::OK, respond::JSON, deletion::list(&list)))
@@ -125,7 +125,7 @@ fn told(deletion: &Deletion) -> Option<DeleteRequest> {
 
 /// Withdraws a request: what was not removed yet is there again.
 pub async fn cancel(Extract(state): Extract<State>, request: ApiRequest) -> Result<StatusCode, Refused> {
-    check_permission(&state, &request)?;
+    check_permission(&request)?;
     let text = request.form.get("request_id");
     // To Loki nothing is a request, too, and cancelling it succeeds.
     if text.is_empty() {

@@ -31,10 +31,10 @@ pub async fn labels(Extract(state): Extract<State>, request: ApiRequest) -> Resu
         "" => Vec::new(),
         text => vec![selector::checked(text)?],
     };
-    let limits = state.limits(&request.tenant);
+    let limits = &*request.limits;
     let Some(range) = selector::visible(range, limits, state.now_ns().0)? else { return Ok(json(detected::labels([]))) };
     let range = state.bounded(range.cover_ms());
-    let lookup = Lookup { tenant: request.tenant.clone(), signal: Signal::Logs, matcher_sets, range, limit: LOOKUP_MAX };
+    let lookup = Lookup { tenants: request.tenants.clone(), signal: Signal::Logs, matcher_sets, range, limit: LOOKUP_MAX };
     let found = state.looked_up(&request.tenant, |source| async move { source.series(lookup).await }).await??;
     let counted = counted(&found.items);
     Ok(json(detected::labels(counted.iter().map(|(name, values)| (*name, *values)))))
@@ -96,7 +96,7 @@ async fn sample(state: &State, request: &ApiRequest, params: &DetectedParams) ->
     let text = request.form.get("query");
     let expr = logql::parse(text).map_err(Failure::bad)?;
     let logql::Expr::Log(log) = &expr else { return Err(Failure::bad("only log selector is supported")) };
-    let limits = state.limits(&request.tenant);
+    let limits = &*request.limits;
     check_lines(params.lines, limits.log_queries.lines_max)?;
     selector::check_labels(&log.matchers, limits)?;
     selector::check_blocked(text, &expr, request, limits)?;
@@ -113,7 +113,7 @@ async fn sample(state: &State, request: &ApiRequest, params: &DetectedParams) ->
 pub async fn patterns(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
     let params = PatternParams::parse(&request.form, state.now_ns())?;
     let matchers = selector::checked(request.form.get("query"))?;
-    let limits = state.limits(&request.tenant);
+    let limits = &*request.limits;
     selector::check_labels(&matchers, limits)?;
     let mut body = Vec::new();
     patterns::head(&mut body);

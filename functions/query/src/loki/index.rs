@@ -31,7 +31,7 @@ pub async fn shards(Extract(state): Extract<State>, request: ApiRequest) -> Resu
 
 async fn held(state: &State, request: &ApiRequest, params: &RangeParams) -> Result<IndexStats, Failure> {
     let matchers = selector::checked(request.form.get("query"))?;
-    let limits = state.limits(&request.tenant);
+    let limits = &*request.limits;
     let Some(range) = selector::visible(TimeRangeNs::new(params.start, params.end), limits, state.now_ns().0)? else {
         return Ok(IndexStats::default());
     };
@@ -55,7 +55,7 @@ pub async fn volume_range(Extract(state): Extract<State>, request: ApiRequest) -
 }
 
 async fn summed(state: &State, request: &ApiRequest, params: VolumeParams) -> Result<Response, Failure> {
-    let limits = state.limits(&request.tenant);
+    let limits = &*request.limits;
     if !limits.log_queries.volume_enabled {
         return Err(Failure { status: StatusCode::NOT_FOUND, message: "not found".to_owned() });
     }

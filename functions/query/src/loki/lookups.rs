@@ -12,17 +12,17 @@ use wire::loki_api::params::lookup_range;
 use super::{Failure, JSON, selector};
 use crate::State;
 use crate::limits::LOOKUP_MAX;
-use crate::request::ApiRequest;
+use crate::request::{Across, ApiRequest};
 use crate::respond::whole;
 use crate::source::Lookup;
 
 /// Makes the look-up of a request; `None` where all it asks for is older than the tenant's queries reach.
 fn lookup(state: &State, request: &ApiRequest, matcher_sets: Vec<Vec<Matcher>>) -> Result<Option<Lookup>, Failure> {
     let now = state.now_ns();
-    let visible = selector::visible(lookup_range(&request.form, now)?, state.limits(&request.tenant), now.0)?;
+    let visible = selector::visible(lookup_range(&request.form, now)?, &request.limits, now.0)?;
     Ok(visible.map(|range| {
         let range = state.bounded(range.cover_ms());
-        Lookup { tenant: request.tenant.clone(), signal: Signal::Logs, matcher_sets, range, limit: LOOKUP_MAX }
+        Lookup { tenants: request.tenants.clone(), signal: Signal::Logs, matcher_sets, range, limit: LOOKUP_MAX }
     }))
 }
 
@@ -52,7 +52,7 @@ fn names(names: &[String]) -> Response {
 }
 
 /// Lists label names.
-pub async fn label_names(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+pub async fn label_names(Extract(state): Extract<State>, Across(request): Across) -> Result<Response, Failure> {
     let Some(lookup) = lookup(&state, &request, query(&request)?)? else { return Ok(names(&[])) };
     let found = state.looked_up(&request.tenant, |source| async move { source.label_names(lookup).await }).await??;
     Ok(names(&found.items))
@@ -62,7 +62,7 @@ pub async fn label_names(Extract(state): Extract<State>, request: ApiRequest) ->
 pub async fn label_values(
     Extract(state): Extract<State>,
     Path(name): Path<String>,
-    request: ApiRequest,
+    Across(request): Across,
 ) -> Result<Response, Failure> {
     let Some(lookup) = lookup(&state, &request, query(&request)?)? else { return Ok(names(&[])) };
     let found = state.looked_up(&request.tenant, |source| async move { source.label_values(lookup, name).await }).await??;
@@ -70,7 +70,7 @@ pub async fn label_values(
 }
 
 /// Lists streams; without a selector, or with `{}`, all of them.
-pub async fn series(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+pub async fn series(Extract(state): Extract<State>, Across(request): Across) -> Result<Response, Failure> {
     let Some(lookup) = lookup(&state, &request, selectors(&request)?)? else {
         return Ok(whole(StatusCode::OK, JSON, envelope::series(&[])));
     };

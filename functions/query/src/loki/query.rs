@@ -14,7 +14,7 @@ use wire::loki_api::{Direction, RangeParams};
 use super::{Failure, JSON, render, selector};
 use crate::State;
 use crate::cost::{self, Spent};
-use crate::request::{ApiRequest, header_text};
+use crate::request::{Across, ApiRequest, header_text};
 use crate::respond::{Pieces, pieces, whole};
 use crate::source::Labels;
 
@@ -22,10 +22,10 @@ use crate::source::Labels;
 const JSON_LOWER: &str = "application/json; charset=utf-8";
 
 /// Evaluates a log or metric query over a range.
-pub async fn range(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+pub async fn range(Extract(state): Extract<State>, Across(request): Across) -> Result<Response, Failure> {
     let params = RangeParams::parse(&request.form, state.now_ns())?;
     let text = request.form.get("query");
-    let expr = parse(&state, &request, text)?;
+    let expr = parse(&request, text)?;
     let categorized = is_categorized(&request);
     let labels = if categorized { Labels::Categorized } else { Labels::Merged };
     let (answer, spent, plan) = evaluate_range(&state, &request, (text, &expr), params, labels).await?;
@@ -48,7 +48,7 @@ pub async fn legacy_range(Extract(state): Extract<State>, request: ApiRequest) -
         "" => request.form.get("query").to_owned(),
         regexp => filtered(request.form.get("query"), regexp).map_err(wrapped)?,
     };
-    let expr = parse(&state, &request, &text)?;
+    let expr = parse(&request, &text)?;
     if matches!(expr, logql::Expr::Metric(_)) {
         return Err(wrapped("legacy endpoints only support streams result type".to_owned()));
     }
@@ -73,7 +73,7 @@ async fn evaluate_range(
     params: RangeParams,
     labels: Labels,
 ) -> Result<(Answer, Spent, Arc<Asked>), Failure> {
-    let limits = state.limits(&request.tenant);
+    let limits = &*request.limits;
     let is_log = matches!(expr, logql::Expr::Log(_));
     if is_log {
         check_lines(params.limit, limits.log_queries.lines_max)?;
@@ -92,30 +92,30 @@ async fn evaluate_range(
     }
     let plan = asked.lower(expr, limits)?;
     let (mut answer, spent) = evaluate(state, request, plan, labels).await?;
-    limit_series(state, request, &mut answer)?;
+    limit_series(request, &mut answer)?;
     Ok((answer, spent, asked))
 }
 
 /// Evaluates a metric query at one time.
-pub async fn instant(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+pub async fn instant(Extract(state): Extract<State>, Across(request): Across) -> Result<Response, Failure> {
     let InstantParams { time } = InstantParams::parse(&request.form, state.now_ns())?;
     let text = request.form.get("query");
-    let expr = parse(&state, &request, text)?;
+    let expr = parse(&request, text)?;
     if matches!(expr, logql::Expr::Log(_)) {
         let text = "log queries are not supported as an instant query type, please change your query to a range query type";
         return Err(Failure::bad(text));
     }
     check(&state, &request, (text, &expr), TimeRangeNs::new(time, time))?;
-    let plan = Asked::at(text, time).lower(&expr, state.limits(&request.tenant))?;
+    let plan = Asked::at(text, time).lower(&expr, &request.limits)?;
     let (mut answer, spent) = evaluate(&state, &request, plan, Labels::Merged).await?;
-    limit_series(&state, &request, &mut answer)?;
+    limit_series(&request, &mut answer)?;
     let stats = cost::loki_stats(&spent, render::entries_returned(&answer.value), 0);
     Ok(answered(render::instant(answer, time.to_ms().0, stats), &spent))
 }
 
 /// Prints a query over several lines; a query that does not parse is the one error Loki answers in JSON.
-pub async fn format(Extract(state): Extract<State>, request: ApiRequest) -> Response {
-    let formatted = parse(&state, &request, request.form.get("query")).map(|expr| logql::pretty(&expr));
+pub async fn format(request: ApiRequest) -> Response {
+    let formatted = parse(&request, request.form.get("query")).map(|expr| logql::pretty(&expr));
     let status = if formatted.is_ok() { StatusCode::OK } else { StatusCode::BAD_REQUEST };
     let result = formatted.as_ref().map(String::as_str).map_err(|failure| failure.message.as_str());
     whole(status, JSON_LOWER, envelope::formatted(result))
@@ -130,8 +130,8 @@ fn answered(body: Pieces, spent: &Spent) -> Response {
     cost::stamped(pieces(JSON, body), spent)
 }
 
-pub(super) fn parse(state: &State, request: &ApiRequest, text: &str) -> Result<logql::Expr, Failure> {
-    let most = state.limits(&request.tenant).query_text_bytes_max;
+pub(super) fn parse(request: &ApiRequest, text: &str) -> Result<logql::Expr, Failure> {
+    let most = request.limits.query_text_bytes_max;
     if text.len() > most {
         return Err(Failure::bad(format!("query text is {} bytes, limit is {most}", text.len())));
     }
@@ -145,7 +145,7 @@ pub(super) fn check(
     (text, expr): (&str, &logql::Expr),
     range: TimeRangeNs,
 ) -> Result<Option<TimeRangeNs>, Failure> {
-    let limits = state.limits(&request.tenant);
+    let limits = &*request.limits;
     let selections = expr.selections();
     for selection in &selections {
         selector::check_labels(&selection.log.matchers, limits)?;
@@ -220,17 +220,17 @@ pub(super) async fn evaluate(
     plan: LogicalPlan,
     labels: Labels,
 ) -> Result<(Answer, Spent), Failure> {
-    let (source, tenant) = (Arc::clone(&state.source), request.tenant.clone());
-    let timeout = state.limits(&tenant).query_timeout;
-    let timed = state.gate.run(timeout, async move { source.evaluate(&tenant, plan, labels).await }).await?;
+    let (source, tenants) = (Arc::clone(&state.source), request.tenants.clone());
+    let timeout = request.limits.query_timeout;
+    let timed = state.gate.run(timeout, async move { source.evaluate(&tenants, plan, labels).await }).await?;
     let evaluated = timed.value?;
-    let spent = state.spent(&request.tenant, &evaluated, timed.queued, timed.took);
+    let spent = state.spent(&request.tenants, &evaluated, timed.queued, timed.took);
     Ok((evaluated.answer, spent))
 }
 
 /// Bounds the series of a metric query. Logs Drilldown gets what there is room for, and a warning.
-fn limit_series(state: &State, request: &ApiRequest, answer: &mut Answer) -> Result<(), Failure> {
-    let most = state.limits(&request.tenant).log_queries.series_max;
+fn limit_series(request: &ApiRequest, answer: &mut Answer) -> Result<(), Failure> {
+    let most = request.limits.log_queries.series_max;
     let Value::Vector(series) = &mut answer.value else { return Ok(()) };
     if series.len() <= most {
         return Ok(());

@@ -36,13 +36,13 @@ pub async fn buildinfo() -> Response {
 
 /// Answers the tenant's limits as Logs Drilldown reads them.
 pub async fn drilldown_limits(Extract(state): Extract<State>, request: ApiRequest) -> Response {
-    let body = limits::drilldown(state.limits(&request.tenant), retention(&state, &request.tenant), VERSION);
+    let body = limits::drilldown(&request.limits, retention(&state, &request.tenant), VERSION);
     whole(StatusCode::OK, respond::JSON, body)
 }
 
 /// Answers the tenant's limits for people.
 pub async fn tenant_limits(Extract(state): Extract<State>, request: ApiRequest) -> Response {
-    yaml(limits::yaml(state.limits(&request.tenant), retention(&state, &request.tenant), ""))
+    yaml(limits::yaml(&request.limits, retention(&state, &request.tenant), ""))
 }
 
 /// Answers what of the configuration has a name in Loki's.

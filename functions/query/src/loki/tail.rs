@@ -65,12 +65,12 @@ pub async fn tail(Extract(state): Extract<State>, mut request: Request) -> Respo
 
 fn asked(state: &State, request: ApiRequest) -> Result<Tail, Failure> {
     let query = request.form.get("query");
-    let expr = parse(state, &request, query)?;
+    let expr = parse(&request, query)?;
     let (text, expr) = match request.form.get("regexp") {
         "" => (query.to_owned(), expr),
         regexp => {
             let text = filtered(query, regexp).map_err(Failure::bad)?;
-            let expr = parse(state, &request, &text)?;
+            let expr = parse(&request, &text)?;
             (text, expr)
         }
     };

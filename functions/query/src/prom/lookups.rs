@@ -14,7 +14,7 @@ use super::query::query_text;
 use super::{Failure, lookup_range, matcher_sets, selectors};
 use crate::State;
 use crate::limits::LOOKUP_MAX;
-use crate::request::ApiRequest;
+use crate::request::{Across, ApiRequest};
 use crate::respond::{JSON, not_found, whole};
 use crate::source::{Found, Lookup};
 
@@ -30,7 +30,7 @@ fn lookup(state: &State, request: &ApiRequest, in_parameter: bool) -> Result<(Lo
         false => ApiError::bad_data(reason),
     })?;
     let most = if limit == 0 { LOOKUP_MAX } else { limit.min(LOOKUP_MAX) };
-    let lookup = Lookup { tenant: request.tenant.clone(), signal: Signal::Metrics, matcher_sets, range, limit: most + 1 };
+    let lookup = Lookup { tenants: request.tenants.clone(), signal: Signal::Metrics, matcher_sets, range, limit: most + 1 };
     Ok((lookup, most))
 }
 
@@ -51,7 +51,7 @@ fn names(found: Found<String>, limit: usize) -> Response {
 }
 
 /// Lists the series that match.
-pub async fn series(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+pub async fn series(Extract(state): Extract<State>, Across(request): Across) -> Result<Response, Failure> {
     if request.form.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided").into());
     }
@@ -62,7 +62,7 @@ pub async fn series(Extract(state): Extract<State>, request: ApiRequest) -> Resu
 }
 
 /// Lists label names.
-pub async fn label_names(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+pub async fn label_names(Extract(state): Extract<State>, Across(request): Across) -> Result<Response, Failure> {
     let (lookup, limit) = lookup(&state, &request, false)?;
     let found = state.looked_up(&request.tenant, |source| async move { source.label_names(lookup).await }).await??;
     Ok(names(found, limit))
@@ -72,7 +72,7 @@ pub async fn label_names(Extract(state): Extract<State>, request: ApiRequest) ->
 pub async fn label_values(
     Extract(state): Extract<State>,
     name: Result<Path<String>, PathRejection>,
-    request: ApiRequest,
+    Across(request): Across,
 ) -> Result<Response, Failure> {
     let Ok(Path(name)) = name else { return Err(ApiError::bad_data("invalid label name: not valid UTF-8").into()) };
     if name.is_empty() {
@@ -112,14 +112,14 @@ pub async fn exemplars(Extract(state): Extract<State>, request: ApiRequest) -> R
     if end < start {
         return Err(ApiError::bad_data("end timestamp must not be before start timestamp").into());
     }
-    let text = query_text(&state, &request)?;
+    let text = query_text(&request)?;
     let expr = promql::parse(text, &state.options.language).map_err(|error| ApiError::bad_data(error.to_string()))?;
     let matcher_sets = selectors::of(&expr);
     if matcher_sets.is_empty() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let range = lookup_range(&request, &state)?;
-    let lookup = Lookup { tenant: request.tenant.clone(), signal: Signal::Metrics, matcher_sets, range, limit: LOOKUP_MAX };
+    let lookup = Lookup { tenants: request.tenants.clone(), signal: Signal::Metrics, matcher_sets, range, limit: LOOKUP_MAX };
     let found = state.looked_up(&request.tenant, |source| async move { source.exemplars(lookup).await }).await??;
     Ok(whole(StatusCode::OK, JSON, envelope::noted_answer(|out| envelope::exemplars(out, &found.items), &found.warnings, &[])))
 }

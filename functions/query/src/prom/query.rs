@@ -17,18 +17,18 @@ use super::render::{self, Extras};
 use super::syntax_tree;
 use crate::State;
 use crate::cost::{self, Spent};
-use crate::request::ApiRequest;
+use crate::request::{Across, ApiRequest};
 use crate::respond::{self, JSON, whole};
 use crate::source::Labels;
 
 /// Evaluates a query at one time.
-pub async fn instant(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+pub async fn instant(Extract(state): Extract<State>, Across(request): Across) -> Result<Response, Failure> {
     let form = &request.form;
     let limit = params::limit(form)?;
     let at = params::time_parameter(form, "time", state.clock.now())?;
-    let timeout = params::timeout(form, state.limits(&request.tenant).query_timeout)?;
+    let timeout = params::timeout(form, request.limits.query_timeout)?;
     let plan = plan(&state, &request, Grid::instant_ms(at), true)?;
-    let (mut evaluated, spent) = evaluate(&state, &request.tenant, plan, timeout).await?;
+    let (mut evaluated, spent) = evaluate(&state, &request.tenants, plan, timeout).await?;
     evaluated.warnings.extend(params::stats_warning(form.get("stats")));
     let extras = Extras { stats: cost::prometheus_stats(form.get("stats"), &spent), limit };
     let pieces = render::instant(evaluated, at.0, extras);
@@ -36,14 +36,14 @@ pub async fn instant(Extract(state): Extract<State>, request: ApiRequest) -> Res
 }
 
 /// Evaluates a query over a range.
-pub async fn range(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+pub async fn range(Extract(state): Extract<State>, Across(request): Across) -> Result<Response, Failure> {
     let form = &request.form;
     let limit = params::limit(form)?;
     let RangeParams { start, end, step_ms } = RangeParams::parse(form)?;
-    let timeout = params::timeout(form, state.limits(&request.tenant).query_timeout)?;
+    let timeout = params::timeout(form, request.limits.query_timeout)?;
     let grid = Grid::range_ms(start, end, step_ms);
     let plan = plan(&state, &request, grid, false)?;
-    let (mut evaluated, spent) = evaluate(&state, &request.tenant, plan, timeout).await?;
+    let (mut evaluated, spent) = evaluate(&state, &request.tenants, plan, timeout).await?;
     evaluated.warnings.extend(params::stats_warning(form.get("stats")));
     let extras = Extras { stats: cost::prometheus_stats(form.get("stats"), &spent), limit };
     let pieces = render::range(evaluated, grid, extras);
@@ -52,21 +52,21 @@ pub async fn range(Extract(state): Extract<State>, request: ApiRequest) -> Resul
 
 /// Prints a query the way `promtool promql format` does.
 pub async fn format(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
-    let expr = parsed(&state, query_text(&state, &request)?)?;
+    let expr = parsed(&state, query_text(&request)?)?;
     let body = envelope::answer(|out| html_string(out, &promql::prettify(&expr)));
     Ok(whole(StatusCode::OK, JSON, body))
 }
 
 /// Returns a query's syntax tree.
 pub async fn parse(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
-    let expr = parsed(&state, query_text(&state, &request)?)?;
+    let expr = parsed(&state, query_text(&request)?)?;
     Ok(whole(StatusCode::OK, JSON, envelope::answer(|out| syntax_tree::write(out, &expr))))
 }
 
 /// Returns the query's text, within the tenant's limit.
-pub(super) fn query_text<'a>(state: &State, request: &'a ApiRequest) -> Result<&'a str, ApiError> {
+pub(super) fn query_text(request: &ApiRequest) -> Result<&str, ApiError> {
     let text = request.form.get("query");
-    let most = state.limits(&request.tenant).query_text_bytes_max;
+    let most = request.limits.query_text_bytes_max;
     match text.len() > most {
         true => Err(ApiError::parameter("query", format!("query text is {} bytes, limit is {most}", text.len()))),
         false => Ok(text),
@@ -79,8 +79,8 @@ fn parsed(state: &State, text: &str) -> Result<Expr, ApiError> {
 
 fn plan(state: &State, request: &ApiRequest, grid: Grid, instant: bool) -> Result<LogicalPlan, ApiError> {
     let lookback_ms = params::lookback_delta_ms(&request.form)?;
-    let text = query_text(state, request)?;
-    let limits = state.limits(&request.tenant);
+    let text = query_text(request)?;
+    let limits = &*request.limits;
     let (resolution_max, resolution) = params::resolutions(&request.form)?;
     let replica_labels = replica_labels(request, limits)?;
     let samples_max = limits.query_samples_max;
@@ -104,7 +104,7 @@ fn replica_labels(request: &ApiRequest, limits: &Limits) -> Result<Vec<String>, 
 
 async fn evaluate(
     state: &State,
-    tenant: &TenantId,
+    tenants: &[TenantId],
     plan: LogicalPlan,
     timeout: Duration,
 ) -> Result<(plan::Answer, Spent), Failure> {
@@ -112,9 +112,9 @@ async fn evaluate(
     if timeout.is_zero() {
         return Err(ApiError::new(ErrorType::Execution, "context deadline exceeded").into());
     }
-    let (source, owned) = (Arc::clone(&state.source), tenant.clone());
+    let (source, owned) = (Arc::clone(&state.source), tenants.to_vec());
     let timed = state.gate.run(timeout, async move { source.evaluate(&owned, plan, Labels::Merged).await }).await?;
     let evaluated = timed.value?;
-    let spent = state.spent(tenant, &evaluated, timed.queued, timed.took);
+    let spent = state.spent(tenants, &evaluated, timed.queued, timed.took);
     Ok((evaluated.answer, spent))
 }

@@ -95,14 +95,14 @@ async fn read_windows(
     let reads = index.plan_ordinals(&ordinals, projection);
     context.counters.row_groups.fetch_add(reads.row_groups, Ordering::Relaxed);
     context.counters.pages.fetch_add(reads.pages, Ordering::Relaxed);
-    let fetched = read_ranges(context, &part.open, reads.ranges).await?;
+    let fetched = read_ranges(&part.context, &part.open, reads.ranges).await?;
     match index.decode_ordinals(&ordinals, projection, &fetched) {
         Ok(columns) => {
             context.counters.windows.fetch_add(columns.windows.len() as u64, Ordering::Relaxed);
             Ok(Some((ordinals, columns)))
         }
         Err(error) if error.kind() == ErrorKind::Corrupt => {
-            warn_corrupt(context, &part.open.part, &error);
+            warn_corrupt(&part.context, &part.open.part, &error);
             Ok(None)
         }
         Err(error) => Err(EngineError::Internal(error.to_string())),

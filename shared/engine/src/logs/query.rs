@@ -270,7 +270,7 @@ impl Walk {
 }
 
 /// Tells entries apart by their labels; streams in the order of their labels' text, as Loki has them.
-fn streams(entries: Vec<(LabelSet, Entry)>) -> Vec<StreamEntries> {
+pub(crate) fn streams(entries: Vec<(LabelSet, Entry)>) -> Vec<StreamEntries> {
     let mut streams: BTreeMap<String, StreamEntries> = BTreeMap::new();
     for (labels, entry) in entries {
         let stream = streams.entry(labels.to_string());

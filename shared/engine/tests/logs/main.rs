@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod data;
+mod federation;
 mod pipelines;
 #[path = "../properties/random.rs"]
 mod random;

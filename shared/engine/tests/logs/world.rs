@@ -57,11 +57,17 @@ struct Stores {
 
 impl World {
     pub async fn filled(layout: Layout, streams: &[StreamEntries]) -> World {
+        World::filled_for(layout, &[(TenantId::anonymous(), streams.to_vec())]).await
+    }
+
+    pub async fn filled_for(layout: Layout, tenants: &[(TenantId, Vec<StreamEntries>)]) -> World {
         let records: store::Records = Arc::new(store::records::memory::MemoryRecords::default());
         let manifest = Manifest::new(records, Arc::new(Fixed), Arc::new(Nonces::seeded(1)));
         let mut stores = Stores { objects: store::objects::memory(), manifest, written: 0 };
-        for (place, batch) in batches(layout, streams) {
-            stores.write(place, &batch).await;
+        for (tenant, streams) in tenants {
+            for (place, batch) in batches(layout, streams) {
+                stores.write(tenant, place, &batch).await;
+            }
         }
         let engine = |partitions, bytes| {
             let config = EngineConfig { partitions, tail_cache_bytes: bytes, ..EngineConfig::default() };
@@ -108,9 +114,8 @@ fn batches(layout: Layout, streams: &[StreamEntries]) -> BTreeMap<Place, LogBatc
 }
 
 impl Stores {
-    async fn write(&mut self, (merged, hour, _): Place, batch: &LogBatch) {
-        let tenant = TenantId::anonymous();
-        let block = segment::l0::encode_logs(&tenant, batch).unwrap();
+    async fn write(&mut self, tenant: &TenantId, (merged, hour, _): Place, batch: &LogBatch) {
+        let block = segment::l0::encode_logs(tenant, batch).unwrap();
         let mut outputs = vec![block.clone()];
         if merged {
             outputs.clear();
@@ -118,7 +123,7 @@ impl Stores {
         }
         for output in &outputs {
             let item = self.item(output).await;
-            self.manifest.commit(&tenant, Signal::Logs, hour, item).await.unwrap();
+            self.manifest.commit(tenant, Signal::Logs, hour, item).await.unwrap();
         }
     }
 

@@ -8,6 +8,7 @@ mod bounds;
 mod data;
 mod deletions;
 mod expressions;
+mod federation;
 mod random;
 mod replicas;
 mod world;

@@ -60,11 +60,17 @@ struct Stores {
 
 impl World {
     pub async fn filled(layout: Layout, series: &[Series]) -> World {
+        World::filled_for(layout, &[(TenantId::anonymous(), series.to_vec())]).await
+    }
+
+    pub async fn filled_for(layout: Layout, tenants: &[(TenantId, Vec<Series>)]) -> World {
         let records: store::Records = Arc::new(store::records::memory::MemoryRecords::default());
         let manifest = Manifest::new(records, Arc::new(Fixed), Arc::new(Nonces::seeded(1)));
         let mut stores = Stores { objects: store::objects::memory(), manifest, written: 0 };
-        for (place, batch) in batches(layout, series) {
-            stores.write(place, &batch).await;
+        for (tenant, series) in tenants {
+            for (place, batch) in batches(layout, series) {
+                stores.write(tenant, place, &batch).await;
+            }
         }
         let engine = |partitions, bytes| {
             let config =
@@ -141,9 +147,8 @@ fn batches(layout: Layout, series: &[Series]) -> BTreeMap<Place, MetricBatch> {
 }
 
 impl Stores {
-    async fn write(&mut self, (merged, hour, _): Place, batch: &MetricBatch) {
-        let tenant = TenantId::anonymous();
-        let block = segment::l0::encode_metrics(&tenant, batch).unwrap();
+    async fn write(&mut self, tenant: &TenantId, (merged, hour, _): Place, batch: &MetricBatch) {
+        let block = segment::l0::encode_metrics(tenant, batch).unwrap();
         let mut outputs = vec![block.clone()];
         if merged {
             outputs.clear();
@@ -153,9 +158,9 @@ impl Stores {
             let item = self.item(output).await;
             match hour {
                 Some(hour) => {
-                    self.manifest.commit(&tenant, Signal::Metrics, hour, item).await.unwrap();
+                    self.manifest.commit(tenant, Signal::Metrics, hour, item).await.unwrap();
                 }
-                None => self.publish(&tenant, item).await,
+                None => self.publish(tenant, item).await,
             }
         }
     }

@@ -39,6 +39,30 @@ pub struct LogQueryLimits {
     pub deletion: DeletionMode,
 }
 
+impl LogQueryLimits {
+    /// Returns these limits no wider than another tenant's: what either refuses is refused.
+    pub(super) fn within(mut self, other: &LogQueryLimits) -> LogQueryLimits {
+        self.lines_max = self.lines_max.min(other.lines_max);
+        self.series_max = self.series_max.min(other.series_max);
+        self.range_max = least(self.range_max, other.range_max);
+        self.window_max = least(self.window_max, other.window_max);
+        self.lookback_max = least(self.lookback_max, other.lookback_max);
+        self.bytes_max = least(self.bytes_max, other.bytes_max);
+        self.split_interval = least(self.split_interval, other.split_interval);
+        self.labels_min = self.labels_min.max(other.labels_min);
+        let missing = other.labels_required.iter().filter(|name| !self.labels_required.contains(name));
+        let missing: Vec<String> = missing.cloned().collect();
+        self.labels_required.extend(missing);
+        self.blocked.extend(other.blocked.iter().cloned());
+        self
+    }
+}
+
+/// The narrower of two bounds that may be off.
+fn least<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+    [one, other].into_iter().flatten().min()
+}
+
 /// What a request to delete entries does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeletionMode {
