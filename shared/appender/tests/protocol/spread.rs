@@ -20,8 +20,12 @@ async fn what_retention_dropped_does_not_take_the_rest_along() {
     let late = Batch::Metrics(MetricBatchBuilder::default().series([("__name__", "late")], [(yesterday, 1.0)]).build());
     world.writer().write(&world.tenant, late).await.unwrap();
     world.manifest().drop_day(&world.tenant, Signal::Metrics, HOUR.day() - 1, Resolution::Raw).await.unwrap();
+    let before = world.records.calls();
     let refused = Direct::new(world.writer()).append(&world.tenant, spread(20)).await.unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::Invalid);
+    // Today is announced by one update, although yesterday cannot be; each of its hours learns that by itself.
+    let (ring, registry, yesterday, today, items) = (1, 1, 1 + 12, 2, 8);
+    assert_eq!(world.records.calls() - before, ring + registry + yesterday + today + items);
     // Hours 0 to 7 of today are there, although nobody will send them again.
     let parts = world.parts(Signal::Metrics).await;
     assert_eq!((parts.len(), parts.iter().map(|part| part.stats.rows).sum::<u64>()), (8, 16));

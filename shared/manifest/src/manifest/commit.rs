@@ -138,17 +138,21 @@ impl Manifest {
     /// Sets the catalog's bits of several hours with one update per day: what [`Manifest::commit`] does hour by hour.
     ///
     /// # Errors
-    /// `Dropped` where retention dropped a day.
+    /// `Dropped` where retention dropped a day: the hours of all others are announced.
     pub async fn announce(&self, tenant: &TenantId, signal: Signal, hours: &[Hour]) -> Result<()> {
         self.register(tenant, signal).await?;
         let mut days: BTreeMap<i64, Vec<Hour>> = BTreeMap::new();
         for hour in hours {
             days.entry(hour.day()).or_default().push(*hour);
         }
+        let mut dropped = Ok(());
         for hours in days.into_values() {
-            self.ensure_hours(tenant, signal, &hours).await?;
+            match self.ensure_hours(tenant, signal, &hours).await {
+                Err(error @ Error::Dropped { .. }) => dropped = Err(error),
+                other => other?,
+            }
         }
-        Ok(())
+        dropped
     }
 
     /// Counts the L0 items of an hour, up to `count_max`: a figure to steer by.
