@@ -7,6 +7,7 @@
 
 use std::cmp::Ordering;
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
@@ -33,7 +34,7 @@ impl Registry {
     /// Returns the numbering of a tenant, for one query: whoever holds it keeps it, even where others start anew.
     pub(crate) fn of(&self, tenant: &TenantId) -> Arc<Names> {
         let mut tenants = self.tenants.lock().expect("no call panics while it holds the lock");
-        if tenants.values().map(|names| names.state().bytes).sum::<usize>() > self.bytes_max {
+        if tenants.values().map(|names| names.bytes.load(Relaxed)).sum::<usize>() > self.bytes_max {
             tenants.clear();
         }
         Arc::clone(tenants.entry(tenant.clone()).or_default())
@@ -44,6 +45,8 @@ impl Registry {
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     state: Mutex<State>,
+    /// What the state takes, for whoever must not wait until it is free.
+    bytes: AtomicUsize,
 }
 
 /// The numbers of a segment's pairs and series, [`UNKNOWN`] where nobody has asked yet.
@@ -111,7 +114,9 @@ impl Names {
             }
             *number
         };
-        ordinals.iter().map(&mut number).collect()
+        let numbers = ordinals.iter().map(&mut number).collect();
+        self.bytes.store(state.bytes, Relaxed);
+        numbers
     }
 
     /// Returns the numbers of some series of a segment by other labels than they have there: those that `labelled` makes of them.
@@ -127,7 +132,10 @@ impl Names {
 
     /// Returns the label set of a number.
     pub(crate) fn labels(&self, number: u32) -> LabelSet {
-        self.state().labels(number)
+        let mut state = self.state();
+        let labels = state.labels(number);
+        self.bytes.store(state.bytes, Relaxed);
+        labels
     }
 
     /// Sorts numbers by their labels.
@@ -309,5 +317,19 @@ mod tests {
         assert_eq!(names.group(&numbers, |name| name == "__name__").heads, [0]);
         assert_eq!(names.group(&numbers, |_| false).of, [0; 4]);
         assert_eq!(names.group(&numbers, |_| true).heads, numbers);
+    }
+
+    #[test]
+    fn a_tenant_at_work_keeps_nobody_waiting_and_past_the_bound_all_start_anew() {
+        let tenant = |name| TenantId::parse(name).unwrap();
+        let registry = Registry::new(1_000);
+        let names = registry.of(&tenant("a"));
+        let busy = names.state();
+        assert!(Arc::ptr_eq(&registry.of(&tenant("a")), &names));
+        drop((registry.of(&tenant("b")), busy));
+        let sets: Vec<LabelSet> = (0..50).map(|value| LabelSet::from_pairs([("x", &*format!("{value}"))])).collect();
+        numbered(&names, &sets);
+        assert_eq!(names.labels(3), sets[3]);
+        assert!(!Arc::ptr_eq(&registry.of(&tenant("a")), &names));
     }
 }
