@@ -306,6 +306,25 @@ async fn replicas_are_one_where_somebody_asks_for_it() {
     assert!(status == 400 && text.contains(error), "{text}");
 }
 
+/// Look-ups of replicas as one show none of their labels, and each series once; the limit counts what is left.
+#[tokio::test]
+async fn look_ups_of_replicas_as_one_do_not_show_them() {
+    for (path, data) in [
+        ("series?match[]=up&dedup=true&replicaLabels[]=i", r#"[{}]"#),
+        ("series?match[]=up&dedup=true&replicaLabels[]=i&limit=1", r#"[{}]"#),
+        ("series?match[]=up&dedup=true", r#"[{"i":"0"},{"i":"1"},{"i":"2"}]"#),
+        ("series?match[]=up&dedup=false&replicaLabels[]=i", r#"[{"i":"0"},{"i":"1"},{"i":"2"}]"#),
+        ("labels?dedup=true&replicaLabels[]=b", r#"["a","c"]"#),
+        ("labels?dedup=true&replicaLabels[]=b&limit=2", r#"["a","c"]"#),
+        ("label/pod/values?dedup=true&replicaLabels[]=pod", "[]"),
+        ("label/pod/values?replicaLabels[]=pod", r#"["pod"]"#),
+    ] {
+        let expected = format!(r#"{{"status":"success","data":{data}}}"#);
+        assert_eq!(get(&format!("/api/v1/{path}")).await, (200, expected), "{path}");
+    }
+    assert_eq!(get("/api/v1/labels?dedup=2").await.0, 400);
+}
+
 /// Snappy block of a remote read request for `{a="b", c="d"}`, all time, with one accepted response type.
 fn read_request(response_type: u8) -> Vec<u8> {
     let matcher = |name: u8, value: u8| vec![0x1a, 6, 0x12, 1, name, 0x1a, 1, value];

@@ -10,7 +10,7 @@ use wire::json_text::html_strings;
 use wire::prom_api::params::{self, TIME_MAX, TIME_MIN, go_integer, unescape_label_name};
 use wire::prom_api::{ApiError, envelope};
 
-use super::query::query_text;
+use super::query::{query_text, replica_labels};
 use super::{Failure, lookup_range, matcher_sets, selectors};
 use crate::State;
 use crate::limits::LOOKUP_MAX;
@@ -20,18 +20,28 @@ use crate::source::{Found, Lookup};
 
 const TRUNCATED: &str = "results truncated due to limit";
 
-/// Parses what look-ups share. One result more than the limit is asked for, so that truncation is seen. `in_parameter` says
-/// whether a wrong selector is told as an invalid parameter: upstream's endpoints differ.
-fn lookup(state: &State, request: &ApiRequest, in_parameter: bool) -> Result<(Lookup, usize), ApiError> {
+/// What is asked, and how much of what is found is told.
+struct Asked {
+    lookup: Lookup,
+    limit: usize,
+    /// Labels that tell replicas apart which are to be answered as one; no answer shows them then (docs/0021).
+    replica_labels: Vec<String>,
+}
+
+/// Parses what look-ups share. One result more than the limit is asked for, so that truncation is seen; more where replicas become one.
+/// `in_parameter` says whether a wrong selector is told as an invalid parameter: upstream's endpoints differ.
+fn asked(state: &State, request: &ApiRequest, in_parameter: bool) -> Result<Asked, ApiError> {
     let limit = params::limit(&request.form)?;
     let range = lookup_range(request, state)?;
     let matcher_sets = matcher_sets(request, state).map_err(|reason| match in_parameter {
         true => ApiError::parameter("match[]", reason),
         false => ApiError::bad_data(reason),
     })?;
+    let replica_labels = replica_labels(request, &request.limits)?;
     let most = if limit == 0 { LOOKUP_MAX } else { limit.min(LOOKUP_MAX) };
-    let lookup = Lookup { tenants: request.tenants.clone(), signal: Signal::Metrics, matcher_sets, range, limit: most + 1 };
-    Ok((lookup, most))
+    let read = if replica_labels.is_empty() { most + 1 } else { LOOKUP_MAX + 1 };
+    let lookup = Lookup { tenants: request.tenants.clone(), signal: Signal::Metrics, matcher_sets, range, limit: read };
+    Ok(Asked { lookup, limit: most, replica_labels })
 }
 
 /// Cuts a result to the limit, with a warning that says so.
@@ -55,16 +65,23 @@ pub async fn series(Extract(state): Extract<State>, Across(request): Across) -> 
     if request.form.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided").into());
     }
-    let (lookup, limit) = lookup(&state, &request, true)?;
-    let found = state.looked_up(&request.tenant, |source| async move { source.series(lookup).await }).await??;
+    let Asked { lookup, limit, replica_labels } = asked(&state, &request, true)?;
+    let mut found = state.looked_up(&request.tenant, |source| async move { source.series(lookup).await }).await??;
+    if !replica_labels.is_empty() {
+        let is_kept = |name: &str| !replica_labels.iter().any(|label| label == name);
+        found.items.iter_mut().for_each(|labels| *labels = labels.retain(is_kept));
+        found.items.sort_unstable();
+        found.items.dedup();
+    }
     let Found { items, warnings } = truncate(found, limit);
     Ok(whole(StatusCode::OK, JSON, envelope::noted_answer(|out| envelope::series_list(out, &items), &warnings, &[])))
 }
 
 /// Lists label names.
 pub async fn label_names(Extract(state): Extract<State>, Across(request): Across) -> Result<Response, Failure> {
-    let (lookup, limit) = lookup(&state, &request, false)?;
-    let found = state.looked_up(&request.tenant, |source| async move { source.label_names(lookup).await }).await??;
+    let Asked { lookup, limit, replica_labels } = asked(&state, &request, false)?;
+    let mut found = state.looked_up(&request.tenant, |source| async move { source.label_names(lookup).await }).await??;
+    found.items.retain(|name| !replica_labels.contains(name));
     Ok(names(found, limit))
 }
 
@@ -82,7 +99,10 @@ pub async fn label_values(
     if name.is_empty() {
         return Err(ApiError::bad_data(format!("invalid label name: {}", go_quote(&name))).into());
     }
-    let (lookup, limit) = lookup(&state, &request, false)?;
+    let Asked { lookup, limit, replica_labels } = asked(&state, &request, false)?;
+    if replica_labels.contains(&name) {
+        return Ok(names(Found { items: Vec::new(), warnings: Vec::new() }, limit));
+    }
     let found = state.looked_up(&request.tenant, |source| async move { source.label_values(lookup, name).await }).await??;
     Ok(names(found, limit))
 }

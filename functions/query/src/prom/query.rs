@@ -94,7 +94,7 @@ fn plan(state: &State, request: &ApiRequest, grid: Grid, instant: bool) -> Resul
 
 /// Returns the labels that tell replicas apart which are to be answered as one: only where the request or the tenant's limits ask for
 /// it, for a request of Prometheus's own API gets Prometheus's answer. Both parameters are Thanos's.
-fn replica_labels(request: &ApiRequest, limits: &Limits) -> Result<Vec<String>, ApiError> {
+pub(super) fn replica_labels(request: &ApiRequest, limits: &Limits) -> Result<Vec<String>, ApiError> {
     if !params::boolean(&request.form, "dedup")?.unwrap_or(limits.replicas_deduplicated) {
         return Ok(Vec::new());
     }
