@@ -17,8 +17,9 @@ use clap::Args;
 use model::{Keep, Resolution};
 use plan::LogicalPlan;
 
+use crate::said::Said;
 use data::Data;
-use world::{Said, World};
+use world::World;
 
 /// How much is compared.
 #[derive(Args)]
@@ -35,14 +36,14 @@ pub struct Options {
 }
 
 /// SplitMix64: small, seedable, good enough for test data.
-struct Random(u64);
+pub(crate) struct Random(u64);
 
 impl Random {
-    fn new(seed: u64) -> Random {
+    pub(crate) fn new(seed: u64) -> Random {
         Random(seed)
     }
 
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -61,6 +62,8 @@ struct Tally {
     inexact: u64,
     /// After raw data expired: answers that are exact.
     expired_exact: u64,
+    /// Likewise: queries of replicas as one, which windows cannot answer.
+    refused: u64,
 }
 
 /// Runs all seeds; returns whether all hold.
@@ -73,15 +76,15 @@ pub fn run_all(options: &Options) -> bool {
             broken += 1;
         }
     }
-    let Tally { answers, from_windows, inexact, expired_exact } = tally;
+    let Tally { answers, from_windows, inexact, expired_exact, refused } = tally;
     println!(
         "{} seeds, {answers} answers compared, {from_windows} of windows beside raw data, after it expired {expired_exact} exact and \
-         {inexact} said not to be; {broken} seeds broken; {} s",
+         {inexact} said not to be, {refused} of replicas refused; {broken} seeds broken; {} s",
         options.seeds,
         started.elapsed().as_secs()
     );
     // Comparing answers that read no windows would say nothing.
-    let tells = from_windows * 20 > answers && expired_exact > 0 && inexact > 0;
+    let tells = from_windows * 20 > answers && expired_exact > 0 && inexact > 0 && refused > 0;
     if !tells {
         println!("too few answers read windows for this to tell anything");
     }
@@ -105,7 +108,24 @@ async fn run(seed: u64, expressions: usize, tally: &mut Tally) -> Result<(), Str
         compare(&world, &data, &mut random, expressions, true, tally).await?;
     }
     world.expire_raw().await?;
-    compare(&world, &data, &mut random, expressions, false, tally).await
+    compare(&world, &data, &mut random, expressions, false, tally).await?;
+    for _ in 0..5 {
+        replicas_stay_apart(&world, &mut random, tally).await?;
+    }
+    Ok(())
+}
+
+/// Of windows nobody can tell which replica's samples stand: asked for one series, the query is refused, and says why (docs/0021).
+async fn replicas_stay_apart(world: &World, random: &mut Random, tally: &mut Tally) -> Result<(), String> {
+    let (text, plan) = queries::generate(random);
+    let options = plan::EvalOptions { replica_labels: vec!["replica".into()], ..plan.options.clone() };
+    let (said, windows) = world.ask(&LogicalPlan { options, ..plan.clone() }).await;
+    let (plain, _) = world.ask(&plan).await;
+    let refused = said.error().is_some_and(|why| why.contains("replicas over days whose raw samples have expired"));
+    tally.refused += u64::from(refused);
+    // What a copy keeps as samples can be told apart: the answer is that of the series, which is a replica of its own.
+    let holds = windows == 0 && (refused || said == plain || plain.is_called_inexact());
+    if holds { Ok(()) } else { Err(format!("{text} of replicas as one: {}", said.text())) }
 }
 
 /// Compares answers over the world's copies with the reference over the samples.

@@ -5,5 +5,7 @@
 pub mod downsample;
 pub mod logql;
 pub mod promqltest;
+mod said;
 pub mod sigkill;
 pub mod simulate;
+pub mod year;

@@ -49,6 +49,8 @@ enum Command {
     Simulate(suite::simulate::Options),
     /// Compares answers from coarse copies with those from samples, by seed: generated series, every function, late data, retention.
     Downsample(suite::downsample::Options),
+    /// Stores months of metrics as the server would, and says what each resolution takes and what dashboards cost over it.
+    Year(suite::year::Options),
     /// Kills the real server under load again and again: nothing acknowledged may be missing or doubled.
     Sigkill(suite::sigkill::Options),
 }
@@ -61,6 +63,7 @@ fn main() -> ExitCode {
             (suite::promqltest::run(&path, engine, failures), strict, at_least)
         }
         Command::Logql { folder, failures, strict, at_least } => (suite::logql::run(&folder, failures, &at_least), strict, 0),
+        Command::Year(options) => (suite::year::run(&options).map(|()| (0, 0)), true, 0),
         Command::Sigkill(options) => (suite::sigkill::run(&options).map(|()| (0, 0)), true, 0),
     };
     match counts {

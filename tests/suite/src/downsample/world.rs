@@ -11,13 +11,14 @@ use model::batch::HistogramRow;
 use model::{
     Clock, Hour, Limits, MetricBatch, Nonces, Resolution, Retention, RetentionPolicy, Signal, TenantId, TimeRangeMs, TimestampMs,
 };
-use plan::{Answer, LogicalPlan, Value};
+use plan::LogicalPlan;
 use segment::l0;
 use store::objects::ObjectStoreExt;
 use testkit::SimulatedClock;
 
 use super::data::{Data, END_MS, START_MS};
 use super::kept;
+use crate::said::Said;
 
 /// Everything one seed has.
 pub struct World {
@@ -67,7 +68,8 @@ impl World {
                 }
                 batch.push_sample(TimestampMs(*timestamp), *value, TimestampMs(0));
             }
-            for sample in series.histograms.iter().filter(|_| takes(at, 0) || takes(at, 1)) {
+            let histograms = series.histograms.iter().enumerate().filter(|(place, _)| takes(at, *place));
+            for (_, sample) in histograms {
                 let key = place_of(sample.timestamp);
                 let batch = blocks.entry(key).or_default();
                 if open != Some(key) {
@@ -146,51 +148,4 @@ impl World {
 /// The block of a sample: its hour, and a part of it.
 fn place_of(timestamp: i64) -> (Hour, i64) {
     (TimestampMs(timestamp).hour(), timestamp.rem_euclid(3_600_000) / 1_300_000)
-}
-
-/// Values, warnings and infos.
-type Words = (Vec<String>, Vec<String>, Vec<String>);
-
-/// What an answer says, with the bits of its floats.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Said(Result<Words, String>);
-
-impl Said {
-    pub fn of(answer: Result<Answer, String>) -> Said {
-        Said(answer.map(|answer| (values(&answer.value), answer.warnings, answer.infos)))
-    }
-
-    pub fn is_called_inexact(&self) -> bool {
-        self.0.as_ref().is_ok_and(|(.., infos)| infos.iter().any(|info| info.contains("not exact")))
-    }
-
-    pub fn text(&self) -> String {
-        let text = format!("{:?}", self.0);
-        text[..text.floor_char_boundary(2_000)].to_owned()
-    }
-}
-
-/// A number as its text: a NaN is a NaN, whatever its payload.
-fn numbers(floats: &[f64]) -> String {
-    let text = |value: &f64| match () {
-        () if model::is_stale(*value) => "-".into(),
-        () if value.is_nan() => "NaN".into(),
-        () => format!("{value}/{:x}", value.to_bits()),
-    };
-    floats.iter().map(text).collect::<Vec<String>>().join(" ")
-}
-
-fn values(value: &Value) -> Vec<String> {
-    match value {
-        Value::Scalar(floats) => vec![numbers(floats)],
-        Value::Text(text) => vec![format!("{text:?}")],
-        Value::Ranges(series) => {
-            series.iter().map(|of| format!("{} {:?} {}", of.labels, of.timestamps, numbers(&of.values))).collect()
-        }
-        Value::Vector(series) => {
-            let one = |of: &plan::StepSeries| format!("{} {} {:?}", of.labels, numbers(&of.values.floats), of.values.histograms);
-            series.iter().map(one).collect()
-        }
-        Value::Streams(_) => vec!["streams".into()],
-    }
 }
