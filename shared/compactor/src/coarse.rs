@@ -5,10 +5,13 @@
 //! An input that twice cannot be read is put in quarantine, which makes the plan void: the next one leaves it out, and the record of the
 //! quarantine tells what the copies lack.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use manifest::{Part, Replaced, Replacement, Window};
 use model::series::SLOT_COUNT;
+use model::windowed;
 use model::{ErrorKind, LabelSet, SegmentId, Signal, SlotRange, TenantId, TimeRangeMs, TimestampMs};
 use segment::merge::{self, CoarseOptions, CoarseSource, MergeOptions, MergeReport};
 use segment::{Encoded, Fetched, SegmentError, fetched, metrics, windows};
@@ -258,14 +261,38 @@ fn erased(object: &Bytes, part: &Part, deletions: &[manifest::Deletion]) -> Resu
     }
     let mut outputs = Vec::new();
     let options = MergeOptions { effort: merge::Effort::Small, ..MergeOptions::default() };
-    let erase = |_: usize, labels: &LabelSet| erase(labels);
+    let index = metrics::Index::open(object)?;
+    let of_histograms = index.all().into_iter().filter(|series| index.has_histograms(series.ordinal));
+    let counted: BTreeSet<LabelSet> = of_histograms.map(|series| series.labels).collect();
+    let width_ms = part.resolution.width_ms().unwrap_or(1);
+    let erase = |_: usize, labels: &LabelSet| {
+        let ranges = erase(labels).into_iter();
+        // Their windows go whole, and uncounted samples would be taken for all there were.
+        ranges.map(|range| if counted.contains(labels) { whole_windows(range, width_ms) } else { range }).collect()
+    };
     merge::metrics_without(vec![object.clone()], &options, &erase, &mut |output| outputs.push(output))?;
     Ok(outputs)
+}
+
+/// Widens a range to the windows `(start, end]` that it touches.
+fn whole_windows(range: TimeRangeMs, width_ms: i64) -> TimeRangeMs {
+    let start = windowed::end_of(range.start.0, width_ms).saturating_sub(width_ms).saturating_add(1);
+    let end = windowed::end_of(range.end.0.saturating_sub(1), width_ms).saturating_add(1);
+    TimeRangeMs::new(TimestampMs(start), TimestampMs(end))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_range_takes_its_windows_along() {
+        for (start, end, expected) in [(1, 2, (1, 11)), (10, 11, (1, 11)), (11, 12, (11, 21)), (5, 12, (1, 21)), (0, 1, (-9, 1))]
+        {
+            let range = whole_windows(TimeRangeMs::new(TimestampMs(start), TimestampMs(end)), 10);
+            assert_eq!((range.start.0, range.end.0), expected, "{start} to {end}");
+        }
+    }
 
     #[test]
     fn passes_cover_every_slot_once() {

@@ -339,6 +339,6 @@ mod tests {
         };
         let (mut annotations, options) = (Annotations::default(), EvalOptions::default());
         let mut budget = Budget { max: usize::MAX, ..Budget::default() };
-        range(&call, &series, &input, &[], &grid, &options, &mut annotations, &mut budget).unwrap().floats
+        range(&call, (&series, &[]), &input, &[], &grid, &options, &mut annotations, &mut budget).unwrap().floats
     }
 }

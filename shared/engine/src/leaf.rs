@@ -28,6 +28,7 @@ use crate::limits::{SAMPLES_PER_CHUNK, SAMPLES_PER_PARTITION_MIN, SERIES_PER_BAT
 use crate::merge::{Merged, append, merge, trim};
 use crate::registry::{Groups, Names, Registry};
 use crate::samples::{PartSamples, SampleCache};
+pub(crate) use coarse::Gaps;
 use replicas::Replicas;
 use selection::Selection;
 

@@ -1,5 +1,5 @@
 //! Downsampling's arithmetic: what is kept of the float samples of one series in one aligned window, and how two neighbours
-//! become one.
+//! become one; of native histograms see [`histograms`].
 //!
 //! Owns: the columns (design §7), their order of operations, and what of them is exact. Does not own: which functions are answered
 //! from them (`plan`), how they are stored (`segment`), which windows are built (`compactor`).
@@ -8,6 +8,7 @@
 //! instant and merged again is the window (D1): counts, first, last, min, max, resets, changes and staleness bit for bit; `lost`
 //! and `sum` bit for bit where [`Quantum`] proves it, else to the last digits; `m2` to the last digits.
 
+pub mod histograms;
 mod quantum;
 
 pub use quantum::Quantum;

@@ -54,6 +54,7 @@ fn slide(function: Function, counter: &Counter) -> f64 {
             range_seconds: (end - start) as f64 / 1000.0,
             extension: Extension::None,
             start_timestamps: false,
+            left_out: 0,
             name: "requests_total",
             span: Span::default(),
         };

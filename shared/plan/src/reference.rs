@@ -367,7 +367,8 @@ fn call_(call: &Call, node_: &Node, source: &dyn Source, context: &mut Context<'
     let mut out = Vec::new();
     for (series, dropped) in series.iter().zip(names_dropped) {
         let grid = context.grid;
-        let values = windows::range(call, series, input, &args, &grid, context.options, context.annotations, context.budget)?;
+        let values =
+            windows::range(call, (series, &[]), input, &args, &grid, context.options, context.annotations, context.budget)?;
         if values.is_absent() {
             continue;
         }

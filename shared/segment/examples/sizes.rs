@@ -6,7 +6,7 @@
 //!   sizes logs [MIB]                synthetic logs: five formats, 250 streams
 //!   sizes files FILE…               text files, one stream each
 //!
-//! SIZES_OUT=DIR keeps the outputs; SIZES_COLUMNS=1 prints every column.
+//! `coarse` prints every column of the copies too.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../tests/generator/mod.rs"]
@@ -113,20 +113,29 @@ fn coarse(hosts: u64, every: usize) {
     });
     let widths_ms = vec![300_000, 3_600_000];
     let options = merge::CoarseOptions { slots: model::SlotRange::ALL, widths_ms, output_bytes_max: usize::MAX };
-    let (mut copies, start) = ([(0, 0, 0); 2], cpu_seconds());
+    let (mut copies, mut described, start) = ([(0, 0, 0); 2], [Vec::new(), Vec::new()], cpu_seconds());
     let sources: Vec<merge::CoarseSource> = sources.collect();
     let mut emit = |width: usize, output: Encoded| {
         let (bytes, windows, kept) = &mut copies[width];
         *bytes += output.bytes.len();
+        described[width].push(segment::inspect::inspect(&output.bytes, 0).unwrap());
         *if segment::windows::is_windows(&output.bytes, 0) { windows } else { kept } += output.stats.rows;
     };
     merge::downsample(sources, &options, &mut emit).unwrap();
     let seconds = cpu_seconds() - start;
     let bytes: usize = raw.iter().map(|raw| raw.bytes.len()).sum();
     println!("raw: {samples} samples, {bytes} bytes, {:.3} B/sample", bytes as f64 / samples as f64);
-    for (width, (size, windows, kept)) in ["5m", "1h"].into_iter().zip(copies) {
+    for (at, (width, (size, windows, kept))) in ["5m", "1h"].into_iter().zip(copies).enumerate() {
         let share = 100.0 * size as f64 / bytes as f64;
         println!("{width}: {windows} windows and {kept} samples, {size} bytes, {share:.1} % of raw");
+        for file in &described[at] {
+            let rows = file.rows as f64;
+            let tail: u64 = file.tail.iter().map(|(_, bytes)| bytes).sum();
+            println!("  {:?} of {} rows, tail {:.2} B a row {:?}", file.form, file.rows, tail as f64 / rows, file.tail);
+            for column in file.columns.iter().filter(|column| column.bytes > 0) {
+                println!("    {:20} {:6.2} B a row {:?}", column.path, column.bytes as f64 / rows, column.encodings);
+            }
+        }
     }
     println!("both: {:.3} CPU s/M samples", seconds / (samples as f64 / 1e6));
 }

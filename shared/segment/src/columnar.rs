@@ -16,6 +16,7 @@ mod pages;
 mod runs;
 mod values;
 pub(crate) mod windows_reader;
+mod windows_values;
 pub(crate) mod windows_writer;
 
 pub(crate) use pages::{Layout, read_error};

@@ -69,7 +69,7 @@ impl Kind {
             Kind::ParquetLogs => 5,
             Kind::ParquetMetrics => 2,
             Kind::BlockMetrics | Kind::BlockLogs => 1,
-            Kind::ParquetWindows => WINDOWS_SINCE,
+            Kind::ParquetWindows => 7,
         }
     }
 
@@ -82,9 +82,9 @@ impl Kind {
 
 /// Newest version that this program reads. 2: the label table of Parquet files has the base of `v_int`,
 /// and every page has a checksum. 3: compacted logs count their minutes. 4: they hold lines as templates and variables.
-/// 5: their token filters hold pieces of words. 6: there are windows, the coarse copies of metrics.
-pub(crate) const VERSION: u16 = 6;
-const WINDOWS_SINCE: u16 = 6;
+/// 5: their token filters hold pieces of words. 6: there are windows, the coarse copies of metrics. 7: their values count from
+/// neighbours, what is never exact is rounded, and windows may be of native histograms.
+pub(crate) const VERSION: u16 = 7;
 const MAGIC: [u8; 8] = *b"LAMELLA\x01";
 /// Bytes of the seal.
 pub(crate) const SEAL_BYTES: usize = 40;

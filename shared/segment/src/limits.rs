@@ -10,6 +10,8 @@ pub const LOG_ROWS_PER_GROUP: usize = 1 << 16;
 pub const LOG_BYTES_PER_GROUP: usize = 64 << 20;
 /// Rows of a page: one series is read by decoding one or two pages of each column.
 pub const ROWS_PER_PAGE: usize = 16_384;
+/// Rows of a page of windows: fewer, since a series has 288 or 24 a day.
+pub const WINDOW_ROWS_PER_PAGE: usize = 4_096;
 /// Rows of a page where larger ones compress much better: values that zstd copies, which it does fast.
 pub const ROWS_PER_COARSE_PAGE: usize = 65_536;
 /// Bytes of texts in a page: what a reader of a few lines decompresses.

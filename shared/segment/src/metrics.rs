@@ -11,7 +11,7 @@ use crate::cursor::Cursor;
 use crate::extras::{Extras, OrdinalExemplar};
 use crate::frame::{self, Kind};
 use crate::l0::{self, DataFrame};
-use crate::table::Table;
+use crate::table::{Table, columns};
 use crate::{Fetched, SegmentError, windows};
 
 /// The opened tail of a metrics segment: label table, row ranges, page places. Cheap to clone, immutable, cacheable.
@@ -344,6 +344,14 @@ impl Index {
         Extent { slot: Slot(row.slot), rows: row.rows, first: TimestampMs(row.first), last: TimestampMs(row.last) }
     }
 
+    /// Reports whether a series has native histograms.
+    ///
+    /// # Panics
+    /// If the segment has no such ordinal.
+    pub fn has_histograms(&self, ordinal: u32) -> bool {
+        self.inner.table.row(ordinal as usize).columns & columns::HISTOGRAM != 0
+    }
+
     /// Returns what [`Index::decode_ordinals`] will read; `ordinals` ascend.
     pub fn plan_ordinals(&self, ordinals: &[u32], projection: Projection) -> Reads {
         match &self.inner.data {
@@ -458,7 +466,9 @@ impl Index {
             Data::Parquet(layout) => reader::decode(layout, &self.inner.table, entries, projection, fetched),
             Data::Windows { layout, width_ms } => {
                 let (places, none) = ((entries, *width_ms), windows::Projection::default());
-                Ok(windows_reader::decode(layout, &self.inner.table, places, none, fetched)?.into_samples(projection.values))
+                let windows = windows_reader::decode(layout, &self.inner.table, places, none, fetched)?;
+                let has_none = |place: usize| windows::is_of_histograms(&self.inner.table, entries[place].ordinal);
+                Ok(windows.into_samples(projection.values, has_none))
             }
         }
     }

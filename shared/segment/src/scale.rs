@@ -24,6 +24,15 @@ pub(crate) fn to_int(value: f64, divisor: f64) -> Option<i64> {
     (rounded.abs() < INT_MAX && (rounded / divisor).to_bits() == value.to_bits()).then_some(rounded as i64)
 }
 
+/// Returns the integer that gives all but the last digits of a value back: sums of decimals are decimals, but for what adding them up
+/// rounded.
+pub(crate) fn nearest(value: f64, divisor: f64) -> Option<i64> {
+    const OFF_MAX: f64 = 1.0 / (1u64 << 32) as f64;
+    let rounded = (value * divisor + ROUND) - ROUND;
+    let is_near = (rounded / divisor - value).abs() <= value.abs() * OFF_MAX;
+    (rounded.abs() < INT_MAX && is_near).then_some(rounded as i64)
+}
+
 /// Splits the values of a series: integers with their scale where they fit, the rest stays double.
 pub(crate) struct Split {
     pub(crate) scale: i8,

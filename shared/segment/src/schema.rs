@@ -32,9 +32,11 @@ pub(crate) const WINDOW_COUNT: &str = "count";
 pub(crate) const WINDOW_FIRST_AGE: &str = "first_age";
 pub(crate) const WINDOW_LAST_AGE: &str = "last_age";
 pub(crate) const WINDOW_STALE_AGE: &str = "stale_age";
-/// Values, each as a scaled integer or a double. The integer of `first` counts from `v_base`, `last`, `min` and `max` from the
-/// integer of `first`, `sum` from `count` times that.
-pub(crate) const WINDOW_VALUES: [&str; 5] = ["first", "last", "min", "max", "sum"];
+/// Values, each as a scaled integer or a double; what the integers count from, `segment::columnar::windows` says.
+pub(crate) const WINDOW_VALUES: [&str; 6] = ["first", "last", "min", "max", "sum", "lost"];
+/// A sum that rounds anyway, as its distance from what first and last let expect (since version 7).
+pub(crate) const WINDOW_SUM_OFF: &str = "sum_off";
+/// What resets took away, as a double, in version 6.
 pub(crate) const WINDOW_LOST: &str = "lost";
 pub(crate) const WINDOW_RESETS: &str = "resets";
 pub(crate) const WINDOW_CHANGES: &str = "changes";
@@ -221,7 +223,7 @@ fn window_group() -> Built {
         fields.push(int(&format!("{name}_int"), Repetition::OPTIONAL)?);
         fields.push(double(&format!("{name}_dbl"))?);
     }
-    fields.push(double(WINDOW_LOST)?);
+    fields.push(double(WINDOW_SUM_OFF)?);
     fields.push(int(WINDOW_RESETS, Repetition::OPTIONAL)?);
     fields.push(int(WINDOW_CHANGES, Repetition::OPTIONAL)?);
     fields.push(double(WINDOW_M2)?);

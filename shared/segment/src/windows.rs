@@ -8,7 +8,7 @@ use crate::columnar::{Layout, windows_reader as reader};
 use crate::cursor::Cursor;
 use crate::frame::{self, Kind};
 use crate::metrics::{Extent, Reads, SeriesColumns};
-use crate::table::Table;
+use crate::table::{Table, columns};
 use crate::{Fetched, SegmentError, metrics};
 
 /// Which columns to read beside count, first, last and staleness. What is not read is 0, extremes are those of first and last.
@@ -49,11 +49,12 @@ impl WindowColumns {
 }
 
 impl WindowColumns {
-    /// Returns the samples that windows still have.
-    pub(crate) fn into_samples(self, with_values: bool) -> SeriesColumns {
+    /// Returns the samples that windows still have; those of a place that `has_none` accepts have none.
+    pub(crate) fn into_samples(self, with_values: bool, has_none: impl Fn(usize) -> bool) -> SeriesColumns {
         let mut columns = SeriesColumns::default();
-        for series in 0..self.ends.len() {
-            let (timestamps, values) = windowed::samples(self.series(series));
+        for place in 0..self.ends.len() {
+            let windows = if has_none(place) { &[] } else { self.series(place) };
+            let (timestamps, values) = windowed::samples(windows);
             columns.timestamps.extend(timestamps);
             if with_values {
                 columns.values.extend(values);
@@ -89,6 +90,11 @@ pub(crate) fn take_width(extras: &[u8]) -> Result<i64, SegmentError> {
         return Err(SegmentError::corrupt(format!("window width is {width} ms")));
     }
     Ok(width as i64)
+}
+
+/// Reports whether windows of a series are of native histograms.
+pub(crate) fn is_of_histograms(table: &Table, ordinal: u32) -> bool {
+    table.row(ordinal as usize).columns & columns::HISTOGRAM != 0
 }
 
 impl Index {
@@ -130,6 +136,15 @@ impl Index {
     /// If the segment has no such ordinal.
     pub fn extent(&self, ordinal: u32) -> Extent {
         self.series.extent(ordinal)
+    }
+
+    /// Reports whether the windows of a series are of native histograms: they say how many there were, and the samples that matter lie in
+    /// a segment of samples of the same copy.
+    ///
+    /// # Panics
+    /// If the segment has no such ordinal.
+    pub fn is_of_histograms(&self, ordinal: u32) -> bool {
+        is_of_histograms(self.table(), ordinal)
     }
 
     pub(crate) fn table(&self) -> &Table {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use model::batch::{ExemplarRow, HistogramRow};
+use model::windowed::Window;
 use model::{
     Exemplar, Histogram, LabelSet, LogBatch, MetricBatch, MetricKind, MetricMetadata, Span, TenantId, TimestampMs, TimestampNs,
 };
@@ -57,6 +58,11 @@ fn log_batch() -> LogBatch {
     batch
 }
 
+/// Keeps some digits.
+fn digits(value: f64, count: usize) -> f64 {
+    format!("{value:.*e}", count - 1).parse().unwrap()
+}
+
 /// What a file holds, as text.
 fn describe(bytes: &Bytes) -> String {
     let fetched = Fetched::whole(bytes.clone());
@@ -64,7 +70,16 @@ fn describe(bytes: &Bytes) -> String {
     if let Ok(index) = segment::windows::Index::open_tail(bytes, 0) {
         for ordinal in 0..index.series_len() as u32 {
             let columns = index.decode_ordinals(&[ordinal], segment::windows::Projection::ALL, &fetched).unwrap();
-            out += &format!("{} {} {:?}\n", index.labels(ordinal), index.width_ms(), columns.windows);
+            // Version 6 kept digits of sums that are never exact.
+            let near = |window: &Window| Window {
+                sum: digits(window.sum, 6),
+                lost: digits(window.lost, 6),
+                m2: digits(window.m2, 1),
+                ..*window
+            };
+            let windows: Vec<Window> = columns.windows.iter().map(near).collect();
+            let of = if index.is_of_histograms(ordinal) { "histograms" } else { "floats" };
+            out += &format!("{} {} {of} {windows:?}\n", index.labels(ordinal), index.width_ms());
         }
         return out;
     }
@@ -102,7 +117,7 @@ fn golden_files_stay_readable() {
     let mut merged = Vec::new();
     merge::metrics(std::slice::from_ref(&l0_metrics), &MergeOptions::default(), &mut |output| merged.push(output.bytes)).unwrap();
     merge::logs(std::slice::from_ref(&l0_logs), &MergeOptions::default(), &mut |output| merged.push(output.bytes)).unwrap();
-    let windows = windows(&tenant);
+    let [floats, windows] = [false, true].map(|with_histograms| windows(&tenant, with_histograms));
     let fresh = [
         ("v1-metrics.l0", &l0_metrics),
         ("v1-logs.l0", &l0_logs),
@@ -113,7 +128,8 @@ fn golden_files_stay_readable() {
         ("v3-logs.parquet", &merged[1]),
         ("v4-logs.parquet", &merged[1]),
         ("v5-logs.parquet", &merged[1]),
-        ("v6-windows.parquet", &windows),
+        ("v6-windows.parquet", &floats),
+        ("v7-windows.parquet", &windows),
     ];
     for (name, bytes) in fresh {
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
@@ -128,9 +144,17 @@ fn golden_files_stay_readable() {
     }
 }
 
-/// A coarse copy with a counter, a gauge that is no integer, a reset and a stale marker.
-fn windows(tenant: &TenantId) -> Bytes {
+/// A coarse copy with a counter, a gauge that is no integer, a reset and a stale marker, and since version 7 native histograms.
+fn windows(tenant: &TenantId, with_histograms: bool) -> Bytes {
     let mut batch = MetricBatch::default();
+    for step in 0..if with_histograms { 60 } else { 0 } {
+        if step == 0 {
+            batch.start_series_of(&LabelSet::from_pairs([("__name__", "latency")]));
+        }
+        let (timestamp, start_timestamp) = (TimestampMs(15_000 * step + 7), TimestampMs(0));
+        let histogram = Histogram { count: step as f64, zero_count: step as f64, ..Histogram::default() };
+        batch.histograms.push(HistogramRow { series: 0, timestamp, start_timestamp, histogram });
+    }
     for (name, scale) in [("requests_total", 1.0), ("load", 0.37)] {
         batch.start_series_of(&LabelSet::from_pairs([("__name__", name), ("job", "node")]));
         for step in 0..80i64 {
@@ -144,7 +168,8 @@ fn windows(tenant: &TenantId) -> Bytes {
     let options = merge::CoarseOptions { slots: model::SlotRange::ALL, widths_ms: vec![300_000], output_bytes_max: usize::MAX };
     let mut found = Vec::new();
     merge::downsample(vec![source], &options, &mut |_, output| found.push(output.bytes)).unwrap();
-    assert_eq!(found.len(), 1);
+    // The samples of histograms that matter come after the windows.
+    assert_eq!(found.len(), if with_histograms { 2 } else { 1 });
     found.remove(0)
 }
 

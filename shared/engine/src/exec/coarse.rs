@@ -1,10 +1,10 @@
 //! Windows over a leaf that has coarse copies: series with windows take the kernels of `plan::functions::coarse`, all others go on
-//! as samples.
+//! as samples, native histograms with the number of those that were left out.
 
 use model::windowed::{self, Window};
 use model::{STALE_NAN, is_stale};
 use plan::Annotations;
-use plan::functions::coarse::{Ranges, needs, newest};
+use plan::functions::coarse::{Ranges, is_exact_without, needs, newest};
 use plan::logical::{Extension, Function, RangeInput};
 use plan::reference::windows as reference;
 
@@ -12,7 +12,7 @@ use super::window::{Ask, WindowExec, windows};
 use crate::EngineError;
 use crate::batch::WindowsBuilder;
 use crate::context::StepExtras;
-use crate::leaf::Samples;
+use crate::leaf::{Gaps, Samples};
 use crate::merge::Merged;
 
 impl WindowExec {
@@ -30,7 +30,11 @@ impl WindowExec {
                     return self.push(*series, samples, &mut builder);
                 }
                 let found = self.leaf.windows(&of_copies, *series, samples, self.sample_width_ms);
-                count += found.len();
+                let gaps = self.leaf.gaps(&of_copies, *series, samples);
+                count += found.len() + gaps.gaps.len();
+                if found.is_empty() && !gaps.gaps.is_empty() {
+                    return self.push_thinned(*series, samples, &gaps, &mut builder);
+                }
                 match needs.is_some() && samples.histograms.is_empty() {
                     true => self.push_windows(*series, &found, &mut builder),
                     false => self.push_edges(*series, &found, samples, &mut builder),
@@ -81,6 +85,22 @@ impl WindowExec {
         }
         let extras = self.context.attachments.attach_steps(StepExtras { annotations, ..StepExtras::default() });
         builder.end(series, largest, extras);
+    }
+
+    /// Native histograms, of which those that matter are there.
+    fn push_thinned(&self, series: u32, samples: Samples<'_>, gaps: &Gaps, builder: &mut WindowsBuilder) {
+        let (select, function) = (self.ask.select(), self.ask.function());
+        let plain = select.extension == Extension::None && !self.context.options.use_start_timestamps;
+        let width_ms = self.ask.range_ms().unwrap_or(select.lookback_ms);
+        let steps = windows(self.grid, select, width_ms);
+        let is_exact = |step: usize| {
+            let end = steps.first_end.saturating_add(steps.step.saturating_mul(step as i64));
+            is_exact_without(function, &gaps.gaps, end.saturating_sub(width_ms), end)
+        };
+        if !plain || gaps.is_cut || !(0..self.grid.len()).all(is_exact) {
+            self.context.note_inexact();
+        }
+        self.by_reference(series, samples, &gaps.gaps, builder);
     }
 
     /// What windows do not answer is asked of the samples they still have.

@@ -10,6 +10,7 @@ use datafusion_execution::{SendableRecordBatchStream, TaskContext};
 use datafusion_physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties};
 use futures::{StreamExt, TryStreamExt, stream};
 use model::{Resolution, is_stale};
+use plan::functions::coarse::Gap;
 use plan::logical::{Call, Extension, Function, Grid, RangeInput, Select};
 use plan::reference::windows as reference;
 use plan::reference::{Budget, selected_range};
@@ -130,7 +131,7 @@ impl WindowExec {
             (Ask::Range(call, RangeInput::Select { select, range_ms, .. }, _), true) if is_supported(call.function) => {
                 self.slide(series, samples, call, windows(self.grid, select, *range_ms), builder);
             }
-            _ => self.by_reference(series, samples, builder),
+            _ => self.by_reference(series, samples, &[], builder),
         }
     }
 
@@ -159,7 +160,7 @@ impl WindowExec {
     }
 
     /// Histograms, start timestamps, extended selectors and rare functions: the reference's own code, one series at a time.
-    fn by_reference(&self, series: u32, samples: Samples<'_>, builder: &mut WindowsBuilder) {
+    pub(super) fn by_reference(&self, series: u32, samples: Samples<'_>, gaps: &[Gap], builder: &mut WindowsBuilder) {
         let options = &self.context.options;
         let mut annotations = Annotations::default();
         let mut budget = Budget { max: usize::MAX, stop: Some(Arc::clone(&self.context.stop)), ..Budget::default() };
@@ -173,7 +174,7 @@ impl WindowExec {
             Ask::Times(select, function) => Ok(reference::timestamps(&input, select, &self.grid, *function, options)),
             Ask::Range(call, range, args) => {
                 let args: Vec<Vec<f64>> = args.iter().map(|arg| vec![*arg; self.grid.len()]).collect();
-                reference::range(call, &input, range, &args, &self.grid, options, &mut annotations, &mut budget)
+                reference::range(call, (&input, gaps), range, &args, &self.grid, options, &mut annotations, &mut budget)
             }
         };
         // Which of several errors is told depends on the order of series, which is not known here.

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use futures::{StreamExt, TryStreamExt, stream};
-use model::ErrorKind;
 use model::windowed::{self, NEVER, Window};
-use plan::functions::coarse::Needs;
+use model::{ErrorKind, TimeRangeMs};
+use plan::functions::coarse::{Gap, Needs};
 use segment::merge::touches;
 use segment::windows::{Projection, WindowColumns};
 
@@ -13,6 +13,15 @@ use super::{Leaf, LeafPart, Samples};
 use crate::EngineError;
 use crate::context::QueryContext;
 use crate::fetch::{read_ranges, warn_corrupt};
+
+/// What of a series' native histograms is not there.
+#[derive(Debug, Default)]
+pub(crate) struct Gaps {
+    /// Ascending.
+    pub(crate) gaps: Vec<Gap>,
+    /// Whether deletions took some of what is counted.
+    pub(crate) is_cut: bool,
+}
 
 /// The windows that a chunk of series needs: per part its ordinals and their windows.
 pub(crate) struct DecodedWindows(Vec<Option<(Vec<u32>, WindowColumns)>>);
@@ -56,20 +65,53 @@ impl Leaf {
     /// samples of one aligned window, each begins after the last of the one before.
     pub(crate) fn windows(&self, decoded: &DecodedWindows, series: u32, samples: Samples<'_>, width_ms: i64) -> Vec<Window> {
         let mut windows = windowed::windows(width_ms, samples.timestamps, samples.values);
-        for (part, ordinal) in self.sources(self.stored(series)) {
-            let Some((ordinals, columns)) = &decoded.0[*part as usize] else { continue };
-            let Ok(at) = ordinals.binary_search(ordinal) else { continue };
-            let erased: Vec<model::TimeRangeMs> =
-                self.parts[*part as usize].erased_of(*ordinal).iter().map(|(_, range)| *range).collect();
-            let (start, end) = (self.range.start.0, self.range.end.0);
-            let kept = columns.series(at).iter().filter(|window| window.start < end && window.end >= start);
-            windows.extend(kept.filter(|window| !touches(window, &erased)).copied());
+        for (of, erased) in self.copied(decoded, series, false) {
+            windows.extend(of.iter().filter(|window| self.reaches(window) && !touches(window, &erased)).copied());
         }
         windows.sort_by_key(first_time);
         for at in 1..windows.len() {
             windows[at].start = windows[at].start.max(last_time(&windows[at - 1]));
         }
         windows
+    }
+
+    /// Returns how many native histograms of a series lie between those that are there.
+    pub(crate) fn gaps(&self, decoded: &DecodedWindows, series: u32, samples: Samples<'_>) -> Gaps {
+        let mut found = Gaps::default();
+        for (of, erased) in self.copied(decoded, series, true) {
+            for window in of.iter().filter(|window| self.reaches(window)) {
+                let from = samples.histograms.partition_point(|sample| sample.timestamp < window.first_at);
+                let to = samples.histograms.partition_point(|sample| sample.timestamp <= window.last_at).max(from);
+                let held = samples.histograms[from..to].iter().filter(|sample| !sample.histogram.is_stale()).count();
+                let count = usize::try_from(window.count).unwrap_or(usize::MAX).saturating_sub(held);
+                found.gaps.push(Gap { first_at: window.first_at, last_at: window.last_at, count });
+                found.is_cut |= touches(window, &erased);
+            }
+        }
+        found.gaps.sort_by_key(|gap| gap.first_at);
+        found
+    }
+
+    /// Returns the windows of a series that its copies have, part by part, with what deletions take; of histograms or of floats.
+    fn copied<'a>(
+        &'a self,
+        decoded: &'a DecodedWindows,
+        series: u32,
+        of_histograms: bool,
+    ) -> impl Iterator<Item = (&'a [Window], Vec<TimeRangeMs>)> {
+        self.sources(self.stored(series)).iter().filter_map(move |(part, ordinal)| {
+            let (ordinals, columns) = decoded.0[*part as usize].as_ref()?;
+            let at = ordinals.binary_search(ordinal).ok()?;
+            let part = &self.parts[*part as usize];
+            let is_wanted = part.windows.as_ref()?.is_of_histograms(*ordinal) == of_histograms;
+            let erased = part.erased_of(*ordinal).iter().map(|(_, range)| *range).collect();
+            is_wanted.then(|| (columns.series(at), erased))
+        })
+    }
+
+    /// Reports whether a window may have samples in the leaf's range.
+    fn reaches(&self, window: &Window) -> bool {
+        window.start < self.range.end.0 && window.end >= self.range.start.0
     }
 }
 

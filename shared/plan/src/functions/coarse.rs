@@ -3,6 +3,10 @@
 //! The order of operations is that of [`super::window`] over samples. An answer is exact where no window straddles an edge of the
 //! range and adding up rounds nowhere; otherwise it is the closest defined one: windows at the edges count whole.
 
+mod gaps;
+
+pub use gaps::{Gap, is_exact_without, left_out};
+
 use model::windowed::{NEVER, Window};
 
 use crate::logical::Function;

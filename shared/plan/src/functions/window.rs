@@ -41,6 +41,8 @@ pub struct Outcome<'a> {
     pub extension: Extension,
     /// Whether start timestamps take part.
     pub start_timestamps: bool,
+    /// Samples that were there and are left out ([`super::coarse::Gap`]).
+    pub left_out: usize,
     /// Metric name, for annotations.
     pub name: &'a str,
     /// Where annotations point.
@@ -62,7 +64,7 @@ pub fn evaluate(o: &Outcome<'_>, w: Window<'_>, args: &[f64], annos: &mut Annota
         Rate | Increase | Delta => return rate(o, w, annos),
         Irate | Idelta => return instant_value(o, w, annos),
         Resets | Changes => return Ok(resets_or_changes(o, w)),
-        CountOverTime => return number((floats.len() + histograms.len()) as f64),
+        CountOverTime => return number((floats.len() + histograms.len() + o.left_out) as f64),
         PresentOverTime | AbsentOverTime => return number(1.0),
         FirstOverTime | LastOverTime => return Ok(edge(o.function == FirstOverTime, w)),
         TsOfFirstOverTime => {
@@ -260,7 +262,7 @@ fn rate(o: &Outcome<'_>, w: Window<'_>, annos: &mut Annotations) -> Answer {
     let mut to_start = (times[0] - o.start) as f64 / 1000.0;
     let mut to_end = (o.end - times[last]) as f64 / 1000.0;
     let mut sampled = (times[last] - times[0]) as f64 / 1000.0;
-    let average = if last > 0 { sampled / last as f64 } else { 0.0 };
+    let average = if last > 0 { sampled / (last + o.left_out) as f64 } else { 0.0 };
     let threshold = average * 1.1;
     if let Some(&start) = starts.first().filter(|s| **s != 0 && **s > o.start && **s < times[0]) {
         to_start = 0.0;

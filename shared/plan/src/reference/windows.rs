@@ -8,6 +8,7 @@ use model::is_stale;
 use super::Budget;
 use crate::annotations::{Annotations, mixed_floats_histograms, mixed_schemas};
 use crate::error::EvalError;
+use crate::functions::coarse::{self, Gap};
 use crate::functions::histogram::{self, sample_size};
 use crate::functions::window::{Outcome, Window, evaluate, interpolate, interpolate_histograms};
 use crate::logical::{Call, EvalOptions, Extension, Function, Grid, RangeInput, Select};
@@ -194,11 +195,12 @@ pub fn check(function: Function, input: &RangeInput) -> Result<(), EvalError> {
     Err(EvalError::Execution(format!("{word} modifier can only be used with: {names} - not with {}", function.as_str())))
 }
 
-/// A range function over every window of one series; `args` are the scalar arguments, one value per step each.
+/// A range function over every window of one series; `args` are the scalar arguments, one value per step each. What is left out of
+/// the series, ascending, `gaps` say.
 #[allow(clippy::too_many_arguments)]
 pub fn range(
     call: &Call,
-    series: &Series,
+    (series, gaps): (&Series, &[Gap]),
     input: &RangeInput,
     args: &[Vec<f64>],
     grid: &Grid,
@@ -232,6 +234,7 @@ pub fn range(
             range_seconds: range_ms as f64 / 1000.0,
             extension,
             start_timestamps: options.use_start_timestamps,
+            left_out: coarse::left_out(gaps, end.saturating_sub(before), end),
             name,
             span: first_span,
         };

@@ -14,7 +14,7 @@ use super::metrics_writer::{RowGroup, by_series, series_id, write_labels, write_
 use super::values::{Chunk, Values};
 use super::{column, open_writer, parquet_error, properties, seal, with_encoding};
 use crate::frame::Kind;
-use crate::limits::{LOG_BYTES_PER_GROUP, LOG_ROWS_PER_GROUP, METADATA_COLUMNS_MAX};
+use crate::limits::{LOG_BYTES_PER_GROUP, LOG_ROWS_PER_GROUP, METADATA_COLUMNS_MAX, ROWS_PER_PAGE};
 use crate::logs::Extras;
 use crate::merge::Effort;
 use crate::schema::{self, LogsShape};
@@ -137,7 +137,7 @@ impl LogsWriter {
             self.open()?;
         }
         let group = std::mem::replace(&mut self.group, Group { utf8: true, ..Group::default() });
-        let mut writer = RowGroup::start(self.writer.as_mut().expect("the file was opened above"))?;
+        let mut writer = RowGroup::start(self.writer.as_mut().expect("the file was opened above"), ROWS_PER_PAGE)?;
         let ids = by_series(&self.table, &group.runs, |stream, _| Some(series_id(&self.table, stream).0));
         write_runs(&mut writer, ids)?;
         let bounds = group.ts.iter().copied().min().zip(group.ts.iter().copied().max());

@@ -15,7 +15,7 @@ use super::{open_writer, parquet_error, properties, seal, with_encoding};
 use crate::extras::Extras;
 use crate::frame::{self, Kind};
 use crate::histogram::hint_code;
-use crate::limits::METRIC_ROWS_PER_GROUP;
+use crate::limits::{METRIC_ROWS_PER_GROUP, ROWS_PER_PAGE};
 use crate::merge::Effort;
 use crate::rows::SeriesRows;
 use crate::scale::{Split, divisor};
@@ -62,13 +62,14 @@ pub(super) struct RowGroup<'a> {
     writer: SerializedRowGroupWriter<'a, Vec<u8>>,
     columns: Vec<ColumnDescPtr>,
     next: usize,
+    rows_per_page: usize,
 }
 
 impl<'a> RowGroup<'a> {
-    pub(super) fn start(file: &'a mut SerializedFileWriter<Vec<u8>>) -> Result<RowGroup<'a>, SegmentError> {
+    pub(super) fn start(file: &'a mut SerializedFileWriter<Vec<u8>>, rows_per_page: usize) -> Result<RowGroup<'a>, SegmentError> {
         let columns = file.schema_descr().columns().to_vec();
         let writer = file.next_row_group().map_err(parquet_error("start row group"))?;
-        Ok(RowGroup { writer, columns, next: 0 })
+        Ok(RowGroup { writer, columns, next: 0, rows_per_page })
     }
 
     pub(super) fn close(self) -> Result<(), SegmentError> {
@@ -221,7 +222,7 @@ impl MetricsWriter {
         if group.ts.is_empty() {
             return Ok(());
         }
-        let mut writer = RowGroup::start(&mut self.writer)?;
+        let mut writer = RowGroup::start(&mut self.writer, ROWS_PER_PAGE)?;
         let series_ids = by_series(&self.table, &group.runs, |series, _| Some(series_id(&self.table, series).0));
         write_runs(&mut writer, series_ids)?;
         let bounds = group.ts.iter().copied().min().zip(group.ts.iter().copied().max());
@@ -368,7 +369,7 @@ pub(super) fn write_numbers(
     let error = parquet_error("write column of numbers");
     let descr = writer.columns[writer.next].clone();
     writer.next += 1;
-    let (bytes, close) = values::encode(descr, chunk, effort, bounds).map_err(&error)?;
+    let (bytes, close) = values::encode(descr, chunk, (effort, writer.rows_per_page), bounds).map_err(&error)?;
     writer.writer.append_column(&bytes, close).map_err(&error)
 }
 

@@ -190,6 +190,11 @@ impl Layout {
             .collect()
     }
 
+    /// Returns the version that the file was written with.
+    pub(super) fn version(&self) -> u16 {
+        self.version
+    }
+
     /// Reports whether lines are stored as templates and variables.
     pub(super) fn cuts_lines(&self) -> bool {
         self.version >= CUT_LINES_SINCE

@@ -67,9 +67,13 @@ const DOUBLES_COARSE: Plan = Plan { rows_per_page: ROWS_PER_COARSE_PAGE, ways: &
 const TEXTS_FINE: Plan = Plan { rows_per_page: ROWS_PER_PAGE, ways: &[Way::Lengths] };
 const TEXTS_COARSE: Plan = Plan { rows_per_page: ROWS_PER_COARSE_PAGE, ways: &[Way::Lengths] };
 
-/// Coarse pages have to save at least so much: reading one series reads more of them.
-fn coarse_at_most(effort: Effort) -> f64 {
-    if effort == Effort::Small { 0.95 } else { 0.75 }
+/// Coarse pages have to save at least so much: reading one series reads more of them, of windows most of all.
+fn coarse_at_most(effort: Effort, rows_per_page: usize) -> f64 {
+    match effort {
+        _ if rows_per_page < ROWS_PER_PAGE => 0.6,
+        Effort::Small => 0.95,
+        Effort::Fast | Effort::Normal => 0.75,
+    }
 }
 
 /// Bytes of definition levels that a page may carry uncompressed.
@@ -298,11 +302,11 @@ pub(super) fn zstd_level(effort: Effort) -> i32 {
     }
 }
 
-/// Encodes one column chunk.
+/// Encodes one column chunk; fine pages have `rows_per_page`.
 pub(super) fn encode(
     descr: ColumnDescPtr,
     chunk: Chunk<'_>,
-    effort: Effort,
+    (effort, rows_per_page): (Effort, usize),
     bounds: Option<(i64, i64)>,
 ) -> Result<(Bytes, ColumnCloseResult), ParquetError> {
     let mut packer = Packer::new(zstd_level(effort))?;
@@ -311,10 +315,11 @@ pub(super) fn encode(
         Values::Doubles(_) => (DOUBLES_FAST, DOUBLES_FINE, DOUBLES_COARSE),
         Values::Texts(_) => (TEXTS_FINE, TEXTS_FINE, TEXTS_COARSE),
     };
+    let [fast, fine] = [fast, fine].map(|plan| Plan { rows_per_page, ..plan });
     let plan = if effort == Effort::Fast || chunk.values.len() == 0 {
         fast
     } else {
-        packer.choose(chunk, fine, coarse, coarse_at_most(effort))?
+        packer.choose(chunk, fine, coarse, coarse_at_most(effort, rows_per_page))?
     };
     let packed = packer.pack_all(chunk, plan)?;
     let mut sink = TrackedWrite::new(Vec::new());

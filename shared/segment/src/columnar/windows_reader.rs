@@ -5,27 +5,33 @@ use parquet::data_type::{DataType, DoubleType, Int64Type};
 
 use super::Layout;
 use super::metrics_reader::{Decoder, runs};
-use super::windows_writer::edges;
+use super::windows_values::{CHAINED_SINCE, Cell, Cells, Chain, broken};
 use crate::fetched::coalesce;
 use crate::metrics::{Place, Reads};
 use crate::scale::divisor;
 use crate::schema;
-use crate::table::Table;
+use crate::table::{Table, columns};
 use crate::windows::{Projection, WindowColumns};
 use crate::{Fetched, SegmentError};
 
-/// The leaf columns that a projection reads. First values come along always: the others count from them.
+/// Which of [`schema::WINDOW_VALUES`] a projection reads. First and last come along always: the others count from them.
+fn values_of(projection: Projection) -> [bool; 6] {
+    let Projection { extremes, sum, lost, .. } = projection;
+    [true, true, extremes, extremes, sum, lost]
+}
+
+/// The leaf columns that a projection reads; a file has those of its version.
 fn wanted(projection: Projection) -> Vec<String> {
-    let Projection { extremes, sum, lost, changes, m2 } = projection;
+    let Projection { sum, lost, changes, m2, .. } = projection;
     let mut wanted = vec![schema::TS.to_owned()];
-    let values = [true, true, extremes, extremes, sum];
-    let values = schema::WINDOW_VALUES.iter().zip(values).filter(|(_, read)| *read);
+    let values = schema::WINDOW_VALUES.iter().zip(values_of(projection)).filter(|(_, read)| *read);
     wanted.extend(values.flat_map(|(name, _)| [schema::window_int(name), schema::window_double(name)]));
     let others = [
         (schema::WINDOW_COUNT, true),
         (schema::WINDOW_FIRST_AGE, true),
         (schema::WINDOW_LAST_AGE, true),
         (schema::WINDOW_STALE_AGE, true),
+        (schema::WINDOW_SUM_OFF, sum),
         (schema::WINDOW_LOST, lost),
         (schema::WINDOW_RESETS, lost),
         (schema::WINDOW_CHANGES, changes),
@@ -55,7 +61,7 @@ pub(crate) fn decode(
     let rows = places.iter().map(|place| (place.rows.end - place.rows.start) as usize).sum();
     let ends = decoder.required(schema::TS, rows)?;
     let mut windows: Vec<Window> = ends.iter().map(|end| Window::empty(end.saturating_sub(width_ms), *end)).collect();
-    let column = Columns { decoder: &decoder, rows };
+    let column = Columns { decoder: &decoder, rows, version: layout.version() };
     let counts = decoder.required(&schema::window(schema::WINDOW_COUNT), rows)?;
     let age = |name| column.read::<Int64Type>(name);
     let (first_age, last_age) = (age(schema::WINDOW_FIRST_AGE)?, age(schema::WINDOW_LAST_AGE)?);
@@ -76,8 +82,8 @@ pub(crate) fn decode(
             return Err(broken());
         }
     }
-    column.values(&mut windows, table, places, projection)?;
     column.rest(&mut windows, projection)?;
+    column.values(&mut windows, table, places, projection)?;
     let mut end = 0;
     let ends = places.iter().map(|place| {
         end += (place.rows.end - place.rows.start) as u32;
@@ -87,13 +93,10 @@ pub(crate) fn decode(
     Ok(WindowColumns { windows, ends })
 }
 
-fn broken() -> SegmentError {
-    SegmentError::corrupt("windows do not agree with their columns")
-}
-
 struct Columns<'a> {
     decoder: &'a Decoder<'a>,
     rows: usize,
+    version: u16,
 }
 
 impl Columns<'_> {
@@ -122,7 +125,7 @@ impl Columns<'_> {
         Ok(values)
     }
 
-    /// Reads first, last, the extremes and the sum.
+    /// Reads the values; resets are there already.
     fn values(
         &self,
         windows: &mut [Window],
@@ -130,46 +133,31 @@ impl Columns<'_> {
         places: &[Place],
         projection: Projection,
     ) -> Result<(), SegmentError> {
-        let [first, last, min, max, sum] = schema::WINDOW_VALUES;
-        let read = |name: &str, read: bool| -> Result<Vec<Option<Result<i64, f64>>>, SegmentError> {
-            if !read {
-                return Ok(vec![None; self.rows]);
+        let mut cells = vec![Cells::default(); self.rows];
+        for (at, (name, read)) in schema::WINDOW_VALUES.iter().zip(values_of(projection)).enumerate() {
+            if read {
+                let ints = self.read_path::<Int64Type>(&schema::window_int(name))?;
+                let doubles = self.read_path::<DoubleType>(&schema::window_double(name))?;
+                let read: Vec<Option<Cell>> =
+                    ints.into_iter().zip(doubles).map(|(int, double)| int.map(Ok).or(double.map(Err))).collect();
+                cells.iter_mut().zip(read).for_each(|(cells, cell)| cells.values[at] = cell);
             }
-            let ints = self.read_path::<Int64Type>(&schema::window_int(name))?;
-            let doubles = self.read_path::<DoubleType>(&schema::window_double(name))?;
-            Ok(ints.into_iter().zip(doubles).map(|(int, double)| int.map(Ok).or(double.map(Err))).collect())
-        };
-        let (first, last) = (read(first, true)?, read(last, true)?);
-        let (min, max) = (read(min, projection.extremes)?, read(max, projection.extremes)?);
-        let sum = read(sum, projection.sum)?;
+        }
+        if projection.sum {
+            let off = self.read::<DoubleType>(schema::WINDOW_SUM_OFF)?;
+            cells.iter_mut().zip(off).for_each(|(cells, off)| cells.sum_off = off);
+        }
+        if projection.lost && self.version < CHAINED_SINCE {
+            let lost = self.read::<DoubleType>(schema::WINDOW_LOST)?;
+            cells.iter_mut().zip(lost).for_each(|(cells, lost)| cells.values[schema::WINDOW_VALUES.len() - 1] = lost.map(Err));
+        }
         let mut row = 0;
         for place in places {
             let of = table.row(place.ordinal as usize);
-            let (divisor, quantum) = (divisor(of.scale), Quantum::from_code(of.extra));
+            let mut chain = Chain::new(self.version, divisor(of.scale), of.base, Quantum::from_code(of.extra));
             for _ in place.rows.clone() {
-                let window = &mut windows[row];
-                if window.count > 0 {
-                    window.quantum = quantum;
-                    let first_int = first[row].and_then(Result::ok).map(|int| int.wrapping_add(of.base));
-                    let value = |cell: Option<Result<i64, f64>>, times: u64| match cell {
-                        Some(Ok(int)) => {
-                            first_int.map(|first| int.wrapping_add(first.wrapping_mul(times as i64)) as f64 / divisor)
-                        }
-                        Some(Err(double)) => Some(double),
-                        None => None,
-                    };
-                    window.first = match first[row] {
-                        Some(Ok(_)) => first_int.ok_or_else(broken)? as f64 / divisor,
-                        Some(Err(double)) => double,
-                        None => return Err(broken()),
-                    };
-                    window.last = value(last[row], 1).ok_or_else(broken)?;
-                    let (least, most) = edges(window.first, window.last);
-                    window.min = value(min[row], 1).unwrap_or(least);
-                    window.max = value(max[row], 1).unwrap_or(most);
-                    if projection.sum {
-                        window.sum = value(sum[row], window.count).ok_or_else(broken)?;
-                    }
+                if windows[row].count > 0 && of.columns & columns::HISTOGRAM == 0 {
+                    chain.decode(&cells[row], projection.sum, &mut windows[row])?;
                 }
                 row += 1;
             }
@@ -181,9 +169,9 @@ impl Columns<'_> {
     fn rest(&self, windows: &mut [Window], projection: Projection) -> Result<(), SegmentError> {
         let count = |value: Option<i64>| u32::try_from(value.unwrap_or(0)).map_err(|_| broken());
         if projection.lost {
-            let (lost, resets) = (self.read::<DoubleType>(schema::WINDOW_LOST)?, self.read::<Int64Type>(schema::WINDOW_RESETS)?);
+            let resets = self.read::<Int64Type>(schema::WINDOW_RESETS)?;
             for (row, window) in windows.iter_mut().enumerate() {
-                (window.lost, window.resets) = (lost[row].unwrap_or(0.0), count(resets[row])?);
+                window.resets = count(resets[row])?;
             }
         }
         if projection.changes {

@@ -1,7 +1,7 @@
 //! Writing windows (5m, 1h): one row per series and window, the columns of [`Window`].
 //!
-//! Values are integers where the series' scale makes them so, as samples are. What a monotone counter or a constant gauge does not
-//! need is null: `min` and `max` where first or last say the same, `lost`, `resets`, `changes`, `m2` where they are 0.
+//! Values are integers where the series' scale makes them so, as samples are ([`super::windows_values`]). What a monotone counter or a
+//! constant gauge does not need is null: `min` and `max` where first or last say the same, `lost`, `resets`, `changes`, `m2` where they are 0.
 
 use model::windowed::{NEVER, Quantum, Window};
 use model::{LabelSet, SeriesId, Slot};
@@ -9,10 +9,11 @@ use parquet::file::writer::SerializedFileWriter;
 
 use super::metrics_writer::{RowGroup, by_series, series_id, write_labels, write_numbers, write_runs};
 use super::values::{Chunk, Values};
+use super::windows_values::{CHAINED_SINCE, Cell, Cells, Chain, short_m2};
 use super::{open_writer, parquet_error, properties, seal};
 use crate::extras::Extras;
 use crate::frame::{self, Kind};
-use crate::limits::WINDOW_ROWS_PER_GROUP;
+use crate::limits::{WINDOW_ROWS_PER_GROUP, WINDOW_ROWS_PER_PAGE};
 use crate::merge::Effort;
 use crate::scale::{Split, divisor, to_int};
 use crate::schema::{self, LabelShape};
@@ -28,6 +29,15 @@ pub(crate) struct WindowsWriter {
     table: TableBuilder,
     group: Group,
     last: Option<(String, u16, SeriesId)>,
+}
+
+/// What windows are of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Of {
+    /// Float samples.
+    Floats,
+    /// Native histograms: they are counted, and have no values.
+    Histograms,
 }
 
 /// A nullable column in the making. Levels are Parquet's: 0 null, 1 present.
@@ -57,7 +67,7 @@ struct Pair {
 }
 
 impl Pair {
-    fn push(&mut self, value: Option<Result<i64, f64>>) {
+    fn push(&mut self, value: Option<Cell>) {
         self.ints.push(value.and_then(Result::ok));
         self.doubles.push(value.and_then(Result::err));
     }
@@ -74,7 +84,7 @@ struct Group {
     last_age: Column<i64>,
     /// In the order of [`schema::WINDOW_VALUES`].
     values: [Pair; schema::WINDOW_VALUES.len()],
-    lost: Column<f64>,
+    sum_off: Column<f64>,
     resets: Column<i64>,
     changes: Column<i64>,
     m2: Column<f64>,
@@ -101,7 +111,7 @@ impl WindowsWriter {
     ///
     /// # Panics
     /// If series do not ascend by (metric name, slot, id), or windows by end.
-    pub(crate) fn push(&mut self, labels: &LabelSet, slot: Slot, windows: &[Window]) -> Result<(), SegmentError> {
+    pub(crate) fn push(&mut self, labels: &LabelSet, slot: Slot, of: Of, windows: &[Window]) -> Result<(), SegmentError> {
         let key = (labels.metric_name().unwrap_or("").to_owned(), slot.0, SeriesId::of(labels));
         assert!(self.last.as_ref().is_none_or(|last| *last <= key), "series are written in segment order");
         assert!(windows.windows(2).all(|pair| pair[0].end < pair[1].end), "windows ascend");
@@ -111,17 +121,18 @@ impl WindowsWriter {
         let base = base.unwrap_or(0);
         let (first, last) = times(windows).expect("a series has a window, and a window a time");
         // Decoders of samples know which of the two columns of values a series uses; windows may use both.
-        let used = columns::INT | columns::DOUBLE;
+        let used = if of == Of::Histograms { columns::HISTOGRAM } else { columns::INT | columns::DOUBLE };
         let quantum = windows.iter().fold(Quantum::OF_ZERO, |all, window| all.and(window.quantum));
         let row =
             Row { slot: slot.0, rows: windows.len() as u64, first, last, columns: used, scale, extra: quantum.code(), base };
+        let mut chain = (of == Of::Floats).then(|| Chain::new(CHAINED_SINCE, divisor(scale), base, quantum));
         let ordinal = self.table.len() as u32;
         self.table.push(labels.encoded(), row);
         for window in windows {
             if self.group.ends.len() >= WINDOW_ROWS_PER_GROUP {
                 self.flush()?;
             }
-            self.group.push(ordinal, window, divisor(scale), base);
+            self.group.push(ordinal, window, chain.as_mut());
         }
         Ok(())
     }
@@ -132,7 +143,7 @@ impl WindowsWriter {
         if group.ends.is_empty() {
             return Ok(());
         }
-        let mut writer = RowGroup::start(&mut self.writer)?;
+        let mut writer = RowGroup::start(&mut self.writer, WINDOW_ROWS_PER_PAGE)?;
         write_runs(&mut writer, by_series(&self.table, &group.runs, |series, _| Some(series_id(&self.table, series).0)))?;
         let bounds = group.ends.iter().copied().min().zip(group.ends.iter().copied().max());
         write_numbers(&mut writer, Chunk { values: Values::Ints(&group.ends), levels: None }, Effort::Small, bounds)?;
@@ -145,7 +156,7 @@ impl WindowsWriter {
             write_ints(&mut writer, &pair.ints)?;
             write_doubles(&mut writer, &pair.doubles)?;
         }
-        write_doubles(&mut writer, &group.lost)?;
+        write_doubles(&mut writer, &group.sum_off)?;
         write_ints(&mut writer, &group.resets)?;
         write_ints(&mut writer, &group.changes)?;
         write_doubles(&mut writer, &group.m2)?;
@@ -190,7 +201,7 @@ fn times(windows: &[Window]) -> Option<(i64, i64)> {
 }
 
 impl Group {
-    fn push(&mut self, ordinal: u32, window: &Window, divisor: f64, base: i64) {
+    fn push(&mut self, ordinal: u32, window: &Window, chain: Option<&mut Chain>) {
         match self.runs.last_mut() {
             Some(last) if last.0 == ordinal => last.1 += 1,
             _ => self.runs.push((ordinal, 1)),
@@ -200,38 +211,14 @@ impl Group {
         let known = window.count > 0;
         self.first_age.push(known.then(|| window.end - window.first_at));
         self.last_age.push(known.then(|| window.end - window.last_at));
-        let first = to_int(window.first, divisor);
-        // Everything else counts from the first value, so that it is a small number.
-        let from_first = |value: f64, times: i64| {
-            let off = first.and_then(|first| to_int(value, divisor)?.checked_sub(first.checked_mul(times)?));
-            off.ok_or(value)
-        };
-        let (least, most) = edges(window.first, window.last);
-        let differs = |value: f64, edge: f64| known && value.to_bits() != edge.to_bits();
-        let count = i64::try_from(window.count).unwrap_or(i64::MAX);
-        let values = [
-            known.then(|| first.map(|first| first - base).ok_or(window.first)),
-            known.then(|| from_first(window.last, 1)),
-            differs(window.min, least).then(|| from_first(window.min, 1)),
-            differs(window.max, most).then(|| from_first(window.max, 1)),
-            known.then(|| from_first(window.total(), count)),
-        ];
-        self.values.iter_mut().zip(values).for_each(|(pair, value)| pair.push(value));
-        self.lost.push((known && window.resets > 0).then_some(window.lost));
+        let cells = chain.filter(|_| known).map_or_else(Cells::default, |chain| chain.encode(window));
+        self.values.iter_mut().zip(cells.values).for_each(|(pair, cell)| pair.push(cell));
+        self.sum_off.push(cells.sum_off);
         self.resets.push((known && window.resets > 0).then_some(i64::from(window.resets)));
         self.changes.push((known && window.changes > 0).then_some(i64::from(window.changes)));
-        // Never exact, and a column of noise: half of its digits are kept.
-        let half = window.m2 as f32;
-        let m2 = if half.is_finite() { f64::from(half) } else { window.m2 };
+        // Never exact, and a column of noise: a few of its digits are kept.
+        let m2 = short_m2(window.m2);
         self.m2.push((known && m2.to_bits() != 0).then_some(m2));
         self.stale_age.push((window.stale_at != NEVER).then(|| window.end - window.stale_at));
     }
-}
-
-/// Returns the smaller and the larger of a window's first and last value, as a scan of the two finds them: what `min` and `max` are
-/// where they are null.
-pub(super) fn edges(first: f64, last: f64) -> (f64, f64) {
-    let least = if last < first || first.is_nan() { last } else { first };
-    let most = if last > first || first.is_nan() { last } else { first };
-    (least, most)
 }

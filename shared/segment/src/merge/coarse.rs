@@ -4,16 +4,18 @@
 //!  sources (open indexes, fetched ranges) ─ heap, settle (as a merge) ─┬─▶ 5m: windows │ samples ─▶ emit
 //!                                                                      └─▶ 1h: windows │ samples ─▶ emit
 //! ```
-//! A copy holds each series in the form that is smaller: as windows, or as the samples themselves, which windows of few samples and
-//! native histograms stay. Exemplars and metadata stay with the raw segments.
+//! A copy holds each series in the form that is smaller: as windows, or as the samples themselves, which windows of few samples
+//! stay. Of native histograms the samples that matter are beside windows that count all of them. Exemplars and metadata stay with the raw
+//! segments.
 
+use model::windowed::histograms::{self, Thinned};
 use model::windowed::{self, Window};
 use model::{LabelSet, Slot, SlotRange, TimeRangeMs};
 
 use super::metrics::{Sink, Source, Walk, batch_rows, shape_of};
 use super::{Effort, MergeReport};
 use crate::columnar::metrics_writer::MetricsWriter;
-use crate::columnar::windows_writer::WindowsWriter;
+use crate::columnar::windows_writer::{Of, WindowsWriter};
 use crate::extras::OrdinalExemplar;
 use crate::metrics::Index;
 use crate::rows::SeriesRows;
@@ -22,7 +24,10 @@ use crate::windows::{self, Projection};
 use crate::{Encoded, Fetched, SegmentError};
 
 /// Samples per window from which windows are smaller than the samples (measured: `docs/0020-downsampling.md`).
-pub const SAMPLES_PER_WINDOW_MIN: usize = 12;
+pub const SAMPLES_PER_WINDOW_MIN: usize = 8;
+
+/// Native histograms of which fewer could be left out are all kept.
+const HISTOGRAMS_PER_KEPT_MIN: usize = 2;
 
 /// A raw segment with the bytes of the slots that are read.
 #[derive(Clone, Debug)]
@@ -104,12 +109,27 @@ impl Copy {
     }
 
     fn push(&mut self, labels: &LabelSet, slot: Slot, rows: &SeriesRows) -> Result<(), SegmentError> {
+        if rows.timestamps.is_empty() {
+            return self.push_histograms(labels, slot, rows);
+        }
         let windows = windowed::windows(self.width_ms, &rows.timestamps, &rows.values);
         let is_dense = rows.timestamps.len() >= SAMPLES_PER_WINDOW_MIN * windows.len();
         match is_dense && rows.histograms.is_empty() {
-            true => self.windows.push(labels, slot, &windows),
+            true => self.windows.push(labels, slot, Of::Floats, &windows),
             false => self.samples.push(labels, slot, rows),
         }
+    }
+
+    fn push_histograms(&mut self, labels: &LabelSet, slot: Slot, rows: &SeriesRows) -> Result<(), SegmentError> {
+        let samples = rows.histograms.iter().map(|sample| (sample.timestamp.0, &sample.histogram));
+        let Thinned { kept, windows } = histograms::thin(self.width_ms, samples);
+        if kept.len() > rows.histograms.len() / HISTOGRAMS_PER_KEPT_MIN {
+            return self.samples.push(labels, slot, rows);
+        }
+        let histograms = kept.iter().map(|place| rows.histograms[*place].clone()).collect();
+        self.samples.push(labels, slot, &SeriesRows { histograms, ..SeriesRows::default() })?;
+        // Of stale markers alone there is nothing to count.
+        if windows.is_empty() { Ok(()) } else { self.windows.push(labels, slot, Of::Histograms, &windows) }
     }
 
     fn finish(self, emit: &mut dyn FnMut(usize, Encoded)) -> Result<(), SegmentError> {
@@ -165,7 +185,8 @@ pub fn erase_windows(
         let erased = erase(&labels);
         let kept: Vec<Window> = columns.windows.into_iter().filter(|window| !touches(window, &erased)).collect();
         if !kept.is_empty() {
-            writer.push(&labels, index.extent(ordinal).slot, &kept)?;
+            let of = if index.is_of_histograms(ordinal) { Of::Histograms } else { Of::Floats };
+            writer.push(&labels, index.extent(ordinal).slot, of, &kept)?;
         }
     }
     Ok(if writer.series_len() > 0 { Some(writer.finish()?) } else { None })

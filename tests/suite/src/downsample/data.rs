@@ -1,6 +1,7 @@
 //! Generated series of every temper, and as the reference evaluator's source.
 
-use model::{Histogram, LabelSet, Matcher, STALE_NAN, Span, TimeRangeMs, TimeRangeNs};
+use model::histogram::CUSTOM_BUCKETS_SCHEMA;
+use model::{CounterResetHint, Histogram, LabelSet, Matcher, STALE_NAN, Span, TimeRangeMs, TimeRangeNs};
 use plan::reference::Source;
 use plan::value::HistogramSample;
 use plan::{EvalError, Series, StreamEntries};
@@ -18,18 +19,21 @@ pub const END_MS: i64 = START_MS + 7 * 3_600_000;
 pub struct Data(pub Vec<Series>);
 
 impl Data {
-    /// Makes a dozen series.
+    /// Makes a dozen series and some of native histograms.
     pub fn generate(random: &mut Random) -> Data {
-        Data((0..12).map(|index| if index == 11 { histograms(random) } else { floats(random, index) }).collect())
+        let floats = (0..11).map(|index| floats(random, index)).collect::<Vec<Series>>();
+        Data(floats.into_iter().chain((11..16).map(|index| histograms(random, index))).collect())
     }
 
     /// Returns the data without some samples, named by series and place.
     pub fn without(&self, gone: impl Fn(usize, usize) -> bool) -> Data {
         let series = self.0.iter().enumerate().map(|(at, series)| {
             let kept: Vec<usize> = (0..series.timestamps.len()).filter(|place| !gone(at, *place)).collect();
+            let of_histograms = (0..series.histograms.len()).filter(|place| !gone(at, *place));
             Series {
                 timestamps: kept.iter().map(|place| series.timestamps[*place]).collect(),
                 values: kept.iter().map(|place| series.values[*place]).collect(),
+                histograms: of_histograms.map(|place| series.histograms[place].clone()).collect(),
                 ..series.clone()
             }
         });
@@ -67,23 +71,50 @@ fn floats(random: &mut Random, index: u64) -> Series {
     Series { labels: labels(name, index), timestamps, values, start_timestamps: Vec::new(), histograms: Vec::new() }
 }
 
-fn histograms(random: &mut Random) -> Series {
-    let (mut counts, mut samples) = ([0.0f64; 2], Vec::new());
-    for scrape in 0..(END_MS - START_MS) / 30_000 {
-        counts = if random.below(200) == 0 { [0.0; 2] } else { counts.map(|count| count + random.below(5) as f64) };
+/// Native histograms of every temper: counters that are reset, stale markers, schemas and bounds that change, floats in between, gauges.
+fn histograms(random: &mut Random, index: u64) -> Series {
+    let name = ["latency_seconds", "sizes_count", "mixed_total", "queue_depth", "layouts_total"][index as usize - 11];
+    let interval_ms = [15_000, 30_000, 60_000][random.below(3) as usize];
+    let (mut counts, mut samples, mut at) = ([0.0f64; 3], Vec::new(), START_MS);
+    let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+    let (mut schema, mut bound) = (1, 2.0);
+    while at < END_MS {
+        let timestamp = at + 7 + random.below(40) as i64;
+        at += if random.below(200) == 0 { interval_ms * (2 + random.below(100) as i64) } else { interval_ms };
+        counts = match (name, random.below(200)) {
+            (_, 0) => [0.0; 3],
+            ("queue_depth", _) => counts.map(|_| random.below(9) as f64),
+            _ => counts.map(|count| count + random.below(5) as f64),
+        };
+        if name == "layouts_total" && random.below(40) == 0 {
+            (schema, bound) = (random.below(4) as i32, 1.0 + random.below(3) as f64);
+        }
+        if name == "mixed_total" && random.below(30) == 0 {
+            timestamps.push(timestamp);
+            values.push(counts[0]);
+            continue;
+        }
+        let is_custom = name == "sizes_count" || name == "layouts_total" && schema == 3;
+        let hint = match (name, random.below(60)) {
+            ("queue_depth", _) => CounterResetHint::Gauge,
+            (_, 0) => CounterResetHint::Reset,
+            (_, 1..20) => CounterResetHint::NotReset,
+            _ => CounterResetHint::Unknown,
+        };
         let histogram = Histogram {
-            schema: 1,
-            count: counts[0] + counts[1],
-            sum: counts[0] * 2.0,
-            positive_spans: vec![Span { offset: -1, length: 2 }],
-            positive_buckets: counts.to_vec(),
+            counter_reset_hint: hint,
+            schema: if is_custom { CUSTOM_BUCKETS_SCHEMA } else { schema },
+            count: counts.iter().sum(),
+            sum: if random.below(150) == 0 { STALE_NAN } else { counts[0] * 2.0 + counts[1] / 3.0 },
+            zero_count: if is_custom { 0.0 } else { counts[2] },
+            positive_spans: vec![Span { offset: i32::from(!is_custom), length: if is_custom { 3 } else { 2 } }],
+            positive_buckets: if is_custom { counts.to_vec() } else { counts[..2].to_vec() },
+            custom_values: if is_custom { vec![bound, 5.0] } else { Vec::new() },
             ..Histogram::default()
         };
-        let timestamp = START_MS + scrape * 30_000 + 7;
         samples.push(HistogramSample { timestamp, start_timestamp: 0, histogram: Arc::new(histogram) });
     }
-    let (timestamps, values, start_timestamps) = (Vec::new(), Vec::new(), Vec::new());
-    Series { labels: labels("latency_seconds", 11), timestamps, values, start_timestamps, histograms: samples }
+    Series { labels: labels(name, index), timestamps, values, start_timestamps: Vec::new(), histograms: samples }
 }
 
 impl Source for Data {

@@ -6,7 +6,21 @@ use plan::{EvalOptions, LogicalPlan};
 use super::Random;
 use super::data::{END_MS, START_MS};
 
-const NAMES: [&str; 7] = ["steps_total", "seconds_total", "temperature", "constant", "toggles", "odd", "latency_seconds"];
+const NAMES: [&str; 11] = [
+    "steps_total",
+    "seconds_total",
+    "temperature",
+    "constant",
+    "toggles",
+    "odd",
+    "latency_seconds",
+    "sizes_count",
+    "mixed_total",
+    "queue_depth",
+    "layouts_total",
+];
+/// Those of native histograms.
+const HISTOGRAMS: [&str; 5] = ["latency_seconds", "sizes_count", "mixed_total", "queue_depth", "layouts_total"];
 const FUNCTIONS: [&str; 24] = [
     "rate",
     "increase",
@@ -75,6 +89,14 @@ fn expression(random: &mut Random) -> String {
             format!("{function}({phi}{selector}[{range}]{offset})")
         }
     };
+    if HISTOGRAMS.contains(&selector) && random.below(3) == 0 {
+        return match random.below(4) {
+            0 => format!("histogram_quantile(0.9, {leaf})"),
+            1 => format!("histogram_count({leaf})"),
+            2 => format!("histogram_avg(sum({leaf}))"),
+            _ => format!("histogram_fraction(0, 2, {leaf})"),
+        };
+    }
     match random.below(6) {
         0 => format!("sum by (job) ({leaf})"),
         1 => format!("max({leaf})"),

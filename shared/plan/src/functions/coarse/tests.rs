@@ -53,7 +53,7 @@ fn over_samples(function: Function, series: &Series, grid: Grid, range_ms: i64) 
     let call = Call { function, args: Vec::new(), arg_spans: Vec::new(), span: Span::default() };
     let (mut annotations, options) = (Annotations::default(), EvalOptions::default());
     let mut budget = Budget { max: usize::MAX, ..Budget::default() };
-    reference::range(&call, series, &input, &[], &grid, &options, &mut annotations, &mut budget).unwrap().floats
+    reference::range(&call, (series, &[]), &input, &[], &grid, &options, &mut annotations, &mut budget).unwrap().floats
 }
 
 /// A multiple of the unit that makes no more than some hundred steps.

@@ -16,6 +16,7 @@ fn outcome(function: Function) -> Outcome<'static> {
         range_seconds: 60.0,
         extension: Extension::None,
         start_timestamps: false,
+        left_out: 0,
         name: "requests_total",
         span: Span::default(),
     }

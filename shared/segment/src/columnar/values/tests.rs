@@ -51,7 +51,7 @@ pub(crate) fn read_back(raw: Vec<u8>, values: usize, encoding: Encoding) -> Vec<
 
 fn round_trip<T: DataType>(physical: Physical, chunk: Chunk<'_>, effort: Effort) -> (Vec<T::T>, Vec<i16>, usize) {
     let descr = descr(physical, chunk.levels.is_some());
-    let (bytes, close) = encode(descr.clone(), chunk, effort, None).unwrap();
+    let (bytes, close) = encode(descr.clone(), chunk, (effort, ROWS_PER_PAGE), None).unwrap();
     let len = bytes.len();
     let mut reader = reader::<T>(descr, bytes, &close, chunk.rows());
     let (mut values, mut levels) = (Vec::new(), Vec::new());
