@@ -240,23 +240,8 @@ fn invariant(expr: &Expr) -> bool {
 }
 
 /// Functions whose answer depends on the evaluation time itself (upstream `AtModifierUnsafeFunctions`), `timestamp` apart.
+/// What a query is asked with (`start`, `end`, `step`, `range`) is a number.
 fn depends_on_time(function: Function) -> bool {
     use Function::*;
-    matches!(
-        function,
-        DayOfMonth
-            | DayOfWeek
-            | DayOfYear
-            | DaysInMonth
-            | Hour
-            | Minute
-            | Month
-            | Year
-            | Time
-            | PredictLinear
-            | Start
-            | End
-            | Step
-            | Range
-    )
+    matches!(function, DayOfMonth | DayOfWeek | DayOfYear | DaysInMonth | Hour | Minute | Month | Year | Time | PredictLinear)
 }

@@ -171,6 +171,8 @@ fn what_does_not_change_is_evaluated_once() {
         ("timestamp((x @ 1))", true),
         ("timestamp(abs(x @ 1))", false),
         ("hour(x @ 1)", false),
+        ("vector(range())", true),
+        ("vector(time())", false),
         ("topk(scalar(y), x @ 1)", true),
         ("topk(1, x)", false),
         ("x @ 1 + time()", false),

@@ -12,57 +12,96 @@ use crate::protobuf::write::{bytes, double, int, message, varint};
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Format {
     protobuf: bool,
-    utf8_names: bool,
+    escaping: Escaping,
+}
+
+/// What becomes of names that Prometheus 2 would not have taken; others stay (`EscapeMetricFamily` of `prometheus/common`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Escaping {
+    Underscores,
+    Dots,
+    Values,
+    AllowUtf8,
+}
+
+impl Escaping {
+    fn of(scheme: &str) -> Escaping {
+        match scheme {
+            "dots" => Escaping::Dots,
+            "values" => Escaping::Values,
+            "allow-utf-8" => Escaping::AllowUtf8,
+            _ => Escaping::Underscores,
+        }
+    }
+
+    fn name(self, name: &str) -> String {
+        if self == Escaping::AllowUtf8 || labels::is_legacy_name(name) {
+            return name.to_owned();
+        }
+        let mut out = String::from(if self == Escaping::Values { "U__" } else { "" });
+        for (index, c) in name.char_indices() {
+            let legal = c.is_ascii_alphabetic() || c == ':' || (c.is_ascii_digit() && index > 0);
+            match (self, c) {
+                (Escaping::Underscores, '_') => out.push('_'),
+                (_, '_') => out.push_str("__"),
+                (_, c) if legal => out.push(c),
+                (Escaping::Values, c) => out.push_str(&format!("_{:x}_", u32::from(c))),
+                (Escaping::Dots, '.') => out.push_str("_dot_"),
+                (Escaping::Dots, _) => out.push_str("__"),
+                _ => out.push('_'),
+            }
+        }
+        out
+    }
 }
 
 impl Format {
     /// Chooses by the `Accept` header: the first part that is known; text where none is.
     pub fn negotiate(accept: &str) -> Format {
-        let mut utf8_names = false;
+        let mut escaping = Escaping::Underscores;
         for part in accept.split(',') {
             let mut items = part.split(';').map(str::trim);
             let media_type = items.next().unwrap_or_default();
             let parameters: Vec<(&str, &str)> = items.filter_map(|item| item.split_once('=')).collect();
             let parameter =
                 |name| parameters.iter().find(|(key, _)| *key == name).map_or("", |(_, value)| value.trim_matches('"'));
-            utf8_names = match parameter("escaping") {
-                "" => utf8_names,
-                escaping => escaping == "allow-utf-8",
+            escaping = match parameter("escaping") {
+                "" => escaping,
+                name => Escaping::of(name),
             };
             let delimited = parameter("encoding") == "delimited" && parameter("proto") == "io.prometheus.client.MetricFamily";
             if media_type == "application/vnd.google.protobuf" && delimited {
-                return Format { protobuf: true, utf8_names };
+                return Format { protobuf: true, escaping };
             }
             if media_type == "text/plain" && matches!(parameter("version"), "" | "0.0.4") {
                 break;
             }
         }
-        Format { protobuf: false, utf8_names }
+        Format { protobuf: false, escaping }
     }
 
     /// Returns the content type, the way names are escaped included.
     pub fn content_type(self) -> &'static str {
-        match (self.protobuf, self.utf8_names) {
-            (false, false) => "text/plain; version=0.0.4; charset=utf-8; escaping=underscores",
-            (false, true) => "text/plain; version=0.0.4; charset=utf-8; escaping=allow-utf-8",
-            (true, false) => {
-                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=underscores"
-            }
-            (true, true) => {
-                "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; escaping=allow-utf-8"
-            }
+        macro_rules! schemes {
+            ($media_type:literal) => {
+                match self.escaping {
+                    Escaping::Underscores => concat!($media_type, "; escaping=underscores"),
+                    Escaping::Dots => concat!($media_type, "; escaping=dots"),
+                    Escaping::Values => concat!($media_type, "; escaping=values"),
+                    Escaping::AllowUtf8 => concat!($media_type, "; escaping=allow-utf-8"),
+                }
+            };
+        }
+        if self.protobuf {
+            schemes!("application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited")
+        } else {
+            schemes!("text/plain; version=0.0.4; charset=utf-8")
         }
     }
 
     fn name(self, name: &str) -> String {
-        if self.utf8_names || labels::is_legacy_name(name) { name.to_owned() } else { underscored(name) }
+        self.escaping.name(name)
     }
-}
-
-/// Replaces what old names may not have.
-fn underscored(name: &str) -> String {
-    let legal = |(index, c): (usize, char)| c.is_ascii_alphabetic() || c == '_' || c == ':' || (c.is_ascii_digit() && index > 0);
-    name.chars().enumerate().map(|(index, c)| if legal((index, c)) { c } else { '_' }).collect()
 }
 
 /// A sample's value.
@@ -153,7 +192,7 @@ fn text_family(out: &mut Vec<u8>, format: Format, family: &[&Sample]) {
 }
 
 fn text_name(out: &mut Vec<u8>, name: &str) {
-    match labels::is_legacy_name(name) || name.contains(':') && underscored(name) == name {
+    match labels::is_legacy_name(name) || name.contains(':') && Escaping::Underscores.name(name) == name {
         true => out.extend_from_slice(name.as_bytes()),
         false => quoted(out, name),
     }
@@ -166,7 +205,7 @@ fn quoted(out: &mut Vec<u8>, text: &str) {
 
 fn text_line(out: &mut Vec<u8>, format: Format, name: &str, suffix: &str, sample: &Sample, le: Option<f64>, value: f64) {
     let name = format!("{name}{suffix}");
-    let (plain, mut separator) = (underscored(&name) == name, '{');
+    let (plain, mut separator) = (Escaping::Underscores.name(&name) == name, '{');
     if plain {
         out.extend_from_slice(name.as_bytes());
     } else {
@@ -333,6 +372,23 @@ mod tests {
         assert_eq!(text("", &samples), expected);
         let utf8 = text("text/plain;version=0.0.4;escaping=allow-utf-8", &samples);
         assert!(utf8.ends_with("# TYPE \"x.y\" untyped\n{\"x.y\",\"k.l\"=\"v\",instance=\"\"} NaN 1500\n"), "{utf8}");
+    }
+
+    #[test]
+    fn names_are_escaped_as_asked() {
+        for (scheme, name, legacy) in [
+            ("underscores", "a_b__c_", "a_b"),
+            ("dots", "a__b_dot___c__", "a_b"),
+            ("values", "U__a__b_2e__2f_c_fc_", "a_b"),
+            ("allow-utf-8", "a_b./cü", "a_b"),
+            ("unheard-of", "a_b__c_", "a_b"),
+        ] {
+            let format = Format::negotiate(&format!("text/plain;version=1.0.0;escaping={scheme}"));
+            assert_eq!((format.name("a_b./cü"), format.name("a_b")), (name.to_owned(), legacy.to_owned()), "{scheme}");
+        }
+        let values = Format::negotiate("text/plain;version=0.0.4;escaping=values").content_type();
+        assert_eq!(values, "text/plain; version=0.0.4; charset=utf-8; escaping=values");
+        assert_eq!(Format::negotiate("text/plain;escaping=dots").name("1.a"), "___dot_a");
     }
 
     #[test]

@@ -92,12 +92,17 @@ fn send(options: &Options, end_ms: i64) -> Result<()> {
     Ok(())
 }
 
-/// Times lie off full seconds: before 3.0 ranges and subqueries were closed on the left, which only shows on a boundary.
+/// Times lie off full seconds, for 3.x only half of them: before 3.0 ranges and subqueries were closed on the left, which only shows on a
+/// boundary.
 fn question(random: &mut StdRng, options: &Options, end_ms: i64) -> Question {
-    let text = Generator::new(random, options.dialect == Dialect::V3).query();
+    let newest = options.dialect == Dialect::V3;
+    let text = Generator::new(random, newest).query();
     let covered_s = options.steps as i64 * data::STEP_MS / 1000;
     let back_s = random.random_range(0..covered_s);
-    let end = (end_ms / 1000 - back_s) as f64 + 0.437;
+    let end = match newest && random.random_bool(0.5) {
+        true => (end_ms / 1000 - back_s / 15 * 15) as f64,
+        false => (end_ms / 1000 - back_s) as f64 + 0.437,
+    };
     let step = [None, Some(15), Some(37), Some(60), Some(300)][random.random_range(0..5)];
     let points = random.random_range(1..60);
     let start = end - f64::from(step.unwrap_or(0) * points);

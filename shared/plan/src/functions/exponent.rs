@@ -1,8 +1,9 @@
-//! Logarithms and powers of two to the last digit of Go's `math`, whose results Prometheus shows: platforms' own differ there.
+//! Logarithms and powers of two to the last digit of Go's `math`, whose results Prometheus shows: platforms' own differ there, and
+//! overflow early where hyperbolic functions are turned around.
 //!
 //! The approximations and their coefficients are FreeBSD's (`e_log.c`, `e_exp.c`), as in Go.
 
-use std::f64::consts::{FRAC_1_SQRT_2, LOG2_E, LOG10_E};
+use std::f64::consts::{FRAC_1_SQRT_2, LN_2, LOG2_E, LOG10_E};
 
 /// ln 2 in two parts: the first with zeros at its end, so that its product with an exponent is exact.
 const LN_2_HIGH: f64 = 0.6931471803691238;
@@ -55,6 +56,38 @@ pub fn log10(x: f64) -> f64 {
     ln(x) * LOG10_E
 }
 
+/// From here on one more or less makes no difference to a square.
+const LARGE: f64 = (1u64 << 28) as f64;
+
+/// Returns the inverse of the hyperbolic sine.
+pub fn asinh(x: f64) -> f64 {
+    let size = x.abs();
+    let inverse = if size > LARGE {
+        ln(size) + LN_2
+    } else if size > 2.0 {
+        ln(2.0 * size + 1.0 / ((size * size + 1.0).sqrt() + size))
+    } else if size < 1.0 / LARGE {
+        size
+    } else {
+        (size + size * size / (1.0 + (1.0 + size * size).sqrt())).ln_1p()
+    };
+    inverse.copysign(x)
+}
+
+/// Returns the inverse of the hyperbolic cosine; NaN below one.
+pub fn acosh(x: f64) -> f64 {
+    if x.is_nan() || x < 1.0 {
+        f64::NAN
+    } else if x >= LARGE {
+        ln(x) + LN_2
+    } else if x > 2.0 {
+        ln(2.0 * x - 1.0 / (x + (x * x - 1.0).sqrt()))
+    } else {
+        let t = x - 1.0;
+        (t + (2.0 * t + t * t).sqrt()).ln_1p()
+    }
+}
+
 /// Returns two to the power of `x`.
 pub fn exp2(x: f64) -> f64 {
     const P: [f64; 5] =
@@ -100,6 +133,21 @@ mod tests {
         ] {
             assert_eq!(exp2(x), wanted, "{x}");
         }
+    }
+
+    #[test]
+    fn inverse_hyperbolic_functions_reach_the_largest_numbers() {
+        for (x, sinh, cosh) in [
+            (1.0, 0.881373587019543, 0.0),
+            (1.5, 1.1947632172871094, 0.9624236501192069),
+            (100.0, 5.298342365610589, 5.298292365610484),
+            (f64::MAX, 710.4758600739439, 710.4758600739439),
+        ] {
+            assert!((asinh(x) - sinh).abs() <= 1e-15 * sinh && (acosh(x) - cosh).abs() <= 1e-15 * cosh, "{x}");
+            assert_eq!(asinh(-x), -asinh(x));
+        }
+        assert_eq!((asinh(1e-300), acosh(f64::INFINITY), asinh(f64::NEG_INFINITY)), (1e-300, f64::INFINITY, f64::NEG_INFINITY));
+        assert!(acosh(0.5).is_nan() && asinh(f64::NAN).is_nan());
     }
 
     #[test]

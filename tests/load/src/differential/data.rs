@@ -47,22 +47,27 @@ struct Series {
     /// Scrapes left out from now on.
     gap: u32,
     gaps: bool,
+    /// Whether samples lie on full seconds.
+    aligned: bool,
     buckets: [u64; 4],
     random: StdRng,
 }
 
 /// How long a mixed series stays one or the other.
 const MIXED_MS: i64 = 8 * 60_000;
+/// How far behind a full second scrapes are, milliseconds.
+const OFFSET_MS: i64 = 123;
 /// Scrapes in one request: the set should arrive in seconds, whatever a server waits before it answers.
 const SCRAPES_PER_REQUEST: usize = 16;
 
-/// Returns the requests of a set, oldest first. Sample times never lie on a full second.
+/// Returns the requests of a set, oldest first. Sample times never lie on a full second, but for half of the series of a `native` set:
+/// those meet the bounds of windows, which 3.0 has moved.
 pub fn requests(seed: u64, steps: usize, end_ms: i64, native: bool) -> impl Iterator<Item = WriteRequest> {
     let mut series = fleet(seed, native);
     let first_ms = end_ms / 1000 * 1000 - steps as i64 * STEP_MS;
     (0..steps).step_by(SCRAPES_PER_REQUEST).map(move |from| {
         let times: Vec<i64> =
-            (from..steps.min(from + SCRAPES_PER_REQUEST)).map(|step| first_ms + step as i64 * STEP_MS + 123).collect();
+            (from..steps.min(from + SCRAPES_PER_REQUEST)).map(|step| first_ms + step as i64 * STEP_MS + OFFSET_MS).collect();
         let written = series.iter_mut().enumerate().map(|(index, series)| series.scrapes(index, &times));
         WriteRequest {
             timeseries: written.filter(|series| !series.samples.is_empty() || !series.histograms.is_empty()).collect(),
@@ -85,7 +90,8 @@ fn fleet(seed: u64, native: bool) -> Vec<Series> {
             Kind::Bucket(_) => 1e6,
             Kind::Native(_) | Kind::Mixed => 0.0,
         };
-        fleet.push(Series { labels, kind, value, gap: 0, gaps, buckets: [0; 4], random });
+        let aligned = native && fleet.len() % 2 == 0;
+        fleet.push(Series { labels, kind, value, gap: 0, gaps, aligned, buckets: [0; 4], random });
     };
     for (instance, job) in [("a:1", "api"), ("b:1", "api"), ("c:1", "db"), ("d:1", "ünï ✓")] {
         let target = [("instance", instance), ("job", job)];
@@ -122,7 +128,7 @@ impl Series {
         // Never both in one request: Prometheus appends a request's floats first, and histograms before them are then out of order.
         let mixed_histogram = times_ms.first().is_some_and(|at_ms| at_ms / MIXED_MS % 2 == 0);
         for at_ms in times_ms {
-            let timestamp = at_ms + (index as i64 * 37) % 700;
+            let timestamp = if self.aligned { at_ms - OFFSET_MS } else { at_ms + (index as i64 * 37) % 700 };
             let begins_gap = self.gap == 0 && self.gaps && self.random.random_ratio(1, 40);
             if begins_gap {
                 self.gap = self.random.random_range(1..40);
