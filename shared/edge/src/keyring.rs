@@ -4,6 +4,7 @@
 //! reads them anew, the others go on with what is there. Where reading fails, what was read before stays in force (and the failure
 //! is logged); where nothing was read yet, nobody is let in.
 
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -30,7 +31,10 @@ pub struct Keyring {
     source: Box<dyn CredentialSource>,
     clock: Arc<dyn Clock>,
     read: RwLock<Option<Read>>,
-    reading: Mutex<()>,
+    /// Held by whoever reads; what the last attempt failed with.
+    reading: Mutex<Option<String>>,
+    /// Attempts that failed.
+    failures: AtomicU64,
 }
 
 #[derive(Clone, Debug)]
@@ -42,7 +46,7 @@ struct Read {
 impl Keyring {
     /// Makes a keyring that has read nothing yet.
     pub fn new(source: Box<dyn CredentialSource>, clock: Arc<dyn Clock>) -> Keyring {
-        Keyring { source, clock, read: RwLock::default(), reading: Mutex::default() }
+        Keyring { source, clock, read: RwLock::default(), reading: Mutex::default(), failures: AtomicU64::new(0) }
     }
 
     /// Returns the accounts, at most [`REFRESH`] and one read old as long as they can be read.
@@ -60,11 +64,24 @@ impl Keyring {
         }
     }
 
+    /// Reads, or has the outcome of who reads already: requests that wait do not each try again, one after the other.
     async fn first(&self) -> Result<Arc<Accounts>, ReadError> {
-        let _reading = self.reading.lock().await;
-        match self.known() {
-            Some(read) => Ok(read.accounts),
-            None => Ok(self.keep(Arc::new(self.source.read().await?))),
+        let failures = self.failures.load(Relaxed);
+        let mut failed = self.reading.lock().await;
+        if let Some(read) = self.known() {
+            return Ok(read.accounts);
+        }
+        match &*failed {
+            Some(reason) if self.failures.load(Relaxed) != failures => return Err(reason.clone().into()),
+            _ => {}
+        }
+        match self.source.read().await {
+            Ok(accounts) => Ok(self.keep(Arc::new(accounts))),
+            Err(error) => {
+                *failed = Some(error.to_string());
+                self.failures.fetch_add(1, Relaxed);
+                Err(error)
+            }
         }
     }
 
@@ -98,7 +115,7 @@ impl Keyring {
 #[cfg(test)]
 mod tests {
     use std::collections::{BTreeSet, VecDeque};
-    use std::sync::atomic::{AtomicI64, Ordering::Relaxed};
+    use std::sync::atomic::{AtomicI64, AtomicUsize};
 
     use super::*;
     use crate::{Account, Role, SecretHash, Tenants};
@@ -141,5 +158,35 @@ mod tests {
             clock.0.store(at, Relaxed);
             assert_eq!(keyring.accounts().await.unwrap().len(), count, "at {at} ms");
         }
+    }
+
+    /// Fails, once it is told to.
+    #[derive(Debug, Default)]
+    struct Stuck {
+        reads: AtomicUsize,
+        go: tokio::sync::Notify,
+    }
+
+    #[async_trait]
+    impl CredentialSource for Arc<Stuck> {
+        async fn read(&self) -> Result<Accounts, ReadError> {
+            self.reads.fetch_add(1, Relaxed);
+            self.go.notified().await;
+            Err("not there".into())
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_an_attempt_has_its_outcome() {
+        let stuck = Arc::new(Stuck::default());
+        let keyring = Keyring::new(Box::new(Arc::clone(&stuck)), Arc::new(Hand::default()));
+        let ask = async || keyring.accounts().await.map(drop).map_err(|error| error.to_string());
+        let told = async { stuck.go.notify_one() };
+        let (first, second, third, ()) = tokio::join!(ask(), ask(), ask(), told);
+        assert_eq!([first, second, third], [(); 3].map(|()| Err("not there".to_owned())));
+        assert_eq!(stuck.reads.load(Relaxed), 1);
+        stuck.go.notify_one();
+        assert!(ask().await.is_err());
+        assert_eq!(stuck.reads.load(Relaxed), 2, "who comes later tries again");
     }
 }
