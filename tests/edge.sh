@@ -107,7 +107,15 @@ grep -qi '^www-authenticate: bearer' "$work/head" || { echo "401 does not say ho
 
 # The version of HTTP, a tail over a WebSocket, and clients that do not finish what they begin.
 spoken=$(curl -s -m 20 --cacert "$trusted" --http2 -o /dev/null -w '%{http_version}' "$url/ready")
-[ "$spoken" = 1.1 ] || { echo "HTTP/$spoken in place of 1.1" >&2; failed=1; }
+[ "$spoken" = 2 ] || { echo "HTTP/$spoken in place of 2" >&2; failed=1; }
+# A refusal is told before anybody reads the body: it arrives all the same, in either version.
+head -c 3000000 /dev/zero >"$work/large"
+for version in --http2 --http1.1; do
+    expect 401 "$version" -H 'Expect:' --data-binary "@$work/large" "$url/loki/api/v1/push"
+    expect 403 "$version" -H 'Expect:' -H "$(bearer viewer)" --data-binary "@$work/large" "$url/loki/api/v1/push"
+    expect 204 "$version" -H "$(bearer sender)" "${push[@]}"
+    expect 200 "$version" -H "$(bearer viewer)" "$labels"
+done
 python3 tests/tail_over_tls.py 127.0.0.1 "$port" "$trusted" "${secrets[viewer]}" "${secrets[sender]}" || failed=1
 expect 000 "http://127.0.0.1:$port/ready"
 # They stay longer than anybody else is ready to wait.

@@ -12,6 +12,7 @@ mod serve;
 mod timers;
 mod tls;
 mod tools;
+mod unread;
 
 use std::process::ExitCode;
 

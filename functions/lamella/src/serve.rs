@@ -25,8 +25,8 @@ use crate::backlog::Backlogs;
 use crate::cli::serve::Options;
 use crate::live::Overheard;
 use crate::metrics::{self, Metrics};
-use crate::timers;
 use crate::tls::TlsListener;
+use crate::{timers, unread};
 
 /// Stack of each worker: nested queries are evaluated by recursion, within the languages' depth limits.
 pub const STACK_BYTES: usize = 8 << 20;
@@ -116,7 +116,8 @@ fn routes(host: &Host, options: &Options, buffer: &Arc<dyn WriteBuffer>, hub: Hu
     let own = Router::new().route("/metrics", get(async move || text()));
     let own = guarded(own, &host.guard, |_, _| Need::Role(Role::Metrics));
     let routes = own.merge(fn_ingest::router(ingest)).merge(query).fallback(fn_query::respond::not_found);
-    routes.layer(axum::middleware::from_fn_with_state(Arc::clone(metrics), metrics::count))
+    let routes = routes.layer(axum::middleware::from_fn_with_state(Arc::clone(metrics), metrics::count));
+    routes.layer(axum::middleware::from_fn(unread::read_on))
 }
 
 /// Says where to point Prometheus, Promtail and Grafana.

@@ -36,8 +36,8 @@ const HANDSHAKES_MAX: usize = 512;
 const RELOAD: Duration = Duration::from_secs(10);
 /// What to wait after a failure to accept, which mostly means that descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
-/// HTTP/1.1 only: a refusal that comes before a body was read resets an HTTP/2 stream, and curl 7.88 then shows no status.
-const PROTOCOLS: [&[u8]; 1] = [b"http/1.1"];
+/// What a handshake offers, the better first.
+const PROTOCOLS: [&[u8]; 2] = [b"h2", b"http/1.1"];
 
 /// The files of certificate and key, PEM.
 #[derive(Clone, Debug)]
