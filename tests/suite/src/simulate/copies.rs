@@ -20,6 +20,8 @@ pub enum Held {
     Windows(Vec<Window>),
     /// The samples themselves, where they are the smaller form.
     Samples(BTreeMap<i64, RowValue>),
+    /// Of native histograms those that matter; windows in another part count all of them.
+    Thinned(BTreeMap<i64, RowValue>),
 }
 
 /// What a copy holds, by encoded labels.
@@ -33,9 +35,14 @@ pub fn read(object: &Bytes, erased: &Erased<'_>, into: &mut Content) -> Result<(
     let held = if is_windows(object, 0) { read_windows(object) } else { read_samples(object) };
     for (labels, held) in held.map_err(|error| error.to_string())? {
         let ranges = erased(&label_set(&labels));
-        let left = held.without(&ranges);
-        if !left.is_empty() && into.insert(labels.clone(), left).is_some() {
-            return Err(format!("series {} lies in two parts", label_set(&labels)));
+        let left = match (into.remove(&labels), held.without(&ranges)) {
+            (None, left) => left,
+            (Some(Held::Thinned(some)), Held::Samples(more) | Held::Thinned(more))
+            | (Some(Held::Samples(some)), Held::Thinned(more)) => Held::Thinned(some.into_iter().chain(more).collect()),
+            (Some(_), _) => return Err(format!("series {} lies in two parts", label_set(&labels))),
+        };
+        if !left.is_empty() {
+            into.insert(labels, left);
         }
     }
     Ok(())
@@ -46,7 +53,9 @@ fn read_windows(object: &Bytes) -> Result<Content, segment::SegmentError> {
     let fetched = Fetched::whole(object.clone());
     let windows = |ordinal: u32| {
         let columns = index.decode_ordinals(&[ordinal], Projection::ALL, &fetched)?;
-        Ok((index.labels(ordinal).encoded().to_vec(), Held::Windows(columns.windows)))
+        let thinned = index.is_of_histograms(ordinal);
+        let held = if thinned { Held::Thinned(BTreeMap::new()) } else { Held::Windows(columns.windows) };
+        Ok((index.labels(ordinal).encoded().to_vec(), held))
     };
     (0..index.series_len() as u32).map(windows).collect()
 }
@@ -67,6 +76,7 @@ impl Held {
         match self {
             Held::Windows(windows) => Held::Windows(windows.into_iter().filter(|window| !touches(window, ranges)).collect()),
             Held::Samples(samples) => Held::Samples(samples.into_iter().filter(|(at, _)| !is_in(*at)).collect()),
+            Held::Thinned(samples) => Held::Thinned(samples.into_iter().filter(|(at, _)| !is_in(*at)).collect()),
         }
     }
 
@@ -74,6 +84,8 @@ impl Held {
         match self {
             Held::Windows(windows) => windows.is_empty(),
             Held::Samples(samples) => samples.is_empty(),
+            // The part with its samples may come after that with its windows.
+            Held::Thinned(_) => false,
         }
     }
 }
@@ -86,6 +98,7 @@ pub fn differ(content: &Content, samples: &Samples, width_ms: i64, erased: &Eras
         let expected = match held {
             Held::Windows(_) => windows_of(samples, width_ms).map(Held::Windows),
             Held::Samples(_) => Some(Held::Samples(samples.clone())),
+            Held::Thinned(_) => Some(Held::Thinned(samples.clone())),
         };
         let expected = expected.map(|expected| expected.without(&erased(&name)));
         if expected.as_ref().is_none_or(|expected| !is_kept(expected, held)) {
@@ -116,6 +129,10 @@ pub fn windows_of(samples: &BTreeMap<i64, RowValue>, width_ms: i64) -> Option<Ve
 
 /// Reports whether what is held is what should be: to the bit, but for sums that adding up rounds anyway, and the variance.
 fn is_kept(expected: &Held, held: &Held) -> bool {
+    if let (Held::Thinned(expected), Held::Thinned(held)) = (expected, held) {
+        // Which of them matter, the arithmetic's own tests say.
+        return held.iter().all(|(at, value)| expected.get(at) == Some(value));
+    }
     let (Held::Windows(expected_windows), Held::Windows(windows)) = (expected, held) else {
         return words(expected) == words(held);
     };
@@ -136,7 +153,7 @@ fn sums_are_kept(expected: &Window, held: &Window) -> bool {
 /// What is compared of windows and samples to the bit.
 fn words(held: &Held) -> Vec<String> {
     match held {
-        Held::Samples(samples) => samples.iter().map(|(at, value)| format!("{at} {value:?}")).collect(),
+        Held::Samples(samples) | Held::Thinned(samples) => samples.iter().map(|(at, value)| format!("{at} {value:?}")).collect(),
         Held::Windows(windows) => windows.iter().map(line).collect(),
     }
 }

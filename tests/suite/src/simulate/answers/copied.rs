@@ -97,6 +97,10 @@ fn hours(world: &World, tenant: &TenantId, snapshot: &Snapshot, days: &BTreeSet<
         for (labels, held) in day_content(world, tenant, snapshot, *day)? {
             let windows = match held {
                 Held::Windows(windows) => windows,
+                Held::Thinned(_) => {
+                    odd.insert(labels);
+                    continue;
+                }
                 Held::Samples(samples) => match windows_of(&samples, HOUR_MS) {
                     Some(windows) => windows,
                     None => {
