@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::response::Response;
 use http::HeaderName;
 use model::usage::Usage;
+use plan::SampleCounts;
 use wire::loki_api::Stats;
 
 use crate::respond::set_header;
@@ -22,8 +23,10 @@ pub struct Spent {
     pub dollars: f64,
     /// Requests, bytes, rows.
     pub cost: Cost,
-    /// Samples or entries loaded.
-    pub samples: u64,
+    /// Samples or entries used.
+    pub samples: SampleCounts,
+    /// Most samples held at once.
+    pub samples_peak: u64,
     /// Time until it had a place.
     pub queued: Duration,
     /// Time from then on.
@@ -68,7 +71,7 @@ pub fn prometheus_stats(parameter: &str, spent: &Spent) -> Option<String> {
         concat!(
             "{{\"timings\":{{\"evalTotalTime\":{took},\"resultSortTime\":0,\"queryPreparationTime\":{prepared},\"innerEvalTime\":{inner},",
             "\"execQueueTime\":{queued},\"execTotalTime\":{total}}},",
-            "\"samples\":{{\"totalQueryableSamples\":{samples},\"samplesRead\":{samples},\"peakSamples\":{samples}}},",
+            "\"samples\":{{\"totalQueryableSamples\":{queryable},\"samplesRead\":{read},\"peakSamples\":{peak}}},",
             "\"cost\":{{\"objectRequests\":{requests},\"recordRequests\":{record_requests},\"objectBytes\":{bytes},\"rows\":{rows},",
             "\"segments\":{segments},\"segmentsConsidered\":{considered},\"segmentsPruned\":{pruned},",
             "\"dollars\":{dollars:.10},\"rowGroups\":{row_groups},\"pages\":{pages},\"windows\":{windows},",
@@ -77,7 +80,9 @@ pub fn prometheus_stats(parameter: &str, spent: &Spent) -> Option<String> {
         took = took,
         queued = queued,
         total = took + queued,
-        samples = spent.samples,
+        queryable = spent.samples.queryable,
+        read = spent.samples.read,
+        peak = spent.samples_peak,
         requests = requests,
         bytes = bytes,
         rows = rows,

@@ -148,7 +148,14 @@ impl State {
         let usage = cost::usage(&evaluated.cost, took, self.options.function_memory_mib);
         let dollars = usage.dollars(&US_EAST_1);
         tenants.iter().for_each(|tenant| self.options.meter.add(tenant, Purpose::Query, dollars / tenants.len() as f64));
-        Spent { dollars, cost: evaluated.cost, samples: evaluated.answer.samples_loaded, queued, took }
+        Spent {
+            dollars,
+            cost: evaluated.cost,
+            samples: evaluated.answer.samples,
+            samples_peak: evaluated.answer.samples_peak,
+            queued,
+            took,
+        }
     }
 
     fn now_ns(&self) -> TimestampNs {

@@ -21,7 +21,7 @@ use model::{
 };
 use plan::patterns::Pattern;
 use plan::value::{Entry, StepSeries, StepValues, StreamEntries};
-use plan::{Answer, LogicalPlan, Node, Series, Value};
+use plan::{Answer, LogicalPlan, Node, SampleCounts, Series, Value};
 use tower::ServiceExt;
 
 const NOW: TimestampMs = TimestampMs(1_767_225_600_000);
@@ -86,7 +86,13 @@ impl Source for Canned {
             });
         }
         let warnings = plan.options.replica_labels.iter().map(|label| format!("replicas by {label}")).collect();
-        let answer = Answer { value: value(&plan), warnings, infos: Vec::new(), samples_loaded: 3 };
+        let answer = Answer {
+            value: value(&plan),
+            warnings,
+            infos: Vec::new(),
+            samples: SampleCounts { queryable: 5, read: 4 },
+            samples_peak: 3,
+        };
         Ok(Evaluated {
             answer,
             cost: Cost { requests: 2, record_requests: 4, bytes: 100, rows: 3, row_bytes: 48, segments: 1, ..Cost::default() },
@@ -551,7 +557,10 @@ async fn cost_and_compression() {
     assert!(headers["server-timing"].to_str().unwrap().starts_with("queue;dur="));
     let (_, body) = get("/api/v1/query?query=up&stats=all").await;
     let json: serde_json::Value = serde_json::from_str(&body).unwrap();
-    assert_eq!(json["data"]["stats"]["samples"]["totalQueryableSamples"], 3);
+    assert_eq!(
+        json["data"]["stats"]["samples"],
+        serde_json::json!({"totalQueryableSamples": 5, "samplesRead": 4, "peakSamples": 3})
+    );
     assert_eq!(json["data"]["stats"]["cost"]["objectRequests"], 2);
     assert_eq!(json["data"]["stats"]["cost"]["dollars"], 0.000_001_3, "two GETs and four read units");
 }

@@ -48,7 +48,7 @@ impl Source for Wide {
             },
         };
         let value = Value::Vector((0..SERIES).map(series).collect());
-        let answer = Answer { value, warnings: Vec::new(), infos: Vec::new(), samples_loaded: 0 };
+        let answer = Answer::of(value);
         Ok(Evaluated { answer, cost: Cost::default() })
     }
 

@@ -1,7 +1,7 @@
 //! The shapes of record batches between operators: one row per series.
 //!
 //! *Samples*: the series' place in its leaf, times and values as lists, and a handle to histograms and start timestamps.
-//! *Windows*: the place in the leaf, samples of the largest window, one float per step, and a handle to histograms.
+//! *Windows*: the place in the leaf, samples of the largest window and of all, one float per step, and a handle to histograms.
 //! *Steps*: labels, and one float per step (the staleness marker is "absent").
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::record_batch::RecordBatch;
 use model::{LabelSet, STALE_NAN, is_stale};
-use plan::{StepSeries, StepValues};
+use plan::{SampleCounts, StepSeries, StepValues};
 
 use crate::EngineError;
 
@@ -36,6 +36,8 @@ pub(crate) fn windows_schema(steps: usize) -> SchemaRef {
     Arc::new(Schema::new(vec![
         Field::new("series", DataType::UInt32, false),
         Field::new("window", DataType::UInt32, false),
+        Field::new("queryable", DataType::UInt64, false),
+        Field::new("read", DataType::UInt64, false),
         Field::new("extras", DataType::UInt64, false),
         Field::new("floats", DataType::FixedSizeList(item(DataType::Float64), steps as i32), false),
     ]))
@@ -125,6 +127,8 @@ pub(crate) struct WindowsBuilder {
     steps: usize,
     series: Vec<u32>,
     windows: Vec<u32>,
+    queryable: Vec<u64>,
+    read: Vec<u64>,
     extras: Vec<u64>,
     floats: Vec<f64>,
 }
@@ -132,7 +136,7 @@ pub(crate) struct WindowsBuilder {
 impl WindowsBuilder {
     pub(crate) fn new(steps: usize, series: usize) -> WindowsBuilder {
         let floats = Vec::with_capacity(steps.saturating_mul(series));
-        WindowsBuilder { steps, series: vec![], windows: vec![], extras: vec![], floats }
+        WindowsBuilder { steps, series: vec![], windows: vec![], queryable: vec![], read: vec![], extras: vec![], floats }
     }
 
     /// Starts a row, and returns its floats, all absent.
@@ -142,10 +146,12 @@ impl WindowsBuilder {
         &mut self.floats[at..]
     }
 
-    /// Ends the row started last.
-    pub(crate) fn end(&mut self, series: u32, window: usize, extras: u64) {
+    /// Ends the row started last; `window` and `counts` are those of its [`plan::reference::Weight`].
+    pub(crate) fn end(&mut self, series: u32, window: usize, counts: SampleCounts, extras: u64) {
         self.series.push(series);
         self.windows.push(u32::try_from(window).unwrap_or(u32::MAX));
+        self.queryable.push(counts.queryable);
+        self.read.push(counts.read);
         self.extras.push(extras);
     }
 
@@ -161,6 +167,8 @@ impl WindowsBuilder {
         let columns: Vec<ArrayRef> = vec![
             Arc::new(UInt32Array::from(self.series)),
             Arc::new(UInt32Array::from(self.windows)),
+            Arc::new(UInt64Array::from(self.queryable)),
+            Arc::new(UInt64Array::from(self.read)),
             Arc::new(UInt64Array::from(self.extras)),
             Arc::new(floats),
         ];
@@ -173,6 +181,7 @@ impl WindowsBuilder {
 pub(crate) struct WindowsRow<'a> {
     pub(crate) series: u32,
     pub(crate) window: u32,
+    pub(crate) counts: SampleCounts,
     pub(crate) extras: u64,
     pub(crate) floats: &'a [f64],
 }
@@ -180,12 +189,14 @@ pub(crate) struct WindowsRow<'a> {
 /// Iterates over the rows of a batch of windows.
 pub(crate) fn windows_rows(batch: &RecordBatch) -> impl Iterator<Item = WindowsRow<'_>> {
     let (series, windows): (&UInt32Array, &UInt32Array) = (column(batch, 0), column(batch, 1));
-    let (extras, floats): (&UInt64Array, &FixedSizeListArray) = (column(batch, 2), column(batch, 3));
+    let (queryable, read): (&UInt64Array, &UInt64Array) = (column(batch, 2), column(batch, 3));
+    let (extras, floats): (&UInt64Array, &FixedSizeListArray) = (column(batch, 4), column(batch, 5));
     let all: &Float64Array = floats.values().as_any().downcast_ref().expect("floats are Float64");
     let steps = floats.value_length() as usize;
     (0..batch.num_rows()).map(move |row| WindowsRow {
         series: series.value(row),
         window: windows.value(row),
+        counts: SampleCounts { queryable: queryable.value(row), read: read.value(row) },
         extras: extras.value(row),
         floats: &all.values()[row * steps..(row + 1) * steps],
     })

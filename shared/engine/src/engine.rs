@@ -237,7 +237,7 @@ impl Engine {
         let mut answer = match &plan.root {
             Node::Logs(query) => {
                 let value = Value::Streams(self.streams(&tenants, query, plan.grid, &mut times).await?);
-                Answer { value, warnings: Vec::new(), infos: Vec::new(), samples_loaded: 0 }
+                Answer::of(value)
             }
             _ => self.evaluate(&tenants, plan, &mut times).await?,
         };
@@ -247,7 +247,6 @@ impl Engine {
         answer.warnings = joined(context.annotations.texts(), answer.warnings);
         answer.infos = joined(answer.infos, context.annotations.infos());
         let stats = context.stats(times);
-        answer.samples_loaded = stats.samples;
         Ok((answer, stats))
     }
 

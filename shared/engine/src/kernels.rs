@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 
 use model::is_stale;
+use plan::SampleCounts;
 use plan::functions::float::{self, Mean};
 use plan::logical::Function;
 
@@ -44,16 +45,27 @@ pub(crate) struct Windows {
     pub(crate) range: i64,
 }
 
+/// What windows have of samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Used {
+    /// Samples of the largest window.
+    pub(crate) largest: usize,
+    /// Samples of the last window.
+    pub(crate) last: usize,
+    /// Samples of all.
+    pub(crate) counts: SampleCounts,
+}
+
 /// Computes `function` per window into `out`; a window without a result is left as it is. Samples hold no staleness marker.
-/// Returns how many samples the largest window has.
-pub(crate) fn slide(function: Function, windows: Windows, timestamps: &[i64], values: &[f64], out: &mut [f64]) -> usize {
+pub(crate) fn slide(function: Function, windows: Windows, timestamps: &[i64], values: &[f64], out: &mut [f64]) -> Used {
     let mut extremes = Extremes::of(function, values);
-    let mut largest = 0;
+    let mut used = Used::default();
     let resets = if matches!(function, Function::Rate | Function::Increase) { reset_positions(values) } else { Vec::new() };
     let (mut from, mut to, mut reset_from, mut reset_to) = (0, 0, 0, 0);
     for (step, result) in out.iter_mut().enumerate() {
         let end = windows.first_end + windows.step * step as i64;
         let start = end - windows.range;
+        let seen = to;
         while from < timestamps.len() && timestamps[from] <= start {
             from += 1;
         }
@@ -61,10 +73,12 @@ pub(crate) fn slide(function: Function, windows: Windows, timestamps: &[i64], va
         while to < timestamps.len() && timestamps[to] <= end {
             to += 1;
         }
+        used.last = to - from;
         if from == to {
             continue;
         }
-        largest = largest.max(to - from);
+        used.largest = used.largest.max(used.last);
+        used.counts.window(used.last, to - seen.max(from));
         if let Some(extremes) = &mut extremes {
             *result = extremes.of_window(from, to);
             continue;
@@ -88,7 +102,7 @@ pub(crate) fn slide(function: Function, windows: Windows, timestamps: &[i64], va
             *result = value;
         }
     }
-    largest
+    used
 }
 
 /// The extremes of windows that only move forward: positions whose value no later one in the window beats, best first.

@@ -20,7 +20,7 @@ use plan::error::EvalError;
 use plan::logical::{Aggregate, Call, Dialect, Function, NodeKind, RangeInput, Select};
 use plan::reference::evaluated::size;
 use plan::reference::{Evaluated, Source, Weight, selected_range, selector_of, subquery_grid, windows};
-use plan::{Grid, Node, Series, StreamEntries, resolution};
+use plan::{Grid, Node, SampleCounts, Series, StreamEntries, resolution};
 
 use crate::aggregate::{self, Fold, Way};
 use crate::batch::{samples_rows, series_of, windows_rows};
@@ -215,7 +215,11 @@ impl<'a> Leaves<'a> {
                         of_each.push((&*tenant.context, series_of(&batches)?));
                     }
                     let series = joined_windows(window.function, of_each);
-                    let weights = series.iter().map(|one| Weight { window: 0, result: size(&one.values) }).collect();
+                    let weights = series
+                        .iter()
+                        .map(|one| size(&one.values))
+                        .map(|result| Weight { window: 0, result, counts: SampleCounts::each(result) })
+                        .collect();
                     let annotations = plan::Annotations::default();
                     self.know(node, grid, histogram_stats, Evaluated { series: Ok(series), annotations, weights });
                     Ok(())

@@ -21,4 +21,4 @@ pub mod value;
 pub use annotations::Annotations;
 pub use error::EvalError;
 pub use logical::{Dialect, EvalOptions, Grid, LogicalPlan, Node, TimeUnit};
-pub use value::{Answer, Series, StepSeries, StepValues, StreamEntries, Value};
+pub use value::{Answer, SampleCounts, Series, StepSeries, StepValues, StreamEntries, Value};

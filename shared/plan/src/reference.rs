@@ -22,7 +22,7 @@ use model::{Matcher, TimeRangeMs, TimeRangeNs, TimestampMs};
 use crate::annotations::Annotations;
 use crate::error::EvalError;
 use crate::logical::{Call, EvalOptions, Function, Grid, LogicalPlan, Node, NodeKind, RangeInput, Select};
-use crate::value::{Answer, HistogramSample, Series, StepSeries, StepValues, StreamEntries, Value};
+use crate::value::{Answer, HistogramSample, SampleCounts, Series, StepSeries, StepValues, StreamEntries, Value};
 
 pub use collect::finish;
 pub use evaluated::{Evaluated, Weight};
@@ -55,8 +55,8 @@ pub struct Budget {
     pub held: usize,
     /// Most samples held or asked for so far.
     pub peak: usize,
-    /// Samples loaded so far.
-    pub loaded: u64,
+    /// Samples used so far.
+    pub counts: SampleCounts,
     /// The bound.
     pub max: usize,
     /// Set by whoever no longer waits for the answer.
@@ -66,6 +66,18 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// Counts what a selector selects.
+    fn load(&mut self, samples: usize) -> Result<(), EvalError> {
+        self.counts += SampleCounts::each(samples);
+        self.hold(samples)
+    }
+
+    /// Leaves of what was held since `before` only so many samples: a node's result takes the place of its operands.
+    fn settle(&mut self, before: usize, samples: usize) -> Result<(), EvalError> {
+        self.held = before;
+        self.hold(samples)
+    }
+
     /// Counts samples as held.
     pub fn hold(&mut self, samples: usize) -> Result<(), EvalError> {
         self.held += samples;
@@ -146,18 +158,21 @@ pub fn evaluate(plan: &LogicalPlan, source: &dyn Source) -> Result<Answer, EvalE
         }
     };
     let (warnings, infos) = annotations.render(&plan.text);
-    Ok(Answer { value, warnings, infos, samples_loaded: budget.loaded })
+    Ok(Answer { value, warnings, infos, samples: budget.counts, samples_peak: budget.peak as u64 })
 }
 
-/// Evaluates a node over the context's grid, and counts the bytes of its value: on top of those of its children while it is made,
-/// in their place from then on. Values that somebody else has evaluated are that source's to count.
+/// Evaluates a node over the context's grid, and counts the samples and bytes of its value: on top of those of its children while it
+/// is made, in their place from then on. Bytes of values that somebody else has evaluated are that source's to count.
 fn node(node_: &Node, source: &dyn Source, context: &mut Context<'_>) -> Result<Value, EvalError> {
     context.budget.go_on()?;
+    let (held, before) = (context.budget.held, context.budget.bytes);
     if let Some(evaluated) = source.evaluated(node_, &context.grid, context.histogram_stats) {
-        return evaluated.enter(context);
+        let value = evaluated.enter(context)?;
+        context.budget.settle(held, collect::samples(&value))?;
+        return Ok(value);
     }
-    let before = context.budget.bytes;
     let value = inner(node_, source, context)?;
+    context.budget.settle(held, collect::samples(&value))?;
     let bytes = collect::bytes(&value);
     if !source.grants(context.budget.bytes + bytes) {
         return Err(EvalError::TooMuchMemory);
@@ -173,7 +188,11 @@ fn inner(node_: &Node, source: &dyn Source, context: &mut Context<'_>) -> Result
         Node::Call(call) => call_(call, node_, source, context),
         Node::StepInvariant(inner) => {
             let grid = Grid { end: context.grid.start, ..context.grid };
+            let before = context.budget.counts.queryable;
             let value = node(inner, source, &mut context.over(grid))?;
+            // What one step used, every step uses.
+            let used = context.budget.counts.queryable - before;
+            context.budget.counts.queryable = before + used.saturating_mul(context.grid.len() as u64);
             apply(node_, vec![value], context)
         }
         Node::Aggregate(aggregate) => {
@@ -192,7 +211,7 @@ fn inner(node_: &Node, source: &dyn Source, context: &mut Context<'_>) -> Result
             let right = if left.is_ok() { node(&binary.right, source, context) } else { Ok(Value::Scalar(Vec::new())) };
             context.histogram_stats = outer;
             let (left, right) = (left?, right?);
-            apply(node_, vec![left, right], context)
+            applied(node_, vec![left, right], context)
         }
         Node::Negate(inner, _) => {
             let value = node(inner, source, context)?;
@@ -203,6 +222,13 @@ fn inner(node_: &Node, source: &dyn Source, context: &mut Context<'_>) -> Result
         Node::Literal(_) | Node::Text(_) => apply(node_, Vec::new(), context),
         Node::Range(_) => Err(EvalError::Unsupported("range vector outside of a function".to_owned())),
     }
+}
+
+/// Applies a node whose result stands beside its operands before it takes their place; an aggregation's grows in their place.
+fn applied(node: &Node, children: Vec<Value>, context: &mut Context<'_>) -> Result<Value, EvalError> {
+    let value = apply(node, children, context)?;
+    context.budget.check(collect::samples(&value))?;
+    Ok(value)
 }
 
 /// Evaluates a node whose children are evaluated already, in the order of its fields (aggregation: parameter, input).
@@ -306,8 +332,7 @@ fn instant(select: &Select, source: &dyn Source, context: &mut Context<'_>) -> R
         if values.is_absent() {
             continue;
         }
-        context.budget.loaded += collect::size(&values) as u64;
-        context.budget.hold(collect::size(&values))?;
+        context.budget.load(collect::size(&values))?;
         out.push(StepSeries { labels: series.labels, drop_name: false, values });
     }
     Ok(Value::Vector(out))
@@ -321,7 +346,7 @@ fn call_(call: &Call, node_: &Node, source: &dyn Source, context: &mut Context<'
         for series in fetch(select, None, source, context)? {
             let values = windows::timestamps(&series, select, &context.grid, call.function, context.options);
             if !values.is_absent() {
-                context.budget.hold(collect::size(&values))?;
+                context.budget.load(collect::size(&values))?;
                 out.push(collect::drop_name(StepSeries { labels: series.labels, drop_name: false, values }, context.options));
             }
         }
@@ -341,7 +366,7 @@ fn call_(call: &Call, node_: &Node, source: &dyn Source, context: &mut Context<'
         }
         let children = call.args.iter().map(|arg| node(arg, source, context)).collect::<Result<Vec<_>, _>>();
         context.histogram_stats = outer;
-        return apply(node_, children?, context);
+        return applied(node_, children?, context);
     };
     let input = match range {
         Node::Range(input) => input,
@@ -352,8 +377,11 @@ fn call_(call: &Call, node_: &Node, source: &dyn Source, context: &mut Context<'
         _ => return Err(EvalError::Unsupported("range vector of this form".to_owned())),
     };
     windows::check(call.function, input)?;
+    let used = context.budget.counts.queryable;
     let (mut series, names_dropped) = input_series(input, source, context)?;
     if matches!(input, RangeInput::Subquery { .. }) {
+        // What counts are the windows over its steps.
+        context.budget.counts.queryable = used;
         series.iter_mut().flat_map(|one| &mut one.histograms).for_each(forget_reset);
     }
     let mut args = Vec::new();
@@ -363,7 +391,6 @@ fn call_(call: &Call, node_: &Node, source: &dyn Source, context: &mut Context<'
             _ => return Err(EvalError::Unsupported(format!("argument of {}", call.function.as_str()))),
         }
     }
-    let held = context.budget.held;
     let mut out = Vec::new();
     for (series, dropped) in series.iter().zip(names_dropped) {
         let grid = context.grid;
@@ -377,7 +404,6 @@ fn call_(call: &Call, node_: &Node, source: &dyn Source, context: &mut Context<'
         let series = StepSeries { labels: series.labels.clone(), drop_name: false, values };
         out.push(if keeps { series } else { collect::drop_name(series, context.options) });
     }
-    context.budget.held = held + out.iter().map(|s| collect::size(&s.values)).sum::<usize>();
     if call.function == Function::AbsentOverTime {
         return Ok(call::absent_over_time(input, &out, context));
     }
@@ -406,7 +432,6 @@ fn input_series(
                 let after = selected_range(select, Some(*range_ms), &context.grid).0;
                 series.iter_mut().for_each(|s| windows::without_buckets(s, after));
             }
-            context.budget.loaded += series.iter().map(|s| (s.values.len() + s.histograms.len()) as u64).sum::<u64>();
             let dropped = vec![false; series.len()];
             Ok((series, dropped))
         }
@@ -481,7 +506,9 @@ fn ranges(input: &RangeInput, source: &dyn Source, context: &mut Context<'_>) ->
     let mut out = Vec::new();
     for (series, dropped) in series.into_iter().zip(dropped) {
         let mut window = windows::raw(&series, input, context.grid.start)?;
-        context.budget.hold(window.values.len() + window.histograms.len())?;
+        if matches!(input, RangeInput::Select { .. }) {
+            context.budget.load(collect::series_size(&window))?;
+        }
         if dropped {
             window.labels = collect::without_name(&window.labels);
         }

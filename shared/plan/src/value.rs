@@ -153,6 +153,45 @@ pub struct Answer {
     pub warnings: Vec<String>,
     /// Infos, likewise.
     pub infos: Vec<String>,
-    /// Samples (or entries) loaded.
-    pub samples_loaded: u64,
+    /// Samples (or entries) used.
+    pub samples: SampleCounts,
+    /// Most samples held at once.
+    pub samples_peak: u64,
+}
+
+impl Answer {
+    /// Makes an answer of nothing but a value.
+    pub fn of(value: Value) -> Answer {
+        let (warnings, infos) = (Vec::new(), Vec::new());
+        Answer { value, warnings, infos, samples: SampleCounts::default(), samples_peak: 0 }
+    }
+}
+
+/// How many samples were used, as upstream counts them (`util/stats`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SampleCounts {
+    /// Once for each window and step that has them: `totalQueryableSamples`.
+    pub queryable: u64,
+    /// Once where windows overlap: `samplesRead`.
+    pub read: u64,
+}
+
+impl SampleCounts {
+    /// Counts samples that no window shares.
+    pub fn each(samples: usize) -> SampleCounts {
+        SampleCounts { queryable: samples as u64, read: samples as u64 }
+    }
+
+    /// Counts a window, of which `fresh` samples were not in the one before.
+    pub fn window(&mut self, samples: usize, fresh: usize) {
+        self.queryable += samples as u64;
+        self.read += fresh as u64;
+    }
+}
+
+impl std::ops::AddAssign for SampleCounts {
+    fn add_assign(&mut self, other: SampleCounts) {
+        self.queryable += other.queryable;
+        self.read += other.read;
+    }
 }

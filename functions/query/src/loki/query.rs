@@ -87,7 +87,7 @@ async fn evaluate_range(
     let asked = Arc::new(Asked::over(text, &params));
     if visible.is_none() {
         let value = if is_log { Value::Streams(Vec::new()) } else { Value::Vector(Vec::new()) };
-        let answer = Answer { value, warnings: Vec::new(), infos: Vec::new(), samples_loaded: 0 };
+        let answer = Answer::of(value);
         return Ok((answer, Spent::default(), asked));
     }
     let plan = asked.lower(expr, limits)?;

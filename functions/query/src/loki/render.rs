@@ -164,7 +164,7 @@ mod tests {
     }
 
     fn answer(value: Value) -> Answer {
-        Answer { value, warnings: Vec::new(), infos: Vec::new(), samples_loaded: 0 }
+        Answer::of(value)
     }
 
     #[test]

@@ -167,7 +167,7 @@ mod tests {
     }
 
     fn answer(value: Value) -> Answer {
-        Answer { value, warnings: Vec::new(), infos: Vec::new(), samples_loaded: 0 }
+        Answer::of(value)
     }
 
     fn extras(limit: usize) -> Extras {

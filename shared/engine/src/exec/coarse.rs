@@ -3,10 +3,10 @@
 
 use model::windowed::{self, Window};
 use model::{STALE_NAN, is_stale};
-use plan::Annotations;
 use plan::functions::coarse::{Ranges, is_exact_without, needs, newest};
 use plan::logical::{Extension, Function, RangeInput};
 use plan::reference::windows as reference;
+use plan::{Annotations, SampleCounts};
 
 use super::window::{Ask, WindowExec, windows};
 use crate::EngineError;
@@ -84,7 +84,7 @@ impl WindowExec {
             return builder.cancel();
         }
         let extras = self.context.attachments.attach_steps(StepExtras { annotations, ..StepExtras::default() });
-        builder.end(series, largest, extras);
+        builder.end(series, largest, SampleCounts::each(found.len()), extras);
     }
 
     /// Native histograms, of which those that matter are there.

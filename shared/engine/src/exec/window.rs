@@ -12,9 +12,10 @@ use futures::{StreamExt, TryStreamExt, stream};
 use model::{Resolution, is_stale};
 use plan::functions::coarse::Gap;
 use plan::logical::{Call, Extension, Function, Grid, RangeInput, Select};
+use plan::reference::evaluated::size;
 use plan::reference::windows as reference;
 use plan::reference::{Budget, selected_range};
-use plan::{Annotations, StepValues};
+use plan::{Annotations, SampleCounts, StepValues};
 
 use super::scan::describe;
 use super::{Shared, adapt, operator, properties};
@@ -125,8 +126,8 @@ impl WindowExec {
                 let out = builder.start();
                 let windows = windows(self.grid, select, select.lookback_ms);
                 newest(windows, out.len(), samples.timestamps, |step, at| out[step] = samples.values[at]);
-                let present = out.iter().any(|value| !is_stale(*value));
-                if present { builder.end(series, 0, 0) } else { builder.cancel() }
+                let present = out.iter().filter(|value| !is_stale(**value)).count();
+                if present > 0 { builder.end(series, 0, SampleCounts::each(present), 0) } else { builder.cancel() }
             }
             (Ask::Range(call, RangeInput::Select { select, range_ms, .. }, _), true) if is_supported(call.function) => {
                 self.slide(series, samples, call, windows(self.grid, select, *range_ms), builder);
@@ -137,14 +138,17 @@ impl WindowExec {
 
     fn slide(&self, series: u32, samples: Samples<'_>, call: &Call, windows: Windows, builder: &mut WindowsBuilder) {
         let out = builder.start();
-        let largest = match without_stale(samples.timestamps, samples.values) {
+        let used = match without_stale(samples.timestamps, samples.values) {
             Some((timestamps, values)) => slide(call.function, windows, &timestamps, &values, out),
             None => slide(call.function, windows, samples.timestamps, samples.values, out),
         };
-        if out.iter().all(|value| is_stale(*value)) {
+        let present = out.iter().filter(|value| !is_stale(**value)).count();
+        // The last window is held until the result is whole.
+        let window = used.largest.max(used.last + present);
+        if present == 0 {
             // Its windows count against the limit of samples all the same.
-            if largest > 0 {
-                builder.end(series, largest, 0)
+            if window > 0 {
+                builder.end(series, window, used.counts, 0)
             } else {
                 builder.cancel()
             }
@@ -156,7 +160,7 @@ impl WindowExec {
             reference::not_a_counter(self.leaf.labels(series), span, &self.context.options, &mut annotations);
         }
         let extras = self.context.attachments.attach_steps(StepExtras { annotations, ..StepExtras::default() });
-        builder.end(series, largest, extras);
+        builder.end(series, window, used.counts, extras);
     }
 
     /// Histograms, start timestamps, extended selectors and rare functions: the reference's own code, one series at a time.
@@ -186,9 +190,18 @@ impl WindowExec {
         if values.is_absent() && annotations.is_empty() && budget.peak == 0 && error.is_none() {
             return;
         }
+        let counts = match &*self.ask {
+            Ask::Range(..) => budget.counts,
+            Ask::Newest(_) | Ask::Times(..) => SampleCounts::each(size(&values)),
+        };
         let StepValues { floats, histograms } = values;
         builder.start().copy_from_slice(&floats);
-        builder.end(series, budget.peak, self.context.attachments.attach_steps(StepExtras { histograms, annotations, error }));
+        builder.end(
+            series,
+            budget.peak,
+            counts,
+            self.context.attachments.attach_steps(StepExtras { histograms, annotations, error }),
+        );
     }
 }
 

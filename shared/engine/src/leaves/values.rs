@@ -58,7 +58,7 @@ impl Notes {
         let floats = row.floats.iter().filter(|value| !is_stale(**value)).count();
         // Floats stay where they are until it is known whether somebody wants them one by one.
         let beside = StepValues { floats: Vec::new(), histograms: extras.histograms };
-        self.weights.push(Weight { window: row.window as usize, result: floats + size(&beside) });
+        self.weights.push(Weight { window: row.window as usize, result: floats + size(&beside), counts: row.counts });
         self.error = extras.error;
         beside.histograms
     }
@@ -66,7 +66,7 @@ impl Notes {
     /// Returns the groups of an aggregation of floats; `present` are the series that have a value.
     #[allow(clippy::too_many_arguments)] // What an aggregation is made of.
     pub(super) fn aggregated(
-        mut self,
+        self,
         leaf: &Leaf,
         present: &[u32],
         options: &EvalOptions,
@@ -85,8 +85,6 @@ impl Notes {
             None if !distinct => Err(EvalError::same_labelset()),
             None => Ok(aggregate::labelled(values, drop_name, labels)),
         };
-        let result = series.as_ref().map_or(0, |series| series.iter().map(|one| size(&one.values)).sum());
-        self.weights.push(Weight { window: result, result: 0 });
         Evaluated { series, annotations: self.annotations, weights: self.weights }
     }
 }

@@ -1,5 +1,5 @@
-//! The engine gives the reference evaluator's answers, bit for bit: values, order, warnings, infos and error texts, on generated
-//! series and expressions, over every layout of segments and every split.
+//! The engine gives the reference evaluator's answers, bit for bit: values, order, warnings, infos, counts of samples and error
+//! texts, on generated series and expressions, over every layout of segments and every split.
 //!
 //! `LAMELLA_PROPERTY_CASES` runs more of them; a failure prints its seed.
 #![allow(clippy::unwrap_used)]
@@ -64,8 +64,8 @@ fn raw(series: &Series) -> String {
     format!("{} {:?} {values:?} {histograms:?}", series.labels, series.timestamps)
 }
 
-/// Values, warnings and infos of an answer as text.
-type Said = (Vec<String>, Vec<String>, Vec<String>);
+/// Values, warnings, infos and counts of the samples used of an answer as text.
+type Said = (Vec<String>, Vec<String>, Vec<String>, String);
 
 /// Everything an answer says, with the bits of its floats.
 pub fn said(answer: Result<Answer, String>) -> Result<Said, String> {
@@ -82,7 +82,7 @@ pub fn said(answer: Result<Answer, String>) -> Result<Said, String> {
         }
         Value::Streams(_) => vec!["streams".into()],
     };
-    Ok((value, answer.warnings, answer.infos))
+    Ok((value, answer.warnings, answer.infos, format!("{:?}", answer.samples)))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use model::{Histogram, LabelSet, is_stale};
 
 use super::Context;
-use super::collect::{self, Collector};
+use super::collect::Collector;
 use crate::annotations::{invalid_quantile, mismatched_buckets, mixed_schemas, reset_collision};
 use crate::error::EvalError;
 use crate::functions::float::{self, Kahan, Mean};
@@ -73,7 +73,6 @@ pub(super) fn apply(
             out.push(StepSeries { labels, drop_name, values });
         }
     }
-    context.budget.check(out.iter().map(|s| collect::size(&s.values)).sum())?;
     Ok(Value::Vector(out))
 }
 

@@ -61,6 +61,20 @@ pub(super) fn size(values: &StepValues) -> usize {
         + values.histograms.iter().flatten().map(|h| sample_size(h)).sum::<usize>()
 }
 
+/// Samples of a series, as `samples_max` counts.
+pub(super) fn series_size(series: &Series) -> usize {
+    series.values.len() + series.histograms.iter().map(|sample| sample_size(&sample.histogram)).sum::<usize>()
+}
+
+/// Samples in a value, a scalar's included, as `samples_max` counts.
+pub(super) fn samples(value: &Value) -> usize {
+    match value {
+        Value::Scalar(floats) => floats.len(),
+        Value::Vector(series) => series.iter().map(|one| size(&one.values)).sum(),
+        Value::Text(_) | Value::Ranges(_) | Value::Streams(_) => 0,
+    }
+}
+
 /// Bytes of a value in memory, estimated.
 pub(super) fn bytes(value: &Value) -> usize {
     let step_series = |one: &StepSeries| {
@@ -104,7 +118,8 @@ pub(super) fn drop_name(series: StepSeries, options: &EvalOptions) -> StepSeries
     StepSeries { labels, drop_name: true, values: series.values }
 }
 
-/// Merges series with equal labels that have no step in common.
+/// Merges series with equal labels that have no step in common. A float and a histogram may meet, upstream lets both stand; a step has
+/// one value here, and takes what an instant query shows, the histogram.
 pub(super) fn merge(series: Vec<StepSeries>) -> Result<Vec<StepSeries>, EvalError> {
     let mut index: HashMap<LabelSet, usize> = HashMap::new();
     let mut out: Vec<StepSeries> = Vec::with_capacity(series.len());
@@ -117,12 +132,11 @@ pub(super) fn merge(series: Vec<StepSeries>) -> Result<Vec<StepSeries>, EvalErro
         let into = &mut out[*at];
         for step in 0..next.values.len() {
             let Some(value) = next.values.get(step) else { continue };
-            let held = into.values.get(step);
-            // Upstream compares floats with floats and histograms with histograms.
-            if held.is_some() {
-                return Err(EvalError::same_labelset());
+            match (into.values.get(step), &value) {
+                (Some(StepValue::Float(_)), StepValue::Histogram(_)) | (None, _) => into.values.set(step, value),
+                (Some(StepValue::Histogram(_)), StepValue::Float(_)) => {}
+                _ => return Err(EvalError::same_labelset()),
             }
-            into.values.set(step, value);
         }
     }
     Ok(out)

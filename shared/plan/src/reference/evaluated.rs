@@ -4,7 +4,7 @@ use super::{Context, collect};
 use crate::annotations::Annotations;
 use crate::error::EvalError;
 use crate::logical::{EvalOptions, Function};
-use crate::value::{StepSeries, Value};
+use crate::value::{SampleCounts, StepSeries, Value};
 
 /// Values of a subtree over the grid it was asked for.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,10 +20,12 @@ pub struct Evaluated {
 /// Samples of one series of a leaf.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Weight {
-    /// In its largest window.
+    /// Held at once at most: its largest window, or its last with the result beside it.
     pub window: usize,
     /// In its result.
     pub result: usize,
+    /// Used.
+    pub counts: SampleCounts,
 }
 
 impl Evaluated {
@@ -32,7 +34,7 @@ impl Evaluated {
         context.annotations.merge(self.annotations);
         for weight in self.weights {
             context.budget.check(weight.window)?;
-            context.budget.loaded += weight.result as u64;
+            context.budget.counts += weight.counts;
             context.budget.hold(weight.result)?;
         }
         self.series.map(Value::Vector)

@@ -94,7 +94,7 @@ fn info_series(select: &Select, source: &dyn Source, context: &mut Context<'_>) 
         }
         let values = windows::timestamps(&series, select, &context.grid, Function::Timestamp, context.options);
         if !values.is_absent() {
-            context.budget.hold(super::collect::size(&values))?;
+            context.budget.load(super::collect::size(&values))?;
             out.push(StepSeries { labels: series.labels, drop_name: false, values });
         }
     }

@@ -10,7 +10,7 @@ use crate::error::EvalError;
 use crate::functions::log_range::{LogSamples, absent_labels, log_range};
 use crate::logical::{Grid, LogQuery, LogRangeFunction, LogWindow};
 use crate::pipeline::{Category, Extractor, LineUse, Outcome, Pipeline, PipelineError, Scratch};
-use crate::value::{Entry, StepSeries, StepValue, StepValues, StreamEntries, Value};
+use crate::value::{Entry, SampleCounts, StepSeries, StepValue, StepValues, StreamEntries, Value};
 
 /// Samples of one series, times ascending.
 #[derive(Default)]
@@ -42,7 +42,7 @@ fn samples(window: &LogWindow, source: &dyn Source, context: &mut Context<'_>) -
     let mut scratch = Scratch::default();
     let mut found: BTreeMap<LabelSet, Vec<(i64, f64)>> = BTreeMap::new();
     for stream in selected(source, &window.select.matchers, covered(window, &context.grid))? {
-        context.budget.loaded += stream.entries.len() as u64;
+        context.budget.counts += SampleCounts::each(stream.entries.len());
         for entry in &stream.entries {
             let (at, labels, metadata) = (entry.timestamp, &stream.labels, &entry.metadata);
             let sample = match extractor.line_use() {
@@ -139,7 +139,7 @@ fn entries(query: &LogQuery, source: &dyn Source, context: &mut Context<'_>) -> 
     let mut out = Vec::new();
     let range = TimeRangeNs::new(TimestampNs(start), TimestampNs(end));
     for (number, stream) in selected(source, &query.select.matchers, range)?.into_iter().enumerate() {
-        context.budget.loaded += stream.entries.len() as u64;
+        context.budget.counts += SampleCounts::each(stream.entries.len());
         for entry in &stream.entries {
             let outcome = pipeline.process(&mut scratch, entry.timestamp, &entry.line, &stream.labels, &entry.metadata);
             let Outcome::Keep { line, labels } = outcome else { continue };

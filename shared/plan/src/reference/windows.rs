@@ -162,6 +162,13 @@ fn without_stale(series: &Series) -> Cow<'_, Series> {
     })
 }
 
+impl Window<'_> {
+    /// Samples, as `samples_max` counts.
+    fn size(&self) -> usize {
+        self.values.len() + self.histograms.iter().map(|h| sample_size(&h.histogram)).sum::<usize>()
+    }
+}
+
 /// Samples in `(after, until]`.
 fn window(series: &Series, after: i64, until: i64) -> Window<'_> {
     let (a, b) = (series.timestamps.partition_point(|t| *t <= after), series.timestamps.partition_point(|t| *t <= until));
@@ -218,13 +225,20 @@ pub fn range(
     let mut out = StepValues::absent(grid.len());
     let name = series.labels.metric_name().unwrap_or("");
     let first_span = call.arg_spans.first().copied().unwrap_or(call.span);
+    // Samples of a subquery were read by what is inside it; under `@` every step has the window of the first.
+    let is_read = |step: usize| matches!(input, RangeInput::Select { .. }) && (step == 0 || at.is_none());
+    let mut held = 0;
     for (step, t) in grid.iter().enumerate() {
         let end = reference_time(at, offset_ms, t);
-        let w = window(&clean, end.saturating_sub(before), end.saturating_add(after));
+        let (first, last) = (end.saturating_sub(before), end.saturating_add(after));
+        let w = window(&clean, first, last);
+        held = w.size();
         if w.values.is_empty() && w.histograms.is_empty() {
             continue;
         }
-        budget.check(w.values.len() + w.histograms.iter().map(|h| sample_size(&h.histogram)).sum::<usize>())?;
+        budget.check(held)?;
+        let seen = if step == 0 { first } else { first.max(last.saturating_sub(grid.step)) };
+        budget.counts.window(held, if is_read(step) { window(&clean, seen, last).size() } else { 0 });
         let args: Vec<f64> = args.iter().map(|values| values[step]).collect();
         let outcome = Outcome {
             function: call.function,
@@ -242,6 +256,8 @@ pub fn range(
             out.set(step, value);
         }
     }
+    // The last window is held until the result is whole.
+    budget.check(held + super::collect::size(&out))?;
     if matches!(call.function, Function::Rate | Function::Increase) && out.floats.iter().any(|v| !is_stale(*v)) {
         not_a_counter(&series.labels, first_span, options, annotations);
     }
