@@ -13,8 +13,8 @@ use super::ring::Ringless;
 use super::rows::{self, Row};
 use super::scenario::Scenario;
 use futures::FutureExt;
-use manifest::{Burn, Location, Manifest, ObjectKey, Part, Snapshot};
-use model::{Clock, Hour, Nonces, Signal, TenantId, TimeRangeMs, TimestampMs};
+use manifest::{Burn, Location, Manifest, ObjectKey, Part, Snapshot, Window};
+use model::{Clock, Hour, Nonces, Resolution, Signal, TenantId, TimeRangeMs, TimestampMs};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -351,18 +351,32 @@ impl World {
 
     /// Checks that every object is referenced, or that its death is recent.
     pub fn check_garbage(&self) {
+        const YOUNG_MS: i64 = 5 * 3_600_000;
+        let now_ms = self.schedule.now().0;
         let mut live: BTreeSet<String> = BTreeSet::new();
+        // Retention that dropped a day a short while ago: its objects have their grace yet.
+        let mut dropped: Vec<(TenantId, Signal, i64, Resolution)> = Vec::new();
         for (tenant, signal) in self.accounts() {
             let Some(snapshot) = self.look(&tenant, signal) else { return };
             live.extend(keys_of(&snapshot).cloned());
+            let days = self.manifest.days(&tenant, signal).now_or_never().expect("records in memory answer at once");
+            for day in days.into_iter().flatten() {
+                let recent = day.dropped.iter().filter(|(_, at)| now_ms - at.0 <= YOUNG_MS);
+                dropped.extend(recent.map(|(resolution, _)| (tenant.clone(), signal, day.day, *resolution)));
+            }
         }
-        let now_ms = self.schedule.now().0;
-        const YOUNG_MS: i64 = 5 * 3_600_000;
+        let has_grace = |key: &str| {
+            let Some(key) = ObjectKey::parse(key) else { return false };
+            dropped.iter().any(|(tenant, signal, day, resolution)| {
+                (tenant, *signal, *resolution) == (&key.tenant, key.signal, key.resolution)
+                    && key.window.range().overlaps(Window::Day(*day).range())
+            })
+        };
         let garbage: Vec<String> = self
             .shelf
             .keys()
             .into_iter()
-            .filter(|(key, put_at_ms)| !live.contains(key) && now_ms - put_at_ms > YOUNG_MS)
+            .filter(|(key, put_at_ms)| !live.contains(key) && now_ms - put_at_ms > YOUNG_MS && !has_grace(key))
             .map(|(key, _)| key)
             .collect();
         if let Some(key) = garbage.first() {
