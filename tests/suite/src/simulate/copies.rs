@@ -8,7 +8,7 @@ use model::{LabelSet, Resolution, Signal, TimeRangeMs};
 use segment::Fetched;
 use segment::merge::touches;
 use segment::windows::{Index, Projection, is_windows};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Resolutions of copies.
 pub const COARSE: [Resolution; 2] = [Resolution::FiveMinutes, Resolution::OneHour];
@@ -72,11 +72,10 @@ fn read_samples(object: &Bytes) -> Result<Content, segment::SegmentError> {
 impl Held {
     /// A deletion takes windows as wholes, and samples one by one.
     fn without(self, ranges: &[TimeRangeMs]) -> Held {
-        let is_in = |at: i64| ranges.iter().any(|range| range.start.0 <= at && at < range.end.0);
         match self {
             Held::Windows(windows) => Held::Windows(windows.into_iter().filter(|window| !touches(window, ranges)).collect()),
-            Held::Samples(samples) => Held::Samples(samples.into_iter().filter(|(at, _)| !is_in(*at)).collect()),
-            Held::Thinned(samples) => Held::Thinned(samples.into_iter().filter(|(at, _)| !is_in(*at)).collect()),
+            Held::Samples(samples) => Held::Samples(samples.into_iter().filter(|(at, _)| !is_in(*at, ranges)).collect()),
+            Held::Thinned(samples) => Held::Thinned(samples.into_iter().filter(|(at, _)| !is_in(*at, ranges)).collect()),
         }
     }
 
@@ -95,14 +94,9 @@ pub fn differ(content: &Content, samples: &Samples, width_ms: i64, erased: &Eras
     for (labels, held) in content {
         let name = label_set(labels);
         let Some(samples) = samples.get(labels) else { return Some(format!("{name} is held and was never written")) };
-        let expected = match held {
-            Held::Windows(_) => windows_of(samples, width_ms).map(Held::Windows),
-            Held::Samples(_) => Some(Held::Samples(samples.clone())),
-            Held::Thinned(_) => Some(Held::Thinned(samples.clone())),
-        };
-        let expected = expected.map(|expected| expected.without(&erased(&name)));
-        if expected.as_ref().is_none_or(|expected| !is_kept(expected, held)) {
-            return Some(format!("{name} is held as {held:?}, expected is {expected:?}"));
+        let ranges = erased(&name);
+        if !is_kept(held, samples, width_ms, &ranges) {
+            return Some(format!("{name} is held as {held:?} of {samples:?} less {ranges:?}"));
         }
     }
     samples.iter().filter(|(labels, _)| !content.contains_key(*labels)).find_map(|(labels, samples)| {
@@ -110,10 +104,49 @@ pub fn differ(content: &Content, samples: &Samples, width_ms: i64, erased: &Eras
         // Nobody knows in which form it was held: it may be gone if it is gone in one of them.
         let ranges = erased(&name);
         let as_windows = windows_of(samples, width_ms).map(|windows| Held::Windows(windows).without(&ranges));
-        let left = !Held::Samples(samples.clone()).without(&ranges).is_empty();
+        let left = samples.keys().any(|at| !may_go(*at, samples, width_ms, &ranges));
         let left = left && as_windows.is_none_or(|windows| !windows.is_empty());
         left.then(|| format!("{name} is not held: {samples:?}"))
     })
+}
+
+/// Reports whether what is held is what was written: nothing that was deleted, everything that no deletion comes near, each to the bit,
+/// but for sums that adding up rounds anyway, and the variance.
+fn is_kept(held: &Held, samples: &BTreeMap<i64, RowValue>, width_ms: i64, ranges: &[TimeRangeMs]) -> bool {
+    let is_written = |(at, value): (&i64, &RowValue)| !is_in(*at, ranges) && samples.get(at) == Some(value);
+    match held {
+        Held::Windows(windows) => {
+            let Some(whole) = windows_of(samples, width_ms) else { return false };
+            let hit: BTreeSet<i64> =
+                samples.keys().filter(|at| is_in(**at, ranges)).map(|at| windowed::end_of(*at, width_ms)).collect();
+            let whole: BTreeMap<i64, &Window> = whole.iter().map(|window| (window.end, window)).collect();
+            let is_whole = |held: &Window| {
+                let expected = whole.get(&held.end).filter(|_| !hit.contains(&held.end));
+                expected.is_some_and(|expected| line(expected) == line(held) && sums_are_kept(expected, held))
+            };
+            let ends: BTreeSet<i64> = windows.iter().map(|window| window.end).collect();
+            ends.len() == windows.len()
+                && windows.iter().all(is_whole)
+                && whole.values().filter(|window| !touches(window, ranges)).all(|window| ends.contains(&window.end))
+        }
+        Held::Samples(kept) => {
+            let needed = samples.keys().filter(|at| !may_go(**at, samples, width_ms, ranges));
+            kept.iter().all(is_written) && needed.into_iter().all(|at| kept.contains_key(at))
+        }
+        // Which of them matter, the arithmetic's own tests say.
+        Held::Thinned(kept) => kept.iter().all(is_written),
+    }
+}
+
+fn is_in(at: i64, ranges: &[TimeRangeMs]) -> bool {
+    ranges.iter().any(|range| range.start.0 <= at && at < range.end.0)
+}
+
+/// Reports whether a deletion may take a sample along: of a series with histograms it takes whole windows, which may count them.
+fn may_go(at: i64, samples: &BTreeMap<i64, RowValue>, width_ms: i64, ranges: &[TimeRangeMs]) -> bool {
+    let end = windowed::end_of(at, width_ms);
+    let has_histograms = || samples.values().any(|value| matches!(value, RowValue::Histogram(_)));
+    is_in(at, ranges) || touches(&Window::empty(end - width_ms, end), ranges) && has_histograms()
 }
 
 /// Returns the windows of a series, unless it has histograms.
@@ -127,18 +160,6 @@ pub fn windows_of(samples: &BTreeMap<i64, RowValue>, width_ms: i64) -> Option<Ve
     Some(windowed::windows(width_ms, &timestamps, &values))
 }
 
-/// Reports whether what is held is what should be: to the bit, but for sums that adding up rounds anyway, and the variance.
-fn is_kept(expected: &Held, held: &Held) -> bool {
-    if let (Held::Thinned(expected), Held::Thinned(held)) = (expected, held) {
-        // Which of them matter, the arithmetic's own tests say.
-        return held.iter().all(|(at, value)| expected.get(at) == Some(value));
-    }
-    let (Held::Windows(expected_windows), Held::Windows(windows)) = (expected, held) else {
-        return words(expected) == words(held);
-    };
-    words(expected) == words(held) && expected_windows.iter().zip(windows).all(|(expected, held)| sums_are_kept(expected, held))
-}
-
 /// A segment tells one quantum of all windows of a series: by it a sum is exact or not, of what is held and of what should be.
 fn sums_are_kept(expected: &Window, held: &Window) -> bool {
     let expected = Window { quantum: held.quantum, sum: expected.total(), compensation: 0.0, ..*expected };
@@ -150,14 +171,7 @@ fn sums_are_kept(expected: &Window, held: &Window) -> bool {
         || verdicts(&expected) == (sum, lost) && near(held.sum, expected.sum, sum) && near(held.lost, expected.lost, lost)
 }
 
-/// What is compared of windows and samples to the bit.
-fn words(held: &Held) -> Vec<String> {
-    match held {
-        Held::Samples(samples) | Held::Thinned(samples) => samples.iter().map(|(at, value)| format!("{at} {value:?}")).collect(),
-        Held::Windows(windows) => windows.iter().map(line).collect(),
-    }
-}
-
+/// What is compared of a window to the bit.
 fn line(of: &Window) -> String {
     if of.count == 0 {
         return format!("..{} stale at {}", of.end, of.stale_at);
