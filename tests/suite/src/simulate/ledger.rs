@@ -294,8 +294,11 @@ impl Account {
             ));
         }
         let erasures = since.map_or(self.erasures.len(), |since| since.erasures);
+        // A part may hold hours that were not asked for, and deletions of those alone are not in the snapshot.
+        let is_asked = |row: &usize| hours.contains(&self.keys[self.row_places[*row].0 as usize].at_ms.div_euclid(3_600_000));
+        let is_gone = |row: &usize| counts[*row] > 0 && is_asked(row) && self.fate(*row, erasures) == Fate::Gone;
         if erasures > 0
-            && let Some(row) = (0..counts.len()).find(|row| counts[*row] > 0 && self.fate(*row, erasures) == Fate::Gone)
+            && let Some(row) = (0..counts.len()).find(is_gone)
         {
             return Some(format!("deletion: row {} was deleted and is shown", self.describe(row)));
         }
