@@ -41,20 +41,12 @@ mod tests {
     use model::windowed::{end_of, histograms::thin};
     use model::{CounterResetHint, Histogram, LabelSet, Span as Run, TimestampMs};
 
+    use super::super::tests::Random;
     use super::*;
     use crate::annotations::Annotations;
     use crate::logical::{Call, EvalOptions, Extension, Grid, RangeInput, Select, Span};
     use crate::reference::{Budget, windows as reference};
     use crate::value::{HistogramSample, Series};
-
-    struct Random(u64);
-
-    impl Random {
-        fn below(&mut self, limit: u64) -> u64 {
-            self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (self.0 >> 33) % limit
-        }
-    }
 
     /// Counters of observations that are reset, go stale, change their layout and their hints.
     fn series(random: &mut Random) -> Series {
