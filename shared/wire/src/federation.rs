@@ -35,7 +35,7 @@ impl Escaping {
     }
 
     fn name(self, name: &str) -> String {
-        if self == Escaping::AllowUtf8 || labels::is_legacy_name(name) {
+        if self == Escaping::AllowUtf8 || labels::is_legacy_metric_name(name) {
             return name.to_owned();
         }
         let mut out = String::from(if self == Escaping::Values { "U__" } else { "" });
@@ -192,7 +192,7 @@ fn text_family(out: &mut Vec<u8>, format: Format, family: &[&Sample]) {
 }
 
 fn text_name(out: &mut Vec<u8>, name: &str) {
-    match labels::is_legacy_name(name) || name.contains(':') && Escaping::Underscores.name(name) == name {
+    match labels::is_legacy_metric_name(name) {
         true => out.extend_from_slice(name.as_bytes()),
         false => quoted(out, name),
     }
@@ -205,7 +205,7 @@ fn quoted(out: &mut Vec<u8>, text: &str) {
 
 fn text_line(out: &mut Vec<u8>, format: Format, name: &str, suffix: &str, sample: &Sample, le: Option<f64>, value: f64) {
     let name = format!("{name}{suffix}");
-    let (plain, mut separator) = (Escaping::Underscores.name(&name) == name, '{');
+    let (plain, mut separator) = (name.is_empty() || labels::is_legacy_metric_name(&name), '{');
     if plain {
         out.extend_from_slice(name.as_bytes());
     } else {
@@ -385,6 +385,9 @@ mod tests {
         ] {
             let format = Format::negotiate(&format!("text/plain;version=1.0.0;escaping={scheme}"));
             assert_eq!((format.name("a_b./cü"), format.name("a_b")), (name.to_owned(), legacy.to_owned()), "{scheme}");
+        }
+        for scheme in ["underscores", "dots", "values", "allow-utf-8"] {
+            assert_eq!(Escaping::of(scheme).name("job:http_x:rate5m"), "job:http_x:rate5m", "{scheme}");
         }
         let values = Format::negotiate("text/plain;version=0.0.4;escaping=values").content_type();
         assert_eq!(values, "text/plain; version=0.0.4; charset=utf-8; escaping=values");
