@@ -80,11 +80,7 @@ impl Leaf {
         let mut found = Gaps::default();
         for (of, erased) in self.copied(decoded, series, true) {
             for window in of.iter().filter(|window| self.reaches(window)) {
-                let from = samples.histograms.partition_point(|sample| sample.timestamp < window.first_at);
-                let to = samples.histograms.partition_point(|sample| sample.timestamp <= window.last_at).max(from);
-                let held = samples.histograms[from..to].iter().filter(|sample| !sample.histogram.is_stale()).count();
-                let count = usize::try_from(window.count).unwrap_or(usize::MAX).saturating_sub(held);
-                found.gaps.push(Gap { first_at: window.first_at, last_at: window.last_at, count });
+                found.gaps.push(Gap::of(window, samples.histograms));
                 found.is_cut |= touches(window, &erased);
             }
         }

@@ -1,6 +1,9 @@
 //! Native histograms that a copy leaves out between those that it has ([`model::windowed::histograms`]).
 
+use model::windowed::Window;
+
 use crate::logical::Function;
+use crate::value::HistogramSample;
 
 /// Samples that are left out: none of them is a reset or brings anything new but numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -11,6 +14,17 @@ pub struct Gap {
     pub last_at: i64,
     /// Samples between them that are not there.
     pub count: usize,
+}
+
+impl Gap {
+    /// Returns what of a window is not among the samples that are there; their times ascend.
+    pub fn of(window: &Window, held: &[HistogramSample]) -> Gap {
+        let from = held.partition_point(|sample| sample.timestamp < window.first_at);
+        let to = held.partition_point(|sample| sample.timestamp <= window.last_at).max(from);
+        let held = held[from..to].iter().filter(|sample| !sample.histogram.is_stale()).count();
+        let count = usize::try_from(window.count).unwrap_or(usize::MAX).saturating_sub(held);
+        Gap { first_at: window.first_at, last_at: window.last_at, count }
+    }
 }
 
 /// Counts what is left out of `(start, end]`; gaps ascend.
@@ -46,7 +60,7 @@ mod tests {
     use crate::annotations::Annotations;
     use crate::logical::{Call, EvalOptions, Extension, Grid, RangeInput, Select, Span};
     use crate::reference::{Budget, windows as reference};
-    use crate::value::{HistogramSample, Series};
+    use crate::value::Series;
 
     /// Counters of observations that are reset, go stale, change their layout and their hints.
     fn series(random: &mut Random) -> Series {
@@ -101,17 +115,7 @@ mod tests {
             let width_ms = [300_000, 3_600_000][random.below(2) as usize];
             let thinned = thin(width_ms, series.histograms.iter().map(|sample| (sample.timestamp, &*sample.histogram)));
             let histograms: Vec<HistogramSample> = thinned.kept.iter().map(|place| series.histograms[*place].clone()).collect();
-            let held = |first: i64, last: i64| {
-                let inside =
-                    |sample: &&HistogramSample| (first..=last).contains(&sample.timestamp) && !sample.histogram.is_stale();
-                histograms.iter().filter(inside).count()
-            };
-            let gap = |window: &model::windowed::Window| Gap {
-                first_at: window.first_at,
-                last_at: window.last_at,
-                count: window.count as usize - held(window.first_at, window.last_at),
-            };
-            let gaps: Vec<Gap> = thinned.windows.iter().map(gap).collect();
+            let gaps: Vec<Gap> = thinned.windows.iter().map(|window| Gap::of(window, &histograms)).collect();
             less += series.histograms.len() - histograms.len();
             let kept = Series { histograms: histograms.clone(), ..series.clone() };
             let unit = if random.below(3) > 0 { width_ms } else { 1 };
