@@ -259,7 +259,7 @@ impl<'a> Leaves<'a> {
         let range = TimeRangeMs::new(TimestampMs(first), TimestampMs(last.saturating_add(1)));
         let options = &self.context.options;
         let coarsest = resolution::coarsest(ask.function(), ask.select(), ask.range_ms(), &grid, options);
-        let may_retry = coarsest > Resolution::Raw && options.resolution.is_none();
+        let may_retry = coarsest > Resolution::Raw && resolution::wanted(options).is_none();
         let attempts = if may_retry { vec![coarsest, Resolution::Raw] } else { vec![coarsest] };
         for (attempt, coarsest) in attempts.iter().enumerate() {
             let leaf = self.select_series(ask.select().matchers.clone(), range, *coarsest).await?;
@@ -286,7 +286,8 @@ impl<'a> Leaves<'a> {
     fn note_windows(&self, leaf: &Leaf) {
         let widths = leaf.widths().join(" and ");
         // Asked for, a copy is read wherever it is live.
-        let which = if self.context.options.resolution.is_none() { "samples that have expired" } else { "samples" };
+        let is_wanted = resolution::wanted(&self.context.options).is_some();
+        let which = if is_wanted { "samples" } else { "samples that have expired" };
         let text = format!("PromQL info: answer is not exact, windows of {widths} stand in for {which}");
         self.context.annotations.inform(text);
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use datafusion_physical_plan::ExecutionPlan;
 use model::{Matcher, Resolution, TimeRangeMs};
-use plan::Grid;
 use plan::logical::LogWindow;
 use plan::pipeline::Extractor;
+use plan::{Grid, resolution};
 use segment::logs;
 
 use crate::EngineError;
@@ -44,9 +44,7 @@ impl<'a> Planner<'a> {
         range: TimeRangeMs,
         coarsest: Resolution,
     ) -> Result<Leaf, EngineError> {
-        let options = &self.context.options;
-        // Replicas are told apart in samples only.
-        let wanted = options.resolution.filter(|_| options.replica_labels.is_empty());
+        let wanted = resolution::wanted(&self.context.options);
         let readable = |tenant: &'a TenantParts| {
             let chosen = tenant.context.sources().map(|sources| sources.parts(coarsest, wanted));
             Readable { context: &tenant.context, parts: chosen.map_or(Cow::Borrowed(&tenant.parts[..]), Cow::Owned) }

@@ -55,6 +55,11 @@ pub fn coarsest(
     fitting.next().unwrap_or(Resolution::Raw)
 }
 
+/// Returns the resolution that a query asks for. None where replicas are deduplicated: they are told apart in samples only.
+pub fn wanted(options: &EvalOptions) -> Option<Resolution> {
+    options.resolution.filter(|_| options.replica_labels.is_empty())
+}
+
 /// Chooses what to read of a day; `None` where nothing is live. `wanted` goes before everything, wherever it is live.
 pub fn of_day(live: Live, coarsest: Resolution, wanted: Option<Resolution>) -> Option<Resolution> {
     let silently = Resolution::ALL.into_iter().rev().filter(|of| *of <= coarsest);
@@ -129,8 +134,10 @@ mod tests {
         }
         let options = EvalOptions { use_start_timestamps: true, ..EvalOptions::default() };
         assert_eq!(of(&select(Some(HOUR_MS), Extension::None), &options), Resolution::Raw);
-        let options = EvalOptions { replica_labels: vec!["replica".to_owned()], ..EvalOptions::default() };
+        let resolution = Some(Resolution::OneHour);
+        let options = EvalOptions { replica_labels: vec!["replica".to_owned()], resolution, ..EvalOptions::default() };
         assert_eq!(of(&select(Some(HOUR_MS), Extension::None), &options), Resolution::Raw);
+        assert_eq!((wanted(&options), wanted(&EvalOptions { replica_labels: vec![], ..options })), (None, resolution));
     }
 
     #[test]
