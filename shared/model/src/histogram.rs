@@ -34,6 +34,17 @@ pub struct Span {
     pub length: u32,
 }
 
+/// Pairs of bucket index and count.
+pub fn entries<'a>(spans: &'a [Span], buckets: &'a [f64]) -> impl Iterator<Item = (i64, f64)> + 'a {
+    let mut next = 0i64;
+    let indexes = spans.iter().flat_map(move |span| {
+        let start = next + i64::from(span.offset);
+        next = start + i64::from(span.length);
+        start..next
+    });
+    indexes.zip(buckets.iter().copied())
+}
+
 /// One native histogram sample with absolute bucket counts.
 ///
 /// # Invariants

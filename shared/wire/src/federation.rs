@@ -3,6 +3,7 @@
 //! Owns: negotiation, the text and the delimited protobuf of it, what of histograms each can say (upstream `web/federate.go`).
 //! Does not own: which sample is the newest.
 
+use model::histogram::entries;
 use model::{CounterResetHint, Histogram, LabelSet, Span, labels};
 
 use crate::json_text::{general_float, integer, write_to};
@@ -235,15 +236,9 @@ fn text_line(out: &mut Vec<u8>, format: Format, name: &str, suffix: &str, sample
 /// Returns the cumulative counts of a histogram with custom bounds, but for the last bucket.
 fn cumulative(histogram: &Histogram) -> Vec<(f64, f64)> {
     let mut counts = vec![0.0; histogram.custom_values.len()];
-    let mut next = 0i64;
-    let indexes = histogram.positive_spans.iter().flat_map(|span| {
-        let start = next + i64::from(span.offset);
-        next = start + i64::from(span.length);
-        start..next
-    });
-    for (index, count) in indexes.zip(&histogram.positive_buckets) {
+    for (index, count) in entries(&histogram.positive_spans, &histogram.positive_buckets) {
         if let Some(slot) = usize::try_from(index).ok().and_then(|index| counts.get_mut(index)) {
-            *slot = *count;
+            *slot = count;
         }
     }
     let running = counts.iter().scan(0.0, |sum, count| {

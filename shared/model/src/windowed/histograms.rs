@@ -6,7 +6,7 @@
 //! windows keep.
 
 use super::{Window, end_of};
-use crate::histogram::CounterResetHint;
+use crate::histogram::{CounterResetHint, entries};
 use crate::{Histogram, Span};
 
 /// What is kept of the histograms of one series.
@@ -72,13 +72,7 @@ pub fn has_grown(next: &Histogram, before: &Histogram) -> bool {
 
 /// Buckets by index, those without observations left out; ascending.
 fn buckets(spans: &[Span], counts: &[f64]) -> Vec<(i64, f64)> {
-    let mut end = 0i64;
-    let indexes = spans.iter().flat_map(|span| {
-        let start = end + i64::from(span.offset);
-        end = start + i64::from(span.length);
-        start..end
-    });
-    indexes.zip(counts.iter().copied()).filter(|(_, count)| *count != 0.0).collect()
+    entries(spans, counts).filter(|(_, count)| *count != 0.0).collect()
 }
 
 /// Reports whether each bucket holds at least what it held before.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use model::histogram::CUSTOM_BUCKETS_SCHEMA;
-pub use model::histogram::bound;
+pub use model::histogram::{bound, entries};
 use model::{CounterResetHint, Histogram, Span};
 
 use super::exponent::log2;
@@ -28,17 +28,6 @@ pub struct Combined {
     pub collision: bool,
     /// Custom bounds differed and were intersected.
     pub reconciled: bool,
-}
-
-/// Pairs of bucket index and count.
-pub fn entries<'a>(spans: &'a [Span], buckets: &'a [f64]) -> impl Iterator<Item = (i64, f64)> + 'a {
-    let mut next = 0i64;
-    let indexes = spans.iter().flat_map(move |span| {
-        let start = next + i64::from(span.offset);
-        next = start + i64::from(span.length);
-        start..next
-    });
-    indexes.zip(buckets.iter().copied())
 }
 
 /// Spans and buckets of sorted pairs; empty buckets are kept.

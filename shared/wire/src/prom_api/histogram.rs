@@ -1,7 +1,7 @@
 //! A native histogram as JSON: count, sum, and every bucket that is not empty as `[bounds kind, "lower", "upper", "count"]`.
 
-use model::histogram::bound;
-use model::{Histogram, Span};
+use model::Histogram;
+use model::histogram::{bound, entries};
 
 use crate::json_text::{comma, prometheus_float, write_to};
 
@@ -48,7 +48,7 @@ fn buckets(histogram: &Histogram) -> Vec<Bucket> {
     let threshold = histogram.zero_threshold;
     let upper_bound = |index| bound(index, histogram.schema, &histogram.custom_values);
     let mut buckets = Vec::with_capacity(histogram.negative_buckets.len() + histogram.positive_buckets.len() + 1);
-    for (index, count) in indexed(&histogram.negative_spans, &histogram.negative_buckets) {
+    for (index, count) in entries(&histogram.negative_spans, &histogram.negative_buckets) {
         let (lower, upper) = (-upper_bound(index), -upper_bound(index - 1));
         let upper = if upper < 0.0 && upper > -threshold { -threshold } else { upper };
         buckets.push(Bucket { bounds: OPEN_RIGHT, lower, upper, count });
@@ -58,7 +58,7 @@ fn buckets(histogram: &Histogram) -> Vec<Bucket> {
         buckets.push(Bucket { bounds: CLOSED, lower: -threshold, upper: threshold, count: histogram.zero_count });
     }
     let custom = histogram.uses_custom_buckets();
-    for (index, count) in indexed(&histogram.positive_spans, &histogram.positive_buckets) {
+    for (index, count) in entries(&histogram.positive_spans, &histogram.positive_buckets) {
         let (lower, upper) = (upper_bound(index - 1), upper_bound(index));
         let lower = if lower > 0.0 && lower < threshold { threshold } else { lower };
         let bounds = if custom && index == 0 { CLOSED } else { OPEN_LEFT };
@@ -67,18 +67,10 @@ fn buckets(histogram: &Histogram) -> Vec<Bucket> {
     buckets
 }
 
-/// Pairs bucket counts with their bucket indexes.
-fn indexed<'a>(spans: &'a [Span], counts: &'a [f64]) -> impl Iterator<Item = (i64, f64)> + 'a {
-    let indexes = spans.iter().scan(0i64, |next, span| {
-        let first = *next + i64::from(span.offset);
-        *next = first + i64::from(span.length);
-        Some(first..*next)
-    });
-    indexes.flatten().zip(counts.iter().copied())
-}
-
 #[cfg(test)]
 mod tests {
+    use model::Span;
+
     use super::*;
 
     fn json(histogram: &Histogram) -> String {
