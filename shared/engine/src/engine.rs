@@ -81,8 +81,8 @@ impl Engine {
         Engine { entry_filters, ..self }
     }
 
-    /// Executes a plan over one tenant's data, or over that of several. A segment that is corrupt is named in a warning and the rest is answered (S2); an object that is
-    /// gone is tried once more on a newer snapshot.
+    /// Executes a plan over one tenant's data, or over that of several. A segment that is corrupt is named in a warning and the rest is
+    /// answered (S2); an object that is gone is tried once more on a newer snapshot.
     ///
     /// # Errors
     /// Limits and the timeout with Prometheus's texts where it has them; `Evaluation` as the language says it; `Unsupported`.
@@ -121,6 +121,7 @@ impl Engine {
         Ok(leaves.explained.unwrap_or_default())
     }
 
+    /// Begins a query: what is shared by all that it is about.
     pub(crate) fn began(&self, options: EvalOptions, limits: &Limits) -> Query {
         Query::new(&self.objects, limits, options, self.config.fetches_in_flight)
     }

@@ -58,6 +58,7 @@ pub enum LowerError {
     /// A range query of what has no value per step.
     Type(Type),
 }
+
 impl std::fmt::Display for LowerError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -68,4 +69,5 @@ impl std::fmt::Display for LowerError {
         }
     }
 }
+
 impl std::error::Error for LowerError {}

@@ -59,6 +59,7 @@ mod tests {
         assert_eq!(text(Some("a|a"), true).unwrap().as_str(), "a");
         assert_eq!(text(Some("a/b"), true), Err("tenant ID 'a/b' contains unsupported character '/'".to_owned()));
     }
+
     #[test]
     fn several_tenants_are_sorted_and_each_there_once() {
         let named =

@@ -223,7 +223,6 @@ fn clamp(call: &Call, mut args: Vec<Value>, context: &mut Context<'_>) -> Result
     })
 }
 
-/// Labels that equality matchers determine, none where a label is matched twice.
 /// Labels that a selector gives exactly one value and says nothing else about.
 fn absent_labels(matchers: &[Matcher]) -> LabelSet {
     let alone = |matcher: &&Matcher| matchers.iter().filter(|other| other.name() == matcher.name()).count() == 1;
