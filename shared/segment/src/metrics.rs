@@ -11,7 +11,7 @@ use crate::cursor::Cursor;
 use crate::extras::{Extras, OrdinalExemplar};
 use crate::frame::{self, Kind};
 use crate::l0::{self, DataFrame};
-use crate::table::{Table, columns};
+use crate::table::Table;
 use crate::{Fetched, SegmentError, windows};
 
 /// The opened tail of a metrics segment: label table, row ranges, page places. Cheap to clone, immutable, cacheable.
@@ -349,7 +349,7 @@ impl Index {
     /// # Panics
     /// If the segment has no such ordinal.
     pub fn has_histograms(&self, ordinal: u32) -> bool {
-        self.inner.table.row(ordinal as usize).columns & columns::HISTOGRAM != 0
+        self.inner.table.has_histograms(ordinal as usize)
     }
 
     /// Returns what [`Index::decode_ordinals`] will read; `ordinals` ascend.
@@ -467,7 +467,7 @@ impl Index {
             Data::Windows { layout, width_ms } => {
                 let (places, none) = ((entries, *width_ms), windows::Projection::default());
                 let windows = windows_reader::decode(layout, &self.inner.table, places, none, fetched)?;
-                let has_none = |place: usize| windows::is_of_histograms(&self.inner.table, entries[place].ordinal);
+                let has_none = |place: usize| self.has_histograms(entries[place].ordinal);
                 Ok(windows.into_samples(projection.values, has_none))
             }
         }

@@ -372,6 +372,11 @@ impl Table {
         self.rows.get(series)
     }
 
+    /// Reports whether a series has native histograms.
+    pub(crate) fn has_histograms(&self, series: usize) -> bool {
+        self.rows.columns[series] & columns::HISTOGRAM != 0
+    }
+
     /// Returns first and last time of all rows.
     pub(crate) fn times(&self) -> Option<(i64, i64)> {
         let filled = || (0..self.len()).map(|series| self.row(series)).filter(|row| row.rows > 0);

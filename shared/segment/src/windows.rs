@@ -8,7 +8,7 @@ use crate::columnar::{Layout, windows_reader as reader};
 use crate::cursor::Cursor;
 use crate::frame::{self, Kind};
 use crate::metrics::{Extent, Reads, SeriesColumns};
-use crate::table::{Table, columns};
+use crate::table::Table;
 use crate::{Fetched, SegmentError, metrics};
 
 /// Which columns to read beside count, first, last and staleness. What is not read is 0, extremes are those of first and last.
@@ -92,11 +92,6 @@ pub(crate) fn take_width(extras: &[u8]) -> Result<i64, SegmentError> {
     Ok(width as i64)
 }
 
-/// Reports whether windows of a series are of native histograms.
-pub(crate) fn is_of_histograms(table: &Table, ordinal: u32) -> bool {
-    table.row(ordinal as usize).columns & columns::HISTOGRAM != 0
-}
-
 impl Index {
     /// Opens the tail: the bytes from `tail_offset` (or earlier) to the end of the object. Checksums are verified (S2).
     ///
@@ -144,7 +139,7 @@ impl Index {
     /// # Panics
     /// If the segment has no such ordinal.
     pub fn is_of_histograms(&self, ordinal: u32) -> bool {
-        is_of_histograms(self.table(), ordinal)
+        self.series.has_histograms(ordinal)
     }
 
     pub(crate) fn table(&self) -> &Table {

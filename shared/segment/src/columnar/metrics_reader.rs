@@ -87,7 +87,7 @@ pub(crate) fn decode(
     }
     let mut decoder = Decoder::new(layout, table, entries, fetched);
     let timestamps = decoder.required(schema::TS, rows_len as usize)?;
-    let any_histogram = entries.iter().any(|entry| table.row(entry.ordinal as usize).columns & columns::HISTOGRAM != 0);
+    let any_histogram = entries.iter().any(|entry| table.has_histograms(entry.ordinal as usize));
     let mut floats = Floats::default();
     if projection.values || any_histogram {
         floats = decoder.floats(rows_len as usize, any_histogram)?;
@@ -269,7 +269,7 @@ impl<'a> Decoder<'a> {
         let mut columns = SeriesColumns::default();
         for (index, entry) in self.entries.iter().enumerate() {
             let rows = self.starts[index]..self.starts[index] + (entry.rows.end - entry.rows.start) as usize;
-            let uses_histograms = self.table.row(entry.ordinal as usize).columns & columns::HISTOGRAM != 0;
+            let uses_histograms = self.table.has_histograms(entry.ordinal as usize);
             for row in rows {
                 let start = starts.get(row).copied().unwrap_or(0);
                 if floats.filled[row] || !uses_histograms {

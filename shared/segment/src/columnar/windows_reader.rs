@@ -10,7 +10,7 @@ use crate::fetched::coalesce;
 use crate::metrics::{Place, Reads};
 use crate::scale::divisor;
 use crate::schema;
-use crate::table::{Table, columns};
+use crate::table::Table;
 use crate::windows::{Projection, WindowColumns};
 use crate::{Fetched, SegmentError};
 
@@ -156,7 +156,7 @@ impl Columns<'_> {
             let of = table.row(place.ordinal as usize);
             let mut chain = Chain::new(self.version, divisor(of.scale), of.base, Quantum::from_code(of.extra));
             for _ in place.rows.clone() {
-                if windows[row].count > 0 && of.columns & columns::HISTOGRAM == 0 {
+                if windows[row].count > 0 && !table.has_histograms(place.ordinal as usize) {
                     chain.decode(&cells[row], projection.sum, &mut windows[row])?;
                 }
                 row += 1;
