@@ -15,10 +15,11 @@ impl Snapshot {
     pub fn copy(&self, day: i64, resolution: Resolution) -> Option<Vec<&Part>> {
         let (raw, apart) = (raw_ids(&self.parts, day), raw_ids(&self.quarantined, day));
         let broken = copies(&self.quarantined, day, resolution);
-        let fits = |(made, sources): &Made| {
+        let fits = |made: &Made| {
+            let (_, sources) = made;
             // A part that was sound when the copy was made is still in it.
             let of_these = raw.is_subset(sources) && sources.iter().all(|id| raw.contains(id) || apart.contains(id));
-            raw.is_empty() || of_these && !broken.contains_key(&(*made, sources.clone()))
+            raw.is_empty() || of_these && !broken.contains_key(made)
         };
         let newest = copies(&self.coarse, day, resolution).into_iter().rev().find(|(made, _)| fits(made));
         newest.map(|(_, parts)| parts)
@@ -35,7 +36,7 @@ impl Snapshot {
         self.coarse.iter().map(|part| part.window.day()).collect()
     }
 
-    /// Notes which raw parts were in quarantine when their day was dropped, and are in none of its copies either.
+    /// Notes which raw parts were in quarantine when their day was dropped, and that one of its copies lacks.
     pub(crate) fn set_lost(&mut self, quarantined: &[Quarantined], is_dropped: impl Fn(i64) -> bool, range: TimeRangeMs) {
         let lacks = |of: &Quarantined| {
             let mut copies = self.coarse.iter().filter(|part| part.window.day() == of.window.day());

@@ -32,7 +32,7 @@ pub(crate) const WINDOW_COUNT: &str = "count";
 pub(crate) const WINDOW_FIRST_AGE: &str = "first_age";
 pub(crate) const WINDOW_LAST_AGE: &str = "last_age";
 pub(crate) const WINDOW_STALE_AGE: &str = "stale_age";
-/// Values, each as a scaled integer or a double; what the integers count from, `segment::columnar::windows` says.
+/// Values, each as a scaled integer or a double; what the integers count from, `columnar::windows_values` says.
 pub(crate) const WINDOW_VALUES: [&str; 6] = ["first", "last", "min", "max", "sum", "lost"];
 /// A sum that rounds anyway, as its distance from what first and last let expect (since version 7).
 pub(crate) const WINDOW_SUM_OFF: &str = "sum_off";
