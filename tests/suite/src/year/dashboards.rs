@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use engine::QueryStats;
-use load::cpu;
 use model::{Limits, Resolution, TimestampMs};
 use plan::{EvalOptions, LogicalPlan};
 
+use super::cpu_now;
 use super::stores::World;
 use crate::said::Said;
 
@@ -90,9 +90,9 @@ pub async fn ask(
         query_timeout: Duration::from_secs(3600),
         ..Limits::default()
     };
-    let before = cpu::usage(std::process::id())?.cpu;
+    let before = cpu_now()?;
     let (answer, stats) = engine.query(&world.tenant, plan, &limits).await.with_context(|| format!("ask {text}"))?;
-    let cpu = cpu::usage(std::process::id())?.cpu.saturating_sub(before);
+    let cpu = cpu_now()?.saturating_sub(before);
     Ok(Asked { said: Said::of(Ok(answer)), stats, cpu })
 }
 

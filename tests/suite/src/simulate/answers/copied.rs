@@ -2,18 +2,16 @@
 
 use super::super::copies::{COARSE, Content, Held, label_set, windows_of};
 use super::super::world::World;
-use super::{stray_warning, true_engine};
+use super::{DAY_MS, stray_warning, true_engine};
 use manifest::{Part, Snapshot, Window as Day};
 use model::labels::METRIC_NAME;
+use model::time::HOUR_MS;
 use model::windowed::{Window, end_of};
 use model::{LabelSet, Limits, Resolution, Signal, TenantId, TimeRangeMs, TimestampMs};
 use plan::{EvalOptions, LogicalPlan, Value};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use testkit::simulation::Stage;
-
-const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// A function over the samples of an hour, and what a window answers to it.
 type Function = (&'static str, fn(&Window) -> f64);
@@ -44,7 +42,7 @@ pub fn check(world: &World, stage: &Stage, tenant: &TenantId, questions: Range<u
     let (first, last) = (*days.first()?, *days.last()?);
     let damaged = world.account(tenant, Signal::Metrics, |account| account.damaged_segments.clone());
     // What of damaged segments is answered, the questions for everything check.
-    let hours = if damaged.is_empty() { hours(world, tenant, &snapshot, &days) } else { Ok(None) };
+    let hours = damaged.is_empty().then(|| hours(world, tenant, &snapshot, &days)).transpose();
     let hours = match hours {
         Ok(hours) => hours,
         Err(error) => return Some(error),
@@ -91,30 +89,25 @@ fn plan_of(text: &str, start_ms: i64, end_ms: i64) -> Result<LogicalPlan, String
 }
 
 /// The windows of what every day still has: of samples where there are any, else of its coarsest copy, which is read by the hour.
-fn hours(world: &World, tenant: &TenantId, snapshot: &Snapshot, days: &BTreeSet<i64>) -> Result<Option<Hours>, String> {
+fn hours(world: &World, tenant: &TenantId, snapshot: &Snapshot, days: &BTreeSet<i64>) -> Result<Hours, String> {
     let (mut hours, mut odd) = (Hours::new(), BTreeSet::new());
     for day in days {
         for (labels, held) in day_content(world, tenant, snapshot, *day)? {
             let windows = match held {
-                Held::Windows(windows) => windows,
-                Held::Thinned(_) => {
-                    odd.insert(labels);
-                    continue;
-                }
-                Held::Samples(samples) => match windows_of(&samples, HOUR_MS) {
-                    Some(windows) => windows,
-                    None => {
-                        odd.insert(labels);
-                        continue;
-                    }
-                },
+                Held::Windows(windows) => Some(windows),
+                Held::Samples(samples) => windows_of(&samples, HOUR_MS),
+                Held::Thinned(_) => None,
+            };
+            let Some(windows) = windows else {
+                odd.insert(labels);
+                continue;
             };
             let hours = hours.entry(labels).or_default();
             windows.into_iter().for_each(|window| add(hours, window));
         }
     }
     hours.retain(|labels, _| !odd.contains(labels));
-    Ok(Some(hours))
+    Ok(hours)
 }
 
 /// Adds a window to that of its hour: finer ones, and the two that a day before and a day after midnight have of one.

@@ -1,6 +1,6 @@
 //! Coarse copies of days: what each is made of (D1), that raw data waits for them (D2), that they stay for as long as they are kept.
 
-use super::super::copies::{COARSE, Content, differ, read};
+use super::super::copies::{COARSE, Content, differ, label_set, read};
 use super::super::ledger::{RowId, Samples};
 use super::{World, object_key, part_name};
 use futures::FutureExt;
@@ -214,7 +214,7 @@ impl World {
             // Where a part of the copy was damaged, nobody may know of it yet.
             let lacks = lacks.filter(|_| !self.is_damaged(tenant, day, resolution));
             lacks.map(|(labels, _)| {
-                let series = super::super::copies::label_set(labels);
+                let series = label_set(labels);
                 format!("D2: raw data of day {day} of {tenant} was dropped, {resolution:?} lacks samples of {series}")
             })
         })
