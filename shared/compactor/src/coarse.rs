@@ -253,7 +253,7 @@ fn passes(bytes: u64, bytes_max: u64) -> Vec<SlotRange> {
 fn erased(object: &Bytes, part: &Part, deletions: &[manifest::Deletion]) -> Result<Vec<Encoded>, SegmentError> {
     let erase = |labels: &LabelSet| -> Vec<TimeRangeMs> {
         let requests = deletions.iter().filter(|deletion| deletion.applies_to(part)).map(|deletion| &deletion.request);
-        let hit = requests.filter(|request| request.matchers.iter().all(|matcher| matcher.matches_labels(labels)));
+        let hit = requests.filter(|request| request.selects(labels));
         hit.map(|request| request.range).collect()
     };
     if windows::is_windows(object, 0) {

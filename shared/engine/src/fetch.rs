@@ -95,7 +95,7 @@ pub(crate) struct Erasure {
 impl<T> OpenPart<T> {
     /// Returns what deletions leave out of a stream.
     pub(crate) fn erasures(&self, context: &QueryContext, stream: &LabelSet) -> Vec<Erasure> {
-        let selects = |deletion: &&Deletion| deletion.request.matchers.iter().all(|matcher| matcher.matches_labels(stream));
+        let selects = |deletion: &&Deletion| deletion.request.selects(stream);
         let erasure = |of: &Deletion| Erasure { range: of.request.range, filter: context.filter_of(of).cloned() };
         self.deletions.iter().filter(selects).map(erasure).collect()
     }
@@ -104,7 +104,7 @@ impl<T> OpenPart<T> {
     pub(crate) fn erases_at(&self, labels: &LabelSet, at: TimestampMs) -> bool {
         self.deletions.iter().map(|deletion| &deletion.request).any(|request| {
             let within = request.range.start <= at && at < request.range.end;
-            within && request.matchers.iter().all(|matcher| matcher.matches_labels(labels))
+            within && request.selects(labels)
         })
     }
 
@@ -113,7 +113,7 @@ impl<T> OpenPart<T> {
         let (start, end) = (own.start.max(range.start), own.end.min(range.end));
         self.deletions.iter().map(|deletion| &deletion.request).any(|request| {
             let all = request.range.start <= start && end <= request.range.end && request.filter.is_none();
-            all && request.matchers.iter().all(|matcher| matcher.matches_labels(labels))
+            all && request.selects(labels)
         })
     }
 }

@@ -40,7 +40,7 @@ use crate::limits::{DELETION_KEPT, FINISHED_SLACK};
 use crate::{Error, Part, Result};
 use bytes::Bytes;
 use model::matcher::{MatchOp, Matcher};
-use model::{TimeRangeMs, TimestampMs};
+use model::{LabelSet, TimeRangeMs, TimestampMs};
 
 /// What somebody wants to be gone: the rows within `range` of the series or streams that all `matchers` accept.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -143,6 +143,11 @@ impl Deletion {
 }
 
 impl DeletionRequest {
+    /// Reports whether it is about a series or stream.
+    pub fn selects(&self, labels: &LabelSet) -> bool {
+        self.matchers.iter().all(|matcher| matcher.matches_labels(labels))
+    }
+
     /// Refuses a request that deletes nothing or everything, or is too large for its record.
     pub(crate) fn check(&self) -> Result<()> {
         let refuse = |reason| Err(Error::Deletion { reason });

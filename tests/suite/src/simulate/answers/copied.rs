@@ -131,7 +131,7 @@ fn day_content(world: &World, tenant: &TenantId, snapshot: &Snapshot, day: i64) 
     }
     let deleted = |part: &Part, labels: &LabelSet| -> Vec<TimeRangeMs> {
         let requests = snapshot.deletions_for(part).into_iter().map(|deletion| &deletion.request);
-        let named = requests.filter(|request| request.matchers.iter().all(|matcher| matcher.matches_labels(labels)));
+        let named = requests.filter(|request| request.selects(labels));
         named.map(|request| request.range).collect()
     };
     let copies = COARSE.into_iter().rev().filter_map(|resolution: Resolution| snapshot.copy(day, resolution));

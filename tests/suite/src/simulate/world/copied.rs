@@ -116,7 +116,7 @@ impl World {
     fn deleted(&self, tenant: &TenantId, labels: &LabelSet, which: impl Fn(u128) -> bool) -> Vec<TimeRangeMs> {
         self.account(tenant, Signal::Metrics, |account| {
             let requests = account.deletions().filter(|deletion| which(deletion.id)).map(|deletion| &deletion.request);
-            let named = requests.filter(|request| request.matchers.iter().all(|matcher| matcher.matches_labels(labels)));
+            let named = requests.filter(|request| request.selects(labels));
             named.map(|request| request.range).collect()
         })
     }
