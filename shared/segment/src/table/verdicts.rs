@@ -1,0 +1,72 @@
+//! Which series the matchers of a selector accept.
+
+use model::Matcher;
+use model::labels::METRIC_NAME;
+
+use super::Table;
+
+/// Matchers evaluated once per distinct pair, so that a series costs one look per label.
+pub(super) struct Verdicts {
+    /// Per pair: 0 not asked about, 1 accepted, 2 accepted and counted, 3 refused.
+    pub(super) pairs: Vec<u8>,
+    /// Names that have to be present.
+    pub(super) required: usize,
+    /// Names that are asked about.
+    pub(super) names: usize,
+    /// Whether the metric name is one that has to be present.
+    pub(super) metric_required: bool,
+}
+
+const ACCEPTED: u8 = 1;
+pub(super) const COUNTED: u8 = 2;
+const REFUSED: u8 = 3;
+
+impl Verdicts {
+    /// Returns `None` where no series can match: a required name is not in the table.
+    pub(super) fn new(table: &Table, matchers: &[Matcher]) -> Option<Verdicts> {
+        let mut names: Vec<&str> = matchers.iter().map(Matcher::name).collect();
+        names.sort_unstable();
+        names.dedup();
+        let pairs = vec![0; table.pair_names.len()];
+        let mut verdicts = Verdicts { pairs, required: 0, names: names.len(), metric_required: false };
+        for name in names {
+            let of_name: Vec<&Matcher> = matchers.iter().filter(|matcher| matcher.name() == name).collect();
+            let required = of_name.iter().any(|matcher| !matcher.matches_empty());
+            verdicts.metric_required |= required && name == METRIC_NAME;
+            let id = table.names.iter().position(|n| &**n == name);
+            match id {
+                None if required => return None,
+                None => continue,
+                Some(id) => verdicts.judge(table, id as u32, &of_name, required),
+            }
+        }
+        Some(verdicts)
+    }
+
+    fn judge(&mut self, table: &Table, name: u32, matchers: &[&Matcher], required: bool) {
+        self.required += usize::from(required);
+        for id in table.pairs_named(name) {
+            let accepted = matchers.iter().all(|matcher| matcher.matches(table.pair(*id).1));
+            self.pairs[*id as usize] = if !accepted {
+                REFUSED
+            } else if required {
+                COUNTED
+            } else {
+                ACCEPTED
+            };
+        }
+    }
+
+    #[inline]
+    pub(super) fn accept(&self, pairs: &[u32]) -> bool {
+        let mut counted = 0;
+        for pair in pairs {
+            match self.pairs[*pair as usize] {
+                REFUSED => return false,
+                COUNTED => counted += 1,
+                _ => {}
+            }
+        }
+        counted == self.required
+    }
+}
