@@ -169,13 +169,13 @@ impl State {
         TimeRangeMs::new(bound(asked.start), bound(asked.end))
     }
 
-    /// Runs a look-up in a place of its own, within the query's time.
+    /// Runs a look-up in a place of its own, within the time that a query has.
     async fn looked_up<T: Send + 'static, F: Future<Output = T> + Send + 'static>(
         &self,
-        tenant: &TenantId,
+        limits: &Limits,
         run: impl FnOnce(Arc<dyn Source>) -> F,
     ) -> Result<T, Refusal> {
-        let timed = self.gate.run(self.limits(tenant).query_timeout, run(Arc::clone(&self.source))).await?;
+        let timed = self.gate.run(limits.query_timeout, run(Arc::clone(&self.source))).await?;
         Ok(timed.value)
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,8 +17,8 @@ use fn_query::{Options, State, router};
 use http::{Method, Request, StatusCode};
 use http_body_util::BodyExt;
 use model::{
-    Clock, ErrorKind, Exemplar, LabelSet, Limits, Matcher, MetricKind, MetricMetadata, TenantId, TimeRangeMs, TimeRangeNs,
-    TimestampMs,
+    Clock, ErrorKind, Exemplar, LabelSet, Limits, Matcher, MetricKind, MetricMetadata, TenantId, TenantLimits, TimeRangeMs,
+    TimeRangeNs, TimestampMs,
 };
 use plan::patterns::Pattern;
 use plan::value::{Entry, StepSeries, StepValues, StreamEntries};
@@ -108,6 +109,9 @@ impl Source for Canned {
     }
 
     async fn label_values(&self, _: Lookup, name: String) -> Result<Found<String>, SourceError> {
+        if name == "hang" {
+            std::future::pending::<()>().await;
+        }
         Ok(found(Some(name).filter(|name| name != "none")))
     }
 
@@ -543,6 +547,18 @@ async fn several_tenants_are_asked_about_where_that_is_answered() {
     for path in refused {
         assert_eq!(ask(path, "a|b").await, (400, "multiple org IDs present".to_owned()), "{path}");
         assert_ne!(ask(path, "a|a").await.1, "multiple org IDs present", "{path}: one tenant, named twice");
+    }
+}
+
+#[tokio::test]
+async fn look_ups_about_several_tenants_have_the_shortest_time_of_any() {
+    let hasty = Limits { query_timeout: Duration::from_millis(50), ..Limits::default() };
+    let limits = TenantLimits::new(Limits::default(), BTreeMap::from([(TenantId::parse("b").unwrap(), hasty)]));
+    let app = router(State::new(Arc::new(Canned), limits, Options::default(), Arc::new(Fixed)));
+    for (path, status) in [("/api/v1/label/hang/values", 503), ("/loki/api/v1/label/hang/values", 504)] {
+        let request = Request::get(path).header("X-Scope-OrgID", "a|b").body(Body::empty()).unwrap();
+        let answered = tokio::time::timeout(Duration::from_secs(30), send(app.clone(), request)).await;
+        assert_eq!(answered.expect("the second tenant's time is over").0, status, "{path}");
     }
 }
 

@@ -71,7 +71,7 @@ pub async fn add(Extract(state): Extract<State>, request: ApiRequest) -> Result<
     let deletion = parse(&state, &request)?;
     let tenant = request.tenant.clone();
     let deletion =
-        state.looked_up(&request.tenant, |source| async move { source.delete_entries(&tenant, deletion).await }).await??;
+        state.looked_up(&request.limits, |source| async move { source.delete_entries(&tenant, deletion).await }).await??;
     let mut response = StatusCode::NO_CONTENT.into_response();
     set_header(&mut response, ID_HEADER, &deletion::id_text(deletion.id));
     Ok(response)
@@ -107,7 +107,7 @@ pub async fn list(Extract(state): Extract<State>, request: ApiRequest) -> Result
 
 async fn deletions(state: &State, request: &ApiRequest) -> Result<Vec<Deletion>, Refused> {
     let tenant = request.tenant.clone();
-    Ok(state.looked_up(&request.tenant, |source| async move { source.entry_deletions(&tenant).await }).await??)
+    Ok(state.looked_up(&request.limits, |source| async move { source.entry_deletions(&tenant).await }).await??)
 }
 
 fn told(deletion: &Deletion) -> Option<DeleteRequest> {
@@ -149,7 +149,7 @@ pub async fn cancel(Extract(state): Extract<State>, request: ApiRequest) -> Resu
         )));
     }
     let tenant = request.tenant.clone();
-    let cancelled = state.looked_up(&request.tenant, |source| async move { source.cancel_deletion(&tenant, id).await }).await??;
+    let cancelled = state.looked_up(&request.limits, |source| async move { source.cancel_deletion(&tenant, id).await }).await??;
     // It may have been processed since the list was read.
     if cancelled { Ok(StatusCode::NO_CONTENT) } else { Err(processed()) }
 }

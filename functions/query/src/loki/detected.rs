@@ -35,7 +35,7 @@ pub async fn labels(Extract(state): Extract<State>, request: ApiRequest) -> Resu
     let Some(range) = selector::visible(range, limits, state.now_ns().0)? else { return Ok(json(detected::labels([]))) };
     let range = state.bounded(range.cover_ms());
     let lookup = Lookup { tenants: request.tenants.clone(), signal: Signal::Logs, matcher_sets, range, limit: LOOKUP_MAX };
-    let found = state.looked_up(&request.tenant, |source| async move { source.series(lookup).await }).await??;
+    let found = state.looked_up(&request.limits, |source| async move { source.series(lookup).await }).await??;
     let counted = counted(&found.items);
     Ok(json(detected::labels(counted.iter().map(|(name, values)| (*name, *values)))))
 }
@@ -122,7 +122,7 @@ pub async fn patterns(Extract(state): Extract<State>, request: ApiRequest) -> Re
         let mined = |source: std::sync::Arc<dyn crate::source::Source>| async move {
             source.patterns(&tenant, matchers, range, step_ms).await
         };
-        let found = state.looked_up(&request.tenant, mined).await??;
+        let found = state.looked_up(&request.limits, mined).await??;
         for (index, pattern) in found.items.iter().enumerate() {
             comma(&mut body, index);
             patterns::pattern(&mut body, &pattern.text, pattern.level, &pattern.samples);

@@ -128,7 +128,7 @@ fn metric(key: &VolumeKey) -> Metric {
 
 async fn volumes(state: &State, request: &ApiRequest, query: VolumeQuery) -> Result<(Vec<VolumeSum>, bool), Failure> {
     let tenant = request.tenant.clone();
-    let found = state.looked_up(&request.tenant, |source| async move { source.volumes(&tenant, query).await }).await??;
+    let found = state.looked_up(&request.limits, |source| async move { source.volumes(&tenant, query).await }).await??;
     Ok((found.sums, found.truncated))
 }
 

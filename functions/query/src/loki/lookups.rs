@@ -54,7 +54,7 @@ fn names(names: &[String]) -> Response {
 /// Lists label names.
 pub async fn label_names(Extract(state): Extract<State>, Across(request): Across) -> Result<Response, Failure> {
     let Some(lookup) = lookup(&state, &request, query(&request)?)? else { return Ok(names(&[])) };
-    let found = state.looked_up(&request.tenant, |source| async move { source.label_names(lookup).await }).await??;
+    let found = state.looked_up(&request.limits, |source| async move { source.label_names(lookup).await }).await??;
     Ok(names(&found.items))
 }
 
@@ -65,7 +65,7 @@ pub async fn label_values(
     Across(request): Across,
 ) -> Result<Response, Failure> {
     let Some(lookup) = lookup(&state, &request, query(&request)?)? else { return Ok(names(&[])) };
-    let found = state.looked_up(&request.tenant, |source| async move { source.label_values(lookup, name).await }).await??;
+    let found = state.looked_up(&request.limits, |source| async move { source.label_values(lookup, name).await }).await??;
     Ok(names(&found.items))
 }
 
@@ -74,6 +74,6 @@ pub async fn series(Extract(state): Extract<State>, Across(request): Across) -> 
     let Some(lookup) = lookup(&state, &request, selectors(&request)?)? else {
         return Ok(whole(StatusCode::OK, JSON, envelope::series(&[])));
     };
-    let found = state.looked_up(&request.tenant, |source| async move { source.series(lookup).await }).await??;
+    let found = state.looked_up(&request.limits, |source| async move { source.series(lookup).await }).await??;
     Ok(whole(StatusCode::OK, JSON, envelope::series(&found.items)))
 }

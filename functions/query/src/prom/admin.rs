@@ -25,7 +25,7 @@ pub async fn delete_series(Extract(state): Extract<State>, request: ApiRequest) 
     let range = lookup_range(&request, &state)?;
     let sets = selectors(&request, &state).map_err(|reason| ApiError::parameter("match[]", reason))?;
     let tenant = request.tenant.clone();
-    let deleted = state.looked_up(&request.tenant, |source| async move {
+    let deleted = state.looked_up(&request.limits, |source| async move {
         for matchers in sets {
             source.delete(&tenant, matchers, range).await?;
         }

@@ -25,7 +25,7 @@ pub async fn federate(Extract(state): Extract<State>, request: ApiRequest) -> Re
     let now = state.clock.now();
     let range = TimeRangeMs::new(TimestampMs(now.0 - state.options.lookback_ms), TimestampMs(now.0 + 1));
     let tenant = request.tenant.clone();
-    let read = state.looked_up(&request.tenant, |source| async move {
+    let read = state.looked_up(&request.limits, |source| async move {
         let mut newest: BTreeMap<LabelSet, Sample> = BTreeMap::new();
         for matchers in sets {
             let found = source.samples(&tenant, matchers, range).await?;

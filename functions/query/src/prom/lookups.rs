@@ -66,7 +66,7 @@ pub async fn series(Extract(state): Extract<State>, Across(request): Across) -> 
         return Err(ApiError::bad_data("no match[] parameter provided").into());
     }
     let Asked { lookup, limit, replica_labels } = asked(&state, &request, true)?;
-    let mut found = state.looked_up(&request.tenant, |source| async move { source.series(lookup).await }).await??;
+    let mut found = state.looked_up(&request.limits, |source| async move { source.series(lookup).await }).await??;
     if !replica_labels.is_empty() {
         let is_kept = |name: &str| !replica_labels.iter().any(|label| label == name);
         found.items.iter_mut().for_each(|labels| *labels = labels.retain(is_kept));
@@ -80,7 +80,7 @@ pub async fn series(Extract(state): Extract<State>, Across(request): Across) -> 
 /// Lists label names.
 pub async fn label_names(Extract(state): Extract<State>, Across(request): Across) -> Result<Response, Failure> {
     let Asked { lookup, limit, replica_labels } = asked(&state, &request, false)?;
-    let mut found = state.looked_up(&request.tenant, |source| async move { source.label_names(lookup).await }).await??;
+    let mut found = state.looked_up(&request.limits, |source| async move { source.label_names(lookup).await }).await??;
     found.items.retain(|name| !replica_labels.contains(name));
     Ok(names(found, limit))
 }
@@ -103,7 +103,7 @@ pub async fn label_values(
     if replica_labels.contains(&name) {
         return Ok(names(Found { items: Vec::new(), warnings: Vec::new() }, limit));
     }
-    let found = state.looked_up(&request.tenant, |source| async move { source.label_values(lookup, name).await }).await??;
+    let found = state.looked_up(&request.limits, |source| async move { source.label_values(lookup, name).await }).await??;
     Ok(names(found, limit))
 }
 
@@ -119,7 +119,7 @@ pub async fn metadata(Extract(state): Extract<State>, request: ApiRequest) -> Re
     let tenant = request.tenant.clone();
     let range = state.bounded(TimeRangeMs::new(TIME_MIN, TIME_MAX));
     let Found { items, warnings } =
-        state.looked_up(&request.tenant, |source| async move { source.metadata(&tenant, metric, range).await }).await??;
+        state.looked_up(&request.limits, |source| async move { source.metadata(&tenant, metric, range).await }).await??;
     let kept = items.chunk_by(|a, b| a.metric == b.metric).take(metrics).flat_map(|family| family.iter().take(per_metric));
     let kept: Vec<MetricMetadata> = kept.cloned().collect();
     Ok(whole(StatusCode::OK, JSON, envelope::noted_answer(|out| envelope::metadata(out, &kept), &warnings, &[])))
@@ -140,6 +140,6 @@ pub async fn exemplars(Extract(state): Extract<State>, request: ApiRequest) -> R
     }
     let range = lookup_range(&request, &state)?;
     let lookup = Lookup { tenants: request.tenants.clone(), signal: Signal::Metrics, matcher_sets, range, limit: LOOKUP_MAX };
-    let found = state.looked_up(&request.tenant, |source| async move { source.exemplars(lookup).await }).await??;
+    let found = state.looked_up(&request.limits, |source| async move { source.exemplars(lookup).await }).await??;
     Ok(whole(StatusCode::OK, JSON, envelope::noted_answer(|out| envelope::exemplars(out, &found.items), &found.warnings, &[])))
 }

@@ -42,7 +42,7 @@ async fn found(state: &State, tenant: &TenantId, queries: Vec<ReadQuery>) -> Res
     let (owned, mut found) = (tenant.clone(), Vec::with_capacity(queries.len()));
     let ranges: Vec<ReadQuery> =
         queries.into_iter().map(|query| ReadQuery { range: state.bounded(query.range), ..query }).collect();
-    let read = state.looked_up(tenant, |source| async move {
+    let read = state.looked_up(state.limits(tenant), |source| async move {
         for query in ranges {
             let Found { items, .. } = source.samples(&owned, query.matchers, query.range).await?;
             found.push(items);

@@ -23,7 +23,7 @@ pub async fn status(Extract(state): Extract<State>, request: ApiRequest) -> Resu
     let limit = limit(request.form.get("limit"))?;
     let (tenant, range) = (request.tenant.clone(), lookup_range(&request, &state)?);
     let found =
-        state.looked_up(&request.tenant, |source| async move { source.cardinality(&tenant, range, limit).await }).await??;
+        state.looked_up(&request.limits, |source| async move { source.cardinality(&tenant, range, limit).await }).await??;
     let body = envelope::noted_answer(|out| write(out, &found), &found.warnings, &[]);
     Ok(whole(StatusCode::OK, JSON, body))
 }
