@@ -36,8 +36,7 @@ impl FromRequest<State> for ApiRequest {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &State) -> Result<ApiRequest, Response> {
-        tenant(request.headers(), state.options.require_tenant)?;
-        ApiRequest::read(request, state).await
+        ApiRequest::read(request, state, |named, required| tenant_of(named, required).map(|tenant| vec![tenant])).await
     }
 }
 
@@ -49,14 +48,18 @@ impl FromRequest<State> for Across {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &State) -> Result<Across, Response> {
-        ApiRequest::read(request, state).await.map(Across)
+        ApiRequest::read(request, state, tenants_of).await.map(Across)
     }
 }
 
 impl ApiRequest {
-    async fn read(request: Request, state: &State) -> Result<ApiRequest, Response> {
+    async fn read(
+        request: Request,
+        state: &State,
+        parse: fn(Option<&str>, bool) -> Result<Vec<TenantId>, wire::error::Error>,
+    ) -> Result<ApiRequest, Response> {
         let (parts, body) = request.into_parts();
-        let tenants = named(&parts.headers, state.options.require_tenant, tenants_of)?;
+        let tenants = named(&parts.headers, state.options.require_tenant, parse)?;
         let query = parts.uri.query().unwrap_or_default();
         if query.len() > URL_BYTES_MAX {
             let reason = format!("url query is {} bytes, limit is {URL_BYTES_MAX}", query.len());
