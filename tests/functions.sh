@@ -8,62 +8,15 @@
 #   FUNCTIONS_PORT=19120                     and the ten after it are used
 set -euo pipefail
 cd "$(dirname "$0")/.."
-: "${LAMELLA_TEST_S3_ENDPOINT:?start the servers first: eval \"\$(localstack/servers.sh start)\"}"
-: "${LAMELLA_TEST_DYNAMODB_ENDPOINT:?start the servers first: eval \"\$(localstack/servers.sh start)\"}"
 seconds=${1:-120}
-target=${CARGO_TARGET_DIR:-target}/release
-python=${LAMELLA_CACHE:-target/servers}/moto/bin/python # has PyYAML
 port=${FUNCTIONS_PORT:-19120}
-emulator=http://127.0.0.1:$port
-name=functions-$(date +%s)
-work=$(mktemp -d)
-declare -A pids=()
 writers=()
-
-export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_REGION=us-east-1 AWS_EC2_METADATA_DISABLED=true
-export LAMELLA_STORAGE=aws LAMELLA_BUCKET=$name LAMELLA_TABLE=$name LAMELLA_CREATE=true
-export LAMELLA_S3_ENDPOINT=$LAMELLA_TEST_S3_ENDPOINT LAMELLA_DYNAMODB_ENDPOINT=$LAMELLA_TEST_DYNAMODB_ENDPOINT
-
 declare -A proxies=([fn-ingest]=$((port + 1)) [fn-query]=$((port + 3)) [fn-compact]=$((port + 5)))
-finish() {
-    local code=$?
-    [ "$code" -eq 0 ] || tail -n 20 "$work"/{emulator,fn-*}.log >&2 || true
-    kill "${pids[@]}" 2>/dev/null || true
-    wait 2>/dev/null || true
-    rm -rf "$work"
-}
-trap finish EXIT
+. tests/emulator.sh
 
-# start <function>: as Lambda does it, one process that asks the runtime interface for events.
-start() {
-    local proxy=${proxies[$1]}
-    LAMELLA_S3_ENDPOINT=http://127.0.0.1:$proxy LAMELLA_DYNAMODB_ENDPOINT=http://127.0.0.1:$((proxy + 1)) \
-        AWS_LAMBDA_RUNTIME_API=$emulator/.rt/$1 AWS_LAMBDA_FUNCTION_NAME=$1 AWS_LAMBDA_FUNCTION_VERSION=1 \
-        AWS_LAMBDA_FUNCTION_MEMORY_SIZE=1024 "$target/$1" >>"$work/$1.log" 2>&1 &
-    pids[$1]=$!
-}
-# answering <port>…: waits until somebody listens on each.
-answering() {
-    local one
-    for one in "$@"; do
-        for _ in $(seq 200); do
-            (exec 3<>"/dev/tcp/127.0.0.1/$one") 2>/dev/null && continue 2
-            sleep 0.1
-        done
-        echo "nobody listens on port $one" >&2
-        return 1
-    done
-}
-
-cargo lambda watch --only-lambda-apis --ignore-changes --invoke-address 127.0.0.1 --invoke-port "$port" >"$work/emulator.log" 2>&1 &
-pids[emulator]=$!
 for function in fn-ingest fn-query fn-compact; do
-    proxy=${proxies[$function]}
-    "$python" tests/infra.py proxy "${function#fn-}" "$proxy=$LAMELLA_TEST_S3_ENDPOINT" "$((proxy + 1))=$LAMELLA_TEST_DYNAMODB_ENDPOINT" \
-        "$work/calls" 2>"$work/proxy-$function.log" &
-    pids[proxy-$function]=$!
+    proxy "${function#fn-}" "${proxies[$function]}"
 done
-answering $(seq "$port" $((port + 6)))
 start fn-query # makes the table and the bucket, so that the others need not race for it
 curl -fsS -m 60 "$emulator/lambda-url/fn-query/ready"
 start fn-ingest
@@ -72,7 +25,7 @@ start fn-compact
 export LAMELLA_URL=$emulator/lambda-url/fn-query LAMELLA_WRITE_URL=$emulator/lambda-url/fn-ingest
 compact() {
     local report
-    report=$(cargo lambda invoke --invoke-address 127.0.0.1 --invoke-port "$port" fn-compact --data-ascii '{"source": "aws.scheduler"}')
+    report=$(invoke_compact)
     echo "fn-compact: $report"
     jq -e '.failed == 0 and (.outOfTime | not)' <<<"$report" >/dev/null
 }

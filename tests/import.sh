@@ -25,7 +25,6 @@ ready() {
         sleep 0.2
     done
     echo "$1 does not answer" >&2
-    tail -20 "$work"/*.log >&2
     exit 1
 }
 

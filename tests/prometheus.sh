@@ -63,7 +63,4 @@ fi
 # Prometheus 2.42 extrapolates counters that have just begun otherwise than 3.x does, which is what Lamella follows.
 end=$(($(date +%s) - 8))
 "$target/load" compare --url "$LAMELLA_URL" --against http://127.0.0.1:$prometheus_port --queries tests/data/node-exporter.queries \
-    --start "$((started + 70)).437" --end "$end.437" || {
-    tail -20 "$work"/lamella.log "$work"/prometheus.log 2>/dev/null || true
-    exit 1
-}
+    --start "$((started + 70)).437" --end "$end.437"
