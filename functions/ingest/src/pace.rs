@@ -1,9 +1,9 @@
 //! How fast tenants send: token buckets that may run into debt.
 //!
 //! A request is let in while its tenant's buckets hold anything, and then takes what it brought, be it more than was there. So a
-//! request of any size passes once (a burst that is smaller than a request would refuse it for ever, W4), a refusal costs neither
-//! reading nor decoding a body, and on the whole nobody is faster than its rate. A process knows what it received itself; on Lambda
-//! that is one environment's part (docs/0016).
+//! request of any size passes once (a burst that is smaller than a request would refuse it for ever, W4), a refusal neither keeps nor
+//! decodes a body, and on the whole nobody is faster than its rate. A process knows what it received itself; on Lambda that is one
+//! environment's part (docs/0016).
 
 use std::collections::HashMap;
 use std::sync::Mutex;
