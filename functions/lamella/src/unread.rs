@@ -13,6 +13,7 @@ use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
 use bytes::{Buf, Bytes};
+use http::header::EXPECT;
 use http_body::{Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::sync::oneshot;
@@ -27,7 +28,7 @@ const UNREAD_MAX: Duration = Duration::from_secs(5);
 pub async fn read_on(request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let (give_back, mut returned) = oneshot::channel();
-    let lent = Lent { body, give_back: Some(give_back) };
+    let lent = Lent { body, give_back: Some(give_back), is_awaited: parts.headers.contains_key(EXPECT) };
     let response = next.run(Request::from_parts(parts, Body::new(lent))).await;
     // Nothing comes back of what was read to its end, or is still read by somebody.
     if let Ok(rest) = returned.try_recv() {
@@ -56,6 +57,8 @@ async fn read_off(mut body: Body) {
 struct Lent {
     body: Body,
     give_back: Option<oneshot::Sender<Body>>,
+    /// Its sender waits for leave (`Expect: 100-continue`, RFC 9110 §10.1.1), which the first read gives: refused before, it sends nothing.
+    is_awaited: bool,
 }
 
 impl http_body::Body for Lent {
@@ -63,6 +66,7 @@ impl http_body::Body for Lent {
     type Error = axum::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        self.is_awaited = false;
         let frame = Pin::new(&mut self.body).poll_frame(context);
         if matches!(frame, Poll::Ready(None | Some(Err(_)))) {
             self.give_back = None;
@@ -82,6 +86,7 @@ impl http_body::Body for Lent {
 impl Drop for Lent {
     fn drop(&mut self) {
         if let Some(give_back) = self.give_back.take()
+            && !self.is_awaited
             && !http_body::Body::is_end_stream(&self.body)
         {
             // Nobody waits where the request itself was dropped.
@@ -106,6 +111,10 @@ mod tests {
 
     /// Sends pieces of 64 KiB to a handler that refuses at once, or reads all; returns the status and how many pieces were taken.
     async fn taken(path: &str, pieces: usize) -> (StatusCode, usize) {
+        taken_of(Request::post(path), pieces).await
+    }
+
+    async fn taken_of(request: http::request::Builder, pieces: usize) -> (StatusCode, usize) {
         let sent = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&sent);
         let piece = move |_| {
@@ -116,7 +125,7 @@ mod tests {
         let refuse = post(async || StatusCode::UNAUTHORIZED);
         let read = post(async |body: Body| to_bytes(body, usize::MAX).await.map(drop).map_err(|_| StatusCode::BAD_REQUEST));
         let app = Router::new().route("/refuse", refuse).route("/read", read).layer(axum::middleware::from_fn(read_on));
-        let response = app.oneshot(Request::post(path).body(body).unwrap()).await.unwrap();
+        let response = app.oneshot(request.body(body).unwrap()).await.unwrap();
         (response.status(), sent.load(Relaxed))
     }
 
@@ -127,6 +136,13 @@ mod tests {
         assert_eq!(taken("/refuse", 0).await, (StatusCode::UNAUTHORIZED, 0));
         let (status, pieces) = taken("/refuse", 10_000).await;
         assert_eq!((status, pieces), (StatusCode::UNAUTHORIZED, UNREAD_BYTES_MAX / 65_536 + 1), "it does not wait for ever");
+    }
+
+    #[tokio::test]
+    async fn a_sender_that_waits_for_leave_is_refused_without_it() {
+        let waiting = |path| Request::post(path).header(EXPECT, "100-continue");
+        assert_eq!(taken_of(waiting("/refuse"), 3).await, (StatusCode::UNAUTHORIZED, 0));
+        assert_eq!(taken_of(waiting("/read"), 3).await, (StatusCode::OK, 3));
     }
 
     #[tokio::test]
