@@ -9,14 +9,7 @@ cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}/release
 cache=${LAMELLA_CACHE:-target/servers}/clients
 port=${CLIENT_PORT:-19110}
-work=$(mktemp -d)
-pid=
-finish() {
-    [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
-    wait 2>/dev/null || true
-    rm -rf "$work"
-}
-trap finish EXIT
+. tests/scratch.sh
 
 if [ ! -x "$cache/python/bin/python" ]; then
     mkdir -p "$cache"
@@ -36,7 +29,7 @@ if [ "$lines" -gt 0 ]; then
 fi
 
 "$target/lamella" serve --data-dir "$work/lamella" --listen "127.0.0.1:$port" >"$work/lamella.log" 2>&1 &
-pid=$!
+pids+=($!)
 for _ in $(seq 100); do
     curl -fs "http://127.0.0.1:$port/ready" >/dev/null && break
     sleep 0.1

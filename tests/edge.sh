@@ -6,16 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}/release
 port=${EDGE_PORT:-19180}
-work=$(mktemp -d)
-pid=
-finish() {
-    local code=$?
-    [ "$code" -eq 0 ] || tail -n 20 "$work/log" >&2 || true
-    [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
-    wait 2>/dev/null || true
-    rm -rf "$work"
-}
-trap finish EXIT
+. tests/scratch.sh
 
 # account <name> <tenants> <roles>: makes a secret and adds its entry.
 declare -A secrets=()
@@ -44,8 +35,8 @@ cp "$work/first.crt" "$work/server.crt"
 url=https://127.0.0.1:$port
 trusted=$work/first.crt
 LAMELLA_LOG=debug "$target/lamella" serve --data-dir "$work/data" --listen "127.0.0.1:$port" --credentials-file "$work/credentials.yaml" \
-    --tls-certificate "$work/server.crt" --tls-key "$work/server.key" 2>"$work/log" &
-pid=$!
+    --tls-certificate "$work/server.crt" --tls-key "$work/server.key" 2>"$work/lamella.log" &
+pids+=($!)
 for _ in $(seq 100); do
     if curl -fs --cacert "$trusted" "$url/ready" >/dev/null 2>&1; then break; fi
     sleep 0.1
@@ -126,13 +117,13 @@ expect 200 -m 4 "$url/ready"
 # A key without its certificate changes nothing; once both are there, the next handshake uses them.
 cp "$work/second.key" "$work/server.key"
 for _ in $(seq 150); do
-    if grep -q 'the one before stays' "$work/log"; then break; fi
+    if grep -q 'the one before stays' "$work/lamella.log"; then break; fi
     sleep 0.1
 done
 expect 200 "$url/ready"
 cp "$work/second.crt" "$work/server.crt"
 for _ in $(seq 150); do
-    if grep -q 'certificate was read again' "$work/log"; then break; fi
+    if grep -q 'certificate was read again' "$work/lamella.log"; then break; fi
     sleep 0.1
 done
 expect 000 "$url/ready"
@@ -140,9 +131,9 @@ trusted=$work/second.crt
 expect 200 "$url/ready"
 
 for secret in "${secrets[@]}"; do
-    ! grep -rqF -- "$secret" "$work/log" || { echo "a secret is in the log" >&2; failed=1; }
+    ! grep -rqF -- "$secret" "$work/lamella.log" || { echo "a secret is in the log" >&2; failed=1; }
 done
-grep -q 'authentication is on' "$work/log" || { echo "the start does not say that authentication is on" >&2; failed=1; }
+grep -q 'authentication is on' "$work/lamella.log" || { echo "the start does not say that authentication is on" >&2; failed=1; }
 
 # A file with a mistake ends the start, without saying what stands there.
 printf 'accounts:\n- {name: a, tenants: [t], roles: [read], secrets: [hunter2]}\n' >"$work/broken.yaml"

@@ -6,26 +6,19 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=${CARGO_TARGET_DIR:-target}/release
-work=$(mktemp -d)
-pid=
-finish() {
-    [ -z "$pid" ] || kill "$pid" 2>/dev/null || true
-    wait 2>/dev/null || true
-    rm -rf "$work"
-}
-trap finish EXIT
+port=${LOGS_PORT:-19109}
+. tests/scratch.sh
 
 tests/log_files.sh "$work/files" 20000 "$@"
 
 serve() {
-    "$target/lamella" serve --data-dir "$work/lamella" --listen 127.0.0.1:19109 >>"$work/lamella.log" 2>&1 &
-    pid=$!
+    "$target/lamella" serve --data-dir "$work/lamella" --listen 127.0.0.1:$port >>"$work/lamella.log" 2>&1 &
+    pids=($!)
     for _ in $(seq 100); do
-        curl -fs http://127.0.0.1:19109/ready >/dev/null && return
+        curl -fs http://127.0.0.1:$port/ready >/dev/null && return
         sleep 0.1
     done
     echo "lamella was not ready after 10 s" >&2
-    tail -20 "$work/lamella.log" >&2
     exit 1
 }
 
@@ -35,9 +28,9 @@ if [ -n "${LAMELLA_URL:-}" ]; then
     exit
 fi
 serve
-"$target/load" roundtrip --url http://127.0.0.1:19109 --start-ns "$start_ns" "$work"/files/*
-kill -9 "$pid"
-wait "$pid" 2>/dev/null || true
+"$target/load" roundtrip --url http://127.0.0.1:$port --start-ns "$start_ns" "$work"/files/*
+kill -9 "${pids[0]}"
+wait "${pids[0]}" 2>/dev/null || true
 serve
 echo "after kill -9:"
-"$target/load" roundtrip --url http://127.0.0.1:19109 --start-ns "$start_ns" --verify-only "$work"/files/*
+"$target/load" roundtrip --url http://127.0.0.1:$port --start-ns "$start_ns" --verify-only "$work"/files/*
