@@ -86,21 +86,21 @@ impl Source for EngineSource {
         self.manifest.request_deletion(tenant, Signal::Metrics, request).await.map(drop).map_err(unrecorded)
     }
 
-    async fn volumes(&self, tenant: &TenantId, query: VolumeQuery) -> Result<Volumes, SourceError> {
-        let found =
-            self.engine.volumes(tenant, &query, self.limits.of(tenant)).await.map_err(|error| failed(tenant.as_ref(), &error))?;
+    async fn volumes(&self, tenants: &[TenantId], query: VolumeQuery) -> Result<Volumes, SourceError> {
+        let found = self.engine.volumes(tenants, &query, &self.limits.of_all(tenants)).await;
+        let found = found.map_err(|error| failed(tenants, &error))?;
         Ok(Volumes { sums: found.items, truncated: found.truncated })
     }
 
     async fn patterns(
         &self,
-        tenant: &TenantId,
+        tenants: &[TenantId],
         matchers: Vec<Matcher>,
         range: TimeRangeNs,
         step_ms: i64,
     ) -> Result<Found<Pattern>, SourceError> {
-        let found = self.engine.patterns(tenant, &matchers, range, step_ms, self.limits.of(tenant)).await;
-        found.map(Found::from).map_err(|error| failed(tenant.as_ref(), &error))
+        let found = self.engine.patterns(tenants, &matchers, range, step_ms, &self.limits.of_all(tenants)).await;
+        found.map(Found::from).map_err(|error| failed(tenants, &error))
     }
 
     async fn delete_entries(&self, tenant: &TenantId, request: DeletionRequest) -> Result<Deletion, SourceError> {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-pub use engine::{Cardinality, Count, Volume, VolumeBy, VolumeKey, VolumeQuery, VolumeSum};
+pub use engine::{Cardinality, Count, TENANT_LABEL, Volume, VolumeBy, VolumeKey, VolumeQuery, VolumeSum};
 pub use manifest::{Deletion, DeletionRequest, DeletionState};
 use model::{ErrorKind, Exemplar, LabelSet, Matcher, MetricMetadata, Signal, TenantId, TimeRangeMs, TimeRangeNs};
 use plan::patterns::Pattern;
@@ -142,12 +142,12 @@ pub trait Source: Send + Sync + 'static {
     async fn cardinality(&self, tenant: &TenantId, range: TimeRangeMs, limit: usize) -> Result<Cardinality, SourceError>;
     /// Hides the samples of the series that all matchers accept, from the next query on.
     async fn delete(&self, tenant: &TenantId, matchers: Vec<Matcher>, range: TimeRangeMs) -> Result<(), SourceError>;
-    /// Sums how much streams hold.
-    async fn volumes(&self, tenant: &TenantId, query: VolumeQuery) -> Result<Volumes, SourceError>;
-    /// Returns what the lines of the streams that all matchers accept have in common, most frequent first.
+    /// Sums how much streams of one or several tenants hold.
+    async fn volumes(&self, tenants: &[TenantId], query: VolumeQuery) -> Result<Volumes, SourceError>;
+    /// Returns what the lines of the streams of one or several tenants that all matchers accept have in common, most frequent first.
     async fn patterns(
         &self,
-        tenant: &TenantId,
+        tenants: &[TenantId],
         matchers: Vec<Matcher>,
         range: TimeRangeNs,
         step_ms: i64,

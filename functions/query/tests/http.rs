@@ -145,7 +145,7 @@ impl Source for Canned {
         Ok(())
     }
 
-    async fn volumes(&self, _: &TenantId, query: VolumeQuery) -> Result<Volumes, SourceError> {
+    async fn volumes(&self, _: &[TenantId], query: VolumeQuery) -> Result<Volumes, SourceError> {
         let volume = |index: usize| Volume { streams: 1, chunks: 2, entries: 3.0, bytes: 10.0 + index as f64 };
         let volumes = (0..query.intervals.len()).map(volume).collect();
         let key = match query.by {
@@ -160,7 +160,7 @@ impl Source for Canned {
 
     async fn patterns(
         &self,
-        _: &TenantId,
+        _: &[TenantId],
         _: Vec<Matcher>,
         range: TimeRangeNs,
         step_ms: i64,
@@ -529,6 +529,14 @@ async fn several_tenants_are_asked_about_where_that_is_answered() {
         "/loki/api/v1/labels",
         "/loki/api/v1/label/job/values",
         "/loki/api/v1/series",
+        "/loki/api/v1/index/stats?query=%7Ba%3D%22b%22%7D",
+        "/loki/api/v1/index/shards?query=%7Ba%3D%22b%22%7D&targetBytesPerShard=1",
+        "/loki/api/v1/index/volume?query=%7B%7D",
+        "/loki/api/v1/index/volume_range?query=%7B%7D&step=60",
+        "/loki/api/v1/detected_labels",
+        "/loki/api/v1/detected_fields?query=%7Ba%3D%22b%22%7D",
+        "/loki/api/v1/detected_field/a/values?query=%7Ba%3D%22b%22%7D",
+        "/loki/api/v1/patterns?query=%7Ba%3D%22b%22%7D",
     ];
     for path in answered {
         assert_eq!(ask(path, "b|a").await.0, 200, "{path}");
@@ -539,9 +547,8 @@ async fn several_tenants_are_asked_about_where_that_is_answered() {
         "/api/v1/query_exemplars?query=up&start=0&end=1",
         "/api/v1/status/tsdb",
         "/federate?match[]=up",
-        "/loki/api/v1/index/stats?query=%7Ba%3D%22b%22%7D",
-        "/loki/api/v1/detected_labels",
         "/loki/api/v1/delete",
+        "/loki/api/v1/tail?query=%7Ba%3D%22b%22%7D",
         "/api/prom/query?query=%7Ba%3D%22b%22%7D",
     ];
     for path in refused {

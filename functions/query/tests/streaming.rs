@@ -80,11 +80,11 @@ impl Source for Wide {
         unreachable!("not asked")
     }
 
-    async fn volumes(&self, _: &TenantId, _: VolumeQuery) -> Result<Volumes, SourceError> {
+    async fn volumes(&self, _: &[TenantId], _: VolumeQuery) -> Result<Volumes, SourceError> {
         unreachable!("not asked")
     }
 
-    async fn patterns(&self, _: &TenantId, _: Vec<Matcher>, _: TimeRangeNs, _: i64) -> Result<Found<Pattern>, SourceError> {
+    async fn patterns(&self, _: &[TenantId], _: Vec<Matcher>, _: TimeRangeNs, _: i64) -> Result<Found<Pattern>, SourceError> {
         unreachable!("not asked")
     }
 

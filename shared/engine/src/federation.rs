@@ -20,7 +20,7 @@ use crate::context::QueryContext;
 use crate::logs::query::streams;
 
 /// Says whose a series or a stream is.
-pub(crate) const TENANT_LABEL: &str = "__tenant_id__";
+pub const TENANT_LABEL: &str = "__tenant_id__";
 /// Has what a series or a stream called by that name itself.
 pub(crate) const RETAINED_LABEL: &str = "original___tenant_id__";
 

@@ -45,6 +45,7 @@ mod volume;
 pub use cardinality::{Cardinality, Count};
 pub use engine::{Engine, EngineConfig};
 pub use error::EngineError;
+pub use federation::TENANT_LABEL;
 pub use lookup::{Lookup, TenantExemplar};
 pub use stats::{QueryStats, StageTimes};
 pub use volume::{Volume, VolumeBy, VolumeKey, VolumeQuery, VolumeSum};

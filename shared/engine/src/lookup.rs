@@ -349,7 +349,7 @@ fn own_sets<'m>(context: &QueryContext, match_sets: &'m [Vec<Matcher>]) -> Optio
 }
 
 /// Returns the first tenant's context, which has the whole query's counts.
-fn first(contexts: &[Arc<QueryContext>]) -> Result<&Arc<QueryContext>, EngineError> {
+pub(crate) fn first(contexts: &[Arc<QueryContext>]) -> Result<&Arc<QueryContext>, EngineError> {
     contexts.first().ok_or_else(|| EngineError::Internal("a lookup is about no tenant".to_owned()))
 }
 

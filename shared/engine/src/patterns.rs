@@ -9,19 +9,18 @@ use plan::patterns::{Miner, Pattern};
 use plan::{StreamEntries, Value};
 
 use crate::limits::{PATTERN_LINES_PER_SLICE, PATTERN_SLICES_MAX};
-use crate::lookup::lookup;
 use crate::{Engine, EngineError, Lookup, VolumeBy, VolumeQuery};
 
 const MS_NS: i64 = 1_000_000;
 
 impl Engine {
-    /// Mines the patterns of the lines of the matching streams, most frequent first, counted by steps.
+    /// Mines the patterns of the lines of the matching streams of one or several tenants, most frequent first, counted by steps.
     ///
     /// # Errors
     /// As [`Engine::query`].
     pub async fn patterns(
         &self,
-        tenant: &TenantId,
+        tenants: &(impl AsRef<[TenantId]> + Sync + ?Sized),
         matchers: &[Matcher],
         range: TimeRangeNs,
         step_ms: i64,
@@ -29,23 +28,20 @@ impl Engine {
     ) -> Result<Lookup<Pattern>, EngineError> {
         let intervals = slices(range, step_ms);
         let query = VolumeQuery { matchers: matchers.to_vec(), intervals: intervals.clone(), by: VolumeBy::Nothing, sums_max: 1 };
-        let held = self.volumes(tenant, &query, limits).await?;
+        let held = self.volumes(tenants, &query, limits).await?;
         let lines = |index: usize| held.items.first().map_or(0.0, |sum| sum.volumes[index].entries);
         let mut miner = Miner::new(step_ms);
         for (index, slice) in intervals.into_iter().enumerate().filter(|(index, _)| lines(*index) > 0.0) {
-            let sample = self.newest(tenant, matchers, slice, limits).await?;
+            let sample = self.newest(tenants.as_ref(), matchers, slice, limits).await?;
             miner = learned(miner, sample, slice, lines(index)).await?;
         }
-        let context = self.lookup_context(tenant, limits);
-        let mut found = lookup(&context, miner.finish(), None);
-        found.warnings = held.warnings;
-        Ok(found)
+        Ok(Lookup { items: miner.finish(), truncated: false, warnings: held.warnings, stats: held.stats })
     }
 
     /// Reads the newest lines of a slice, as many as are its share of the sample.
     async fn newest(
         &self,
-        tenant: &TenantId,
+        tenants: &[TenantId],
         matchers: &[Matcher],
         slice: TimeRangeNs,
         limits: &Limits,
@@ -58,7 +54,7 @@ impl Engine {
         // What a client may ask for is not what is read here.
         let mut limits = limits.clone();
         limits.log_queries.lines_max = PATTERN_LINES_PER_SLICE;
-        match self.query(tenant, plan, &limits).await?.0.value {
+        match self.query(tenants, plan, &limits).await?.0.value {
             Value::Streams(streams) => Ok(streams),
             _ => Err(EngineError::Internal("a log query answers streams".into())),
         }

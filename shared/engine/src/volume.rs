@@ -3,13 +3,20 @@
 //! A segment knows each stream's rows, bytes and time range, and where it was compacted those of each minute. What lies in an
 //! interval is exact where the interval covers that range, and otherwise its share of the time, as Loki scales what its index
 //! knows of a chunk. An entry that two segments hold counts twice until they are merged.
+//!
+//! What several tenants hold is added up, as Loki's `MultiTenantQuerier` does; whose it is is told only where that label is asked for.
 
+use std::borrow::Cow;
+
+use futures::future::try_join_all;
 use hashbrown::{HashMap, HashSet};
 use model::{LabelSet, Limits, Matcher, Signal, TenantId, TimeRangeNs, TimestampNs};
+use plan::EvalOptions;
 use segment::logs::{Index, StreamEntry};
 use segment::minutes::{MINUTE_NS, MinuteCount};
 
-use crate::lookup::lookup;
+use crate::context::QueryContext;
+use crate::lookup::{first, lookup};
 use crate::{Engine, EngineError, Lookup};
 
 /// By what volumes are summed.
@@ -68,38 +75,51 @@ pub struct VolumeQuery {
 }
 
 impl Engine {
-    /// Sums how much the matching streams hold, by interval. Sums of nothing are left out.
+    /// Sums how much the matching streams of one or several tenants hold, by interval. Sums of nothing are left out.
     ///
     /// # Errors
     /// As [`Engine::query`].
     pub async fn volumes(
         &self,
-        tenant: &TenantId,
+        tenants: &(impl AsRef<[TenantId]> + Sync + ?Sized),
         query: &VolumeQuery,
         limits: &Limits,
     ) -> Result<Lookup<VolumeSum>, EngineError> {
-        let context = self.lookup_context(tenant, limits);
+        let contexts = self.began(EvalOptions::default(), limits).about(tenants.as_ref());
         let mut sums = Sums::new(query);
-        let (Some(first), Some(last)) = (query.intervals.first(), query.intervals.last()) else {
-            return Ok(lookup(&context, Vec::new(), None));
+        let (Some(earliest), Some(latest)) = (query.intervals.first(), query.intervals.last()) else {
+            return Ok(lookup(first(&contexts)?, Vec::new(), None));
         };
-        let range = TimeRangeNs::new(first.start, last.end);
-        let set = [query.matchers.clone()];
-        let tails = self.opened(&context, &self.log_tails, Signal::Logs, &set, range.cover_ms()).await?;
-        for (part, matchers) in &tails {
-            for entry in part.index.select(matchers, range) {
-                context.count_series(1)?;
-                // What a filter accepts nobody can say without reading lines.
-                let erasures = part.erasures(&context, &entry.labels).into_iter().filter(|erasure| erasure.filter.is_none());
-                let erased: Vec<TimeRangeNs> =
-                    erasures.map(|gone| TimeRangeNs::new(gone.range.start.to_ns(), gone.range.end.to_ns())).collect();
-                sums.add(&entry.labels, entry.range, &pieces(&part.index, &entry), &erased);
+        let range = TimeRangeNs::new(earliest.start, latest.end);
+        let asked: Vec<_> = contexts.iter().filter_map(|context| Some((context, [context.own(&query.matchers)?]))).collect();
+        let opening =
+            asked.iter().map(|(context, set)| self.opened(context, &self.log_tails, Signal::Logs, set, range.cover_ms()));
+        let opened = try_join_all(opening.collect::<Vec<_>>()).await?;
+        for ((context, _), tails) in asked.iter().zip(opened) {
+            sums.next_tenant();
+            for (part, matchers) in &tails {
+                for entry in part.index.select(matchers, range) {
+                    context.count_series(1)?;
+                    // What a filter accepts nobody can say without reading lines.
+                    let erasures = part.erasures(context, &entry.labels).into_iter().filter(|erasure| erasure.filter.is_none());
+                    let erased: Vec<TimeRangeNs> =
+                        erasures.map(|gone| TimeRangeNs::new(gone.range.start.to_ns(), gone.range.end.to_ns())).collect();
+                    sums.add(&shown(context, &query.by, &entry.labels), entry.range, &pieces(&part.index, &entry), &erased);
+                }
             }
         }
         let truncated = sums.truncated;
-        let mut found = lookup(&context, sums.finish(), None);
+        let mut found = lookup(first(&contexts)?, sums.finish(), None);
         found.truncated = truncated;
         Ok(found)
+    }
+}
+
+/// Returns the labels a stream is summed by: whose it is is among them where labels are named, of which it may be one.
+fn shown<'l>(context: &QueryContext, by: &VolumeBy, labels: &'l LabelSet) -> Cow<'l, LabelSet> {
+    match by {
+        VolumeBy::Series(Some(_)) | VolumeBy::Labels(Some(_)) if context.is_federated() => Cow::Owned(context.labelled(labels)),
+        _ => Cow::Borrowed(labels),
     }
 }
 
@@ -145,7 +165,7 @@ fn length(range: TimeRangeNs) -> f64 {
 struct Sums<'q> {
     query: &'q VolumeQuery,
     by_key: HashMap<VolumeKey, Vec<Volume>>,
-    /// Streams seen per interval, where they are counted.
+    /// Streams of one tenant seen per interval, where they are counted.
     streams: HashSet<(usize, LabelSet)>,
     truncated: bool,
 }
@@ -153,6 +173,11 @@ struct Sums<'q> {
 impl<'q> Sums<'q> {
     fn new(query: &'q VolumeQuery) -> Sums<'q> {
         Sums { query, by_key: HashMap::new(), streams: HashSet::new(), truncated: false }
+    }
+
+    /// Begins with the streams of another tenant: none of them is one that was counted.
+    fn next_tenant(&mut self) {
+        self.streams.clear();
     }
 
     fn add(&mut self, labels: &LabelSet, range: TimeRangeNs, pieces: &[Piece], erased: &[TimeRangeNs]) {

@@ -214,11 +214,13 @@ mod tests {
         let mut own = Limits { query_series_max: 7, query_samples_max: usize::MAX, ..Limits::default() };
         own.log_queries.labels_required = vec!["app".to_owned()];
         own.log_queries.lookback_max = Some(Duration::from_secs(HOUR));
+        own.log_queries.volume_enabled = false;
         let limits = TenantLimits::new(Limits::default(), BTreeMap::from([(tenant("a"), own)]));
         let both = limits.of_all(&[tenant("b"), tenant("a")]);
         assert_eq!((both.query_series_max, both.query_samples_max), (7, Limits::default().query_samples_max));
         assert_eq!(both.log_queries.labels_required, ["app"]);
         assert_eq!(both.log_queries.lookback_max, Some(Duration::from_secs(HOUR)));
+        assert!(!both.log_queries.volume_enabled);
         assert!(Arc::ptr_eq(&limits.of_all(&[tenant("a")]), limits.of(&tenant("a"))));
     }
 

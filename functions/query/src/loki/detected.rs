@@ -17,15 +17,15 @@ use super::query::{Asked, evaluate};
 use super::{Failure, JSON, selector};
 use crate::State;
 use crate::limits::LOOKUP_MAX;
-use crate::request::ApiRequest;
+use crate::request::{Across, ApiRequest};
 use crate::respond::whole;
-use crate::source::{Labels, Lookup};
+use crate::source::{Labels, Lookup, TENANT_LABEL};
 
 /// Labels that Loki offers whatever their values look like.
 const ALWAYS: [&str; 4] = ["cluster", "instance", "namespace", "pod"];
 
 /// Answers the labels of the streams, with how many values each has.
-pub async fn labels(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+pub async fn labels(Extract(state): Extract<State>, Across(request): Across) -> Result<Response, Failure> {
     let range = lookup_range(&request.form, state.now_ns())?;
     let matcher_sets = match request.form.get("query") {
         "" => Vec::new(),
@@ -36,8 +36,10 @@ pub async fn labels(Extract(state): Extract<State>, request: ApiRequest) -> Resu
     let range = state.bounded(range.cover_ms());
     let lookup = Lookup { tenants: request.tenants.clone(), signal: Signal::Logs, matcher_sets, range, limit: LOOKUP_MAX };
     let found = state.looked_up(&request.limits, |source| async move { source.series(lookup).await }).await??;
-    let counted = counted(&found.items);
-    Ok(json(detected::labels(counted.iter().map(|(name, values)| (*name, *values)))))
+    // Whose a stream is is no label that Loki offers; of one tenant it is a label like any other.
+    let is_told = |name: &str| request.tenants.len() == 1 || name != TENANT_LABEL;
+    let counted = counted(&found.items).into_iter().filter(|(name, _)| is_told(name));
+    Ok(json(detected::labels(counted)))
 }
 
 /// Counts the values of labels; those whose values are all numbers or ids say nothing to a reader and are left out.
@@ -66,7 +68,7 @@ fn is_id(value: &str) -> bool {
 }
 
 /// Answers the fields that a sample of lines has.
-pub async fn fields(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+pub async fn fields(Extract(state): Extract<State>, Across(request): Across) -> Result<Response, Failure> {
     let params = DetectedParams::parse(&request.form, state.now_ns())?;
     let streams = sample(&state, &request, &params).await?;
     let found = fields::fields(&streams, params.limit);
@@ -84,7 +86,7 @@ pub async fn fields(Extract(state): Extract<State>, request: ApiRequest) -> Resu
 pub async fn field_values(
     Extract(state): Extract<State>,
     Path(name): Path<String>,
-    request: ApiRequest,
+    Across(request): Across,
 ) -> Result<Response, Failure> {
     let params = DetectedParams::parse(&request.form, state.now_ns())?;
     let streams = sample(&state, &request, &params).await?;
@@ -110,7 +112,7 @@ async fn sample(state: &State, request: &ApiRequest, params: &DetectedParams) ->
 }
 
 /// Answers what the lines of some streams have in common.
-pub async fn patterns(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+pub async fn patterns(Extract(state): Extract<State>, Across(request): Across) -> Result<Response, Failure> {
     let params = PatternParams::parse(&request.form, state.now_ns())?;
     let matchers = selector::checked(request.form.get("query"))?;
     let limits = &*request.limits;
@@ -118,9 +120,9 @@ pub async fn patterns(Extract(state): Extract<State>, request: ApiRequest) -> Re
     let mut body = Vec::new();
     patterns::head(&mut body);
     if let Some(range) = selector::visible(params.range, limits, state.now_ns().0)? {
-        let (tenant, step_ms) = (request.tenant.clone(), params.step_ns / 1_000_000);
+        let (tenants, step_ms) = (request.tenants.clone(), params.step_ns / 1_000_000);
         let mined = |source: std::sync::Arc<dyn crate::source::Source>| async move {
-            source.patterns(&tenant, matchers, range, step_ms).await
+            source.patterns(&tenants, matchers, range, step_ms).await
         };
         let found = state.looked_up(&request.limits, mined).await??;
         for (index, pattern) in found.items.iter().enumerate() {

@@ -9,12 +9,12 @@ use wire::loki_api::volume::{self, IndexStats, Metric, VolumeParams};
 
 use super::{Failure, JSON, selector};
 use crate::State;
-use crate::request::ApiRequest;
+use crate::request::{Across, ApiRequest};
 use crate::respond::whole;
 use crate::source::{Volume, VolumeBy, VolumeKey, VolumeQuery, VolumeSum};
 
 /// Answers how many streams, chunks, bytes and lines a selector has.
-pub async fn stats(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+pub async fn stats(Extract(state): Extract<State>, Across(request): Across) -> Result<Response, Failure> {
     let params = RangeParams::parse(&request.form, state.now_ns())?;
     let mut body = Vec::new();
     held(&state, &request, &params).await?.write(&mut body);
@@ -22,7 +22,7 @@ pub async fn stats(Extract(state): Extract<State>, request: ApiRequest) -> Resul
 }
 
 /// Answers how a selector's streams may be cut into shards of a size.
-pub async fn shards(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+pub async fn shards(Extract(state): Extract<State>, Across(request): Across) -> Result<Response, Failure> {
     let params = RangeParams::parse(&request.form, state.now_ns())?;
     let bytes_per_shard = volume::shard_bytes(&request.form)?;
     let held = held(&state, &request, &params).await?;
@@ -43,13 +43,13 @@ async fn held(state: &State, request: &ApiRequest, params: &RangeParams) -> Resu
 }
 
 /// Answers how many bytes the streams hold, by labels.
-pub async fn volume(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+pub async fn volume(Extract(state): Extract<State>, Across(request): Across) -> Result<Response, Failure> {
     let params = VolumeParams::instant(&request.form, state.now_ns())?;
     summed(&state, &request, params).await
 }
 
 /// Answers the same by steps.
-pub async fn volume_range(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
+pub async fn volume_range(Extract(state): Extract<State>, Across(request): Across) -> Result<Response, Failure> {
     let params = VolumeParams::range(&request.form, state.now_ns())?;
     summed(&state, &request, params).await
 }
@@ -127,8 +127,8 @@ fn metric(key: &VolumeKey) -> Metric {
 }
 
 async fn volumes(state: &State, request: &ApiRequest, query: VolumeQuery) -> Result<(Vec<VolumeSum>, bool), Failure> {
-    let tenant = request.tenant.clone();
-    let found = state.looked_up(&request.limits, |source| async move { source.volumes(&tenant, query).await }).await??;
+    let tenants = request.tenants.clone();
+    let found = state.looked_up(&request.limits, |source| async move { source.volumes(&tenants, query).await }).await??;
     Ok((found.sums, found.truncated))
 }
 

@@ -1,9 +1,11 @@
 //! Log queries about several tenants: each line says whose it is, the limit is of all, and numbers are added up over tenants.
 
-use model::{LabelSet, Limits, TenantId};
+use engine::{Volume, VolumeBy, VolumeKey, VolumeQuery};
+use model::{LabelSet, Limits, Matcher, TenantId, TimeRangeNs, TimestampNs};
+use plan::value::Entry;
 use plan::{StreamEntries, Value};
 
-use crate::data::generate;
+use crate::data::{SPAN_NS, T0_NS, generate};
 use crate::random::Random;
 use crate::world::{Layout, Memory, World};
 use crate::{params, plan_of, said};
@@ -84,4 +86,80 @@ async fn an_interval_over_several_tenants_is_refused() {
     let plan = plan_of(text, logql::Params { interval_ns: 1_000_000_000, ..params(text) }).unwrap();
     let refused = world.engines[0].query(&[tenant("a"), tenant("b")][..], plan, &Limits::default()).await.unwrap_err();
     assert_eq!(refused.to_string(), "an interval between lines of several tenants is not supported");
+}
+
+async fn volumes(world: &World, tenants: &[TenantId], matchers: &str, by: VolumeBy) -> Vec<(VolumeKey, Volume)> {
+    let matchers: Vec<Matcher> = logql::parse_matchers(matchers).unwrap();
+    let intervals = vec![TimeRangeNs::new(TimestampNs(T0_NS), TimestampNs(T0_NS + SPAN_NS))];
+    let query = VolumeQuery { matchers, intervals, by, sums_max: 1000 };
+    let found = world.engines[1].volumes(tenants, &query, &Limits::default()).await.unwrap();
+    assert!(!found.truncated && found.warnings.is_empty());
+    found.items.into_iter().map(|sum| (sum.key, sum.volumes[0])).collect()
+}
+
+fn added(one: Vec<(VolumeKey, Volume)>, other: Vec<(VolumeKey, Volume)>) -> Vec<(VolumeKey, Volume)> {
+    let mut sums: std::collections::BTreeMap<VolumeKey, Volume> = one.into_iter().collect();
+    for (key, volume) in other {
+        let sum = sums.entry(key).or_default();
+        sum.streams += volume.streams;
+        sum.chunks += volume.chunks;
+        sum.entries += volume.entries;
+        sum.bytes += volume.bytes;
+    }
+    sums.into_iter().collect()
+}
+
+#[tokio::test]
+async fn volumes_of_several_tenants_are_added_up() {
+    let (a, b) = ([tenant("a")], [tenant("b")]);
+    let both = [tenant("a"), tenant("b")];
+    let app = || Some(vec!["app".to_owned()]);
+    for layout in Layout::ALL {
+        let (world, _) = two(layout).await;
+        for by in
+            [VolumeBy::Nothing, VolumeBy::Series(app()), VolumeBy::Series(None), VolumeBy::Labels(None), VolumeBy::Labels(app())]
+        {
+            let of = async |tenants: &[TenantId], matchers: &str| volumes(&world, tenants, matchers, by.clone()).await;
+            let own = of(&a, r#"{app=~".+"}"#).await;
+            assert!(own.iter().any(|(_, volume)| volume.entries > 0.0), "{layout:?} {by:?}: nothing to add up");
+            let sum = added(own.clone(), of(&b, r#"{app=~".+"}"#).await);
+            assert_eq!(of(&both, r#"{app=~".+"}"#).await, sum, "{layout:?} {by:?}");
+            assert_eq!(of(&both, r#"{app=~".+", __tenant_id__="a"}"#).await, own, "{layout:?} {by:?}: a matcher chooses tenants");
+        }
+    }
+}
+
+#[tokio::test]
+async fn volumes_say_whose_they_are_where_that_is_asked() {
+    let (world, _) = two(Layout::Mixed).await;
+    let by = || VolumeBy::Series(Some(vec!["__tenant_id__".to_owned()]));
+    let mut each = Vec::new();
+    for name in ["a", "b"] {
+        let all = volumes(&world, &[tenant(name)], r#"{app=~".+"}"#, VolumeBy::Series(Some(Vec::new()))).await;
+        each.push((VolumeKey::Series(LabelSet::from_pairs([("__tenant_id__", name)])), all[0].1));
+    }
+    assert_eq!(volumes(&world, &[tenant("a"), tenant("b")], r#"{app=~".+"}"#, by()).await, each);
+}
+
+#[tokio::test]
+async fn patterns_are_of_the_lines_of_all_tenants() {
+    let stream = |lines: i64| {
+        let entry = |index: i64| Entry {
+            timestamp: T0_NS + index * 1_000_000_000,
+            line: format!("order {index} was sold today").into_bytes(),
+            metadata: LabelSet::empty(),
+            parsed: LabelSet::empty(),
+        };
+        vec![StreamEntries { labels: LabelSet::from_pairs([("app", "till")]), entries: (0..lines).map(entry).collect() }]
+    };
+    let world = World::filled_for(Layout::Fresh, &[(tenant("a"), stream(30)), (tenant("b"), stream(50))]).await;
+    let range = TimeRangeNs::new(TimestampNs(T0_NS), TimestampNs(T0_NS + SPAN_NS));
+    for (tenants, lines) in [(&["a"][..], 30), (&["a", "b"], 80)] {
+        let tenants: Vec<TenantId> = tenants.iter().map(|name| tenant(name)).collect();
+        let matchers = [Matcher::equal("app", "till")];
+        let found = world.engines[1].patterns(&tenants, &matchers, range, 600_000, &Limits::default()).await.unwrap();
+        let [pattern] = &found.items[..] else { panic!("{:?}", found.items) };
+        assert_eq!(pattern.text, "order <_> was sold today");
+        assert_eq!(pattern.samples.iter().map(|(_, lines)| lines).sum::<u64>(), lines);
+    }
 }

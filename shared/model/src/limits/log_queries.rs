@@ -50,6 +50,8 @@ impl LogQueryLimits {
         self.bytes_max = least(self.bytes_max, other.bytes_max);
         self.split_interval = least(self.split_interval, other.split_interval);
         self.labels_min = self.labels_min.max(other.labels_min);
+        self.volume_enabled &= other.volume_enabled;
+        self.volume_series_max = self.volume_series_max.min(other.volume_series_max);
         let missing = other.labels_required.iter().filter(|name| !self.labels_required.contains(name));
         let missing: Vec<String> = missing.cloned().collect();
         self.labels_required.extend(missing);
