@@ -47,7 +47,7 @@ pub async fn run(options: &Options) -> Result<()> {
     boot::init_logging(&config);
     let listener = TcpListener::bind(config.listen).await.with_context(|| format!("listen on {}", config.listen))?;
     let address = listener.local_addr().context("read the listener's address")?;
-    let host = Host::open(config).await?;
+    let host = Host::open(config, boot::directory::open).await?;
     let backlogs = Arc::<Backlogs>::default();
     let hub = Hub::default();
     let buffer: Arc<dyn WriteBuffer> = Arc::new(Overheard::new(buffer(&host, options, &backlogs), hub.clone()));

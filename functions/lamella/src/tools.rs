@@ -59,7 +59,7 @@ pub async fn open_or_create(options: &storage::Options) -> Result<Host> {
 
 async fn open_as(config: Config) -> Result<Host> {
     // A tool lets nobody in: a server's accounts need not be readable, nor right, where it runs.
-    match Host::open(Config { credentials: None, ..config }).await {
+    match Host::open(Config { credentials: None, ..config }, boot::directory::open).await {
         Err(boot::Error::Store(store::Error::Locked { path })) => bail!(
             "{path} is in use: a server or another tool runs on this directory, and one process at a time can; stop it, or look at a copy of the directory"
         ),

@@ -3,7 +3,7 @@
 //! | variable | meaning, default |
 //! |---|---|
 //! | `LAMELLA_STORAGE` | `local`, `aws` or `memory`; `aws` where a bucket is named, else `local` |
-//! | `LAMELLA_DATA_DIR` | local: directory of objects and records; `./data` |
+//! | `LAMELLA_DATA_DIR` | local: directory of objects and records, of `lamella` only; `./data` |
 //! | `LAMELLA_BUCKET`, `LAMELLA_TABLE` | aws: the bucket and the table |
 //! | `LAMELLA_REGION` | aws: overrides the usual chain's region |
 //! | `LAMELLA_S3_ENDPOINT`, `LAMELLA_DYNAMODB_ENDPOINT` | aws: other servers than Amazon's |

@@ -70,6 +70,12 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// A directory is named where none can be had.
+    #[error("a function keeps nothing in a directory: name LAMELLA_BUCKET and LAMELLA_TABLE instead of {path}")]
+    NoDirectory {
+        /// The directory.
+        path: String,
+    },
     /// A store cannot be opened.
     #[error("open store")]
     Store(#[source] store::Error),
@@ -79,7 +85,9 @@ impl Error {
     /// Answers what the caller should do.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::Variable { .. } | Error::Missing { .. } | Error::Several { .. } => ErrorKind::Invalid,
+            Error::Variable { .. } | Error::Missing { .. } | Error::Several { .. } | Error::NoDirectory { .. } => {
+                ErrorKind::Invalid
+            }
             Error::File { .. } | Error::Limits { .. } | Error::Credentials { .. } => ErrorKind::Invalid,
             Error::DataDirectory { .. } => ErrorKind::Internal,
             Error::Store(source) => source.kind(),

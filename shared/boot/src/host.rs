@@ -1,12 +1,12 @@
 //! What every process has once it is up.
 
 use crate::config::{AwsStorage, Config, Storage};
+use crate::directory::OpenDirectory;
 use crate::{Error, Result, SystemClock, clock, credentials};
 use edge::Guard;
 use manifest::Manifest;
 use model::usage::Meter;
 use model::{Clock, Nonces, TenantLimits};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 use store::aws::AwsConfig;
@@ -41,10 +41,10 @@ pub struct Host {
 }
 
 impl Host {
-    /// Opens the stores a configuration names.
-    pub async fn open(config: Config) -> Result<Host> {
+    /// Opens the stores a configuration names, those of a directory by `open_directory`.
+    pub async fn open(config: Config, open_directory: OpenDirectory) -> Result<Host> {
         let (objects, records) = match &config.storage {
-            Storage::Local { directory } => open_local(directory)?,
+            Storage::Local { directory } => open_directory(directory)?,
             Storage::Aws(aws) => open_aws(aws).await?,
             Storage::Memory => (objects::memory(), records::memory()),
         };
@@ -81,14 +81,6 @@ impl Host {
     }
 }
 
-fn open_local(directory: &Path) -> Result<(Objects, Records)> {
-    let failed = |source| Error::DataDirectory { path: directory.display().to_string(), source };
-    std::fs::create_dir_all(directory).map_err(failed)?;
-    let objects = objects::local(&directory.join("objects")).map_err(Error::Store)?;
-    let records = records::embedded(&directory.join("records.redb")).map_err(Error::Store)?;
-    Ok((objects, records))
-}
-
 /// Makes a client of another bucket than the host's own, such as one to import from; its passing failures are repeated.
 pub async fn open_bucket(s3: S3Config, region: Option<String>) -> Objects {
     let aws = AwsConfig::load(region).await;
@@ -115,31 +107,4 @@ async fn open_aws(storage: &AwsStorage) -> Result<(Objects, Records)> {
     }
     let objects = objects::retried(Arc::new(objects), retry(RetryPolicy::OBJECTS));
     Ok((objects, records::retried(Arc::new(records), retry(RetryPolicy::RECORDS))))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn a_directory_is_opened_and_kept() {
-        let directory = tempfile::tempdir().unwrap();
-        let config = Config::local(directory.path().join("data"));
-        let key = store::RecordKey { partition: "p".into(), sort: "s".into() };
-        let host = Host::open(config.clone()).await.unwrap();
-        host.records.put_if_absent(&key, "v".into()).await.unwrap();
-        drop(host);
-        let host = reopened(config).await;
-        assert_eq!(host.records.get(&key).await.unwrap().unwrap().value, "v");
-    }
-
-    /// The writer's thread lets go of the file a moment after the last handle is dropped.
-    async fn reopened(config: Config) -> Host {
-        loop {
-            if let Ok(host) = Host::open(config.clone()).await {
-                return host;
-            }
-            tokio::task::yield_now().await;
-        }
-    }
 }

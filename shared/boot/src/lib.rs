@@ -12,6 +12,7 @@
 pub mod clock;
 pub mod config;
 pub mod credentials;
+pub mod directory;
 pub mod error;
 pub mod fetch;
 mod host;
@@ -27,11 +28,11 @@ pub use error::{Error, Result};
 pub use host::{Host, open_bucket};
 pub use logging::init_logging;
 
-/// Reads the environment, starts logging and opens the stores: the first line of every `main`.
+/// Reads the environment, starts logging and opens the stores: the first line of a function's `main`.
 pub async fn start(name: &str) -> Result<Host> {
     let config = Config::from_env()?;
     init_logging(&config);
-    let host = Host::open(config).await?;
+    let host = Host::open(config, directory::refuse).await?;
     tracing::info!(process = name, storage = %host.config.storage, "started");
     host.say_who_may_enter();
     Ok(host)
