@@ -64,4 +64,19 @@ mod tests {
             assert!(!text.contains("version = \""), "{}: a version outside the root manifest", package.name);
         }
     }
+
+    /// Of a package that is not there (any more) cargo only warns, and nothing is built smaller for it.
+    #[test]
+    fn what_is_built_for_size_is_there() {
+        let read = |name: &str| std::fs::read_to_string(root().join(name)).expect("a file of the root is readable");
+        let (manifest, lock) = (read("Cargo.toml"), read("Cargo.lock"));
+        let table =
+            manifest.split("[workspace.metadata.lambda.build]").nth(1).expect("the root manifest says how functions are built");
+        let table = table.split("\n[").next().unwrap_or_default();
+        let named = table.lines().filter_map(|line| line.trim().strip_prefix("'profile.release.package.")?.split_once('.'));
+        let missing: Vec<&str> =
+            named.map(|(name, _)| name).filter(|name| !lock.contains(&format!("\nname = \"{name}\"\n"))).collect();
+        assert!(missing.is_empty(), "built for size, but not there: {missing:?}");
+        assert!(table.contains("profile.release.package."), "nothing is built for size");
+    }
 }
