@@ -1,6 +1,9 @@
-//! Times: Go's layouts, read and written, and the functions over them. Zones are UTC and fixed offsets only.
+//! Times: Go's layouts, read and written, and the functions over them.
 
 use std::fmt;
+
+use chrono::{DateTime, Offset, TimeZone};
+use chrono_tz::{OffsetName, Tz};
 
 use super::Type::{Any, Text, Time};
 use super::{Family, text};
@@ -11,7 +14,9 @@ pub(super) const FAMILY: Family = &[
     ("now", &[], None, |all, _| Ok(Value::Time(Instant::from_ns(all.now_ns)))),
     ("__timestamp__", &[], None, |all, _| Ok(Value::Time(Instant::from_ns(all.timestamp_ns)))),
     ("date", &[Text, Any], None, date),
-    ("toDate", &[Text, Text], None, |_, args| Ok(Value::Time(parse(&text(args, 0), &text(args, 1)).unwrap_or(Instant::ZERO)))),
+    ("toDate", &[Text, Text], None, |_, args| {
+        Ok(Value::Time(parse(&text(args, 0), &text(args, 1), None).unwrap_or(Instant::ZERO)))
+    }),
     ("toDateInZone", &[Text, Text, Text], None, to_date_in_zone),
     ("unixEpoch", &[Time], None, |_, args| Ok(Value::text(instant(args).seconds.to_string()))),
     ("unixEpochMillis", &[Time], None, |_, args| Ok(Value::text((instant(args).ns() / 1_000_000).to_string()))),
@@ -25,6 +30,8 @@ pub(in crate::template) struct Instant {
     seconds: i64,
     nanoseconds: u32,
     offset_seconds: i32,
+    /// Whose offset that is; `None` for UTC and offsets of no zone.
+    zone: Option<Tz>,
 }
 
 /// Seconds from the year 1 to 1970.
@@ -36,12 +43,12 @@ const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday",
 
 impl Instant {
     /// Go's zero time.
-    const ZERO: Instant = Instant { seconds: ZERO_SECONDS, nanoseconds: 0, offset_seconds: 0 };
+    const ZERO: Instant = Instant { seconds: ZERO_SECONDS, nanoseconds: 0, offset_seconds: 0, zone: None };
 
     /// Makes the instant `ns` nanoseconds after 1970.
     pub(in crate::template) fn from_ns(ns: i64) -> Instant {
         let nanoseconds = ns.rem_euclid(1_000_000_000) as u32;
-        Instant { seconds: ns.div_euclid(1_000_000_000), nanoseconds, offset_seconds: 0 }
+        Instant { seconds: ns.div_euclid(1_000_000_000), nanoseconds, offset_seconds: 0, zone: None }
     }
 
     fn ns(self) -> i64 {
@@ -65,7 +72,13 @@ impl Instant {
         days_of(year, month, day) - days_of(year, 1, 1) + 1
     }
 
+    /// Returns the zone's abbreviation at this moment, or the offset.
     fn zone(self) -> String {
+        if let Some((offset_seconds, name)) = self.zone.and_then(|zone| in_effect(zone, self.seconds)) {
+            // Zones without names are called by their offset, as short as it goes.
+            let offset = offset_text(offset_seconds, false);
+            return name.unwrap_or_else(|| offset.strip_suffix("00").unwrap_or(&offset).to_owned());
+        }
         if self.offset_seconds == 0 { "UTC".to_owned() } else { offset_text(self.offset_seconds, false) }
     }
 
@@ -137,7 +150,7 @@ impl Instant {
             "Minute" => Value::Int(second / 60 % 60),
             "Second" => Value::Int(second % 60),
             "Nanosecond" => Value::Int(i64::from(self.nanoseconds)),
-            "UTC" => Value::Time(Instant { offset_seconds: 0, ..self }),
+            "UTC" => Value::Time(Instant { offset_seconds: 0, zone: None, ..self }),
             "String" => Value::text(self.to_string()),
             "IsZero" => Value::Bool(self.seconds == ZERO_SECONDS && self.nanoseconds == 0),
             _ => return None,
@@ -155,6 +168,22 @@ fn offset_text(offset_seconds: i32, colon: bool) -> String {
     let size = offset_seconds.abs() / 60;
     let sign = if offset_seconds < 0 { '-' } else { '+' };
     format!("{sign}{:02}{}{:02}", size / 60, if colon { ":" } else { "" }, size % 60)
+}
+
+/// Returns the offset of a zone at a moment, in seconds, and its abbreviation; `None` outside of what `chrono` can say.
+fn in_effect(zone: Tz, seconds: i64) -> Option<(i32, Option<String>)> {
+    let offset = zone.offset_from_utc_datetime(&DateTime::from_timestamp(seconds, 0)?.naive_utc());
+    Some((offset.fix().local_minus_utc(), offset.abbreviation().map(str::to_owned)))
+}
+
+/// Returns the offset at a local time as Go's `time.Date` finds it: that of the same time in UTC, or where that leads across a
+/// change of the offset, the one after it.
+fn offset_of_local(zone: Tz, local: i64) -> i32 {
+    let at = |seconds| in_effect(zone, seconds).map_or(0, |(offset, _)| offset);
+    match at(local) {
+        0 => 0,
+        offset => at(local - i64::from(offset)),
+    }
 }
 
 /// Days since 1970 to year, month and day of the Gregorian calendar, for all time.
@@ -283,11 +312,12 @@ struct Read {
     second: i64,
     nanoseconds: u32,
     afternoon: Option<bool>,
-    offset_seconds: i32,
+    /// As written.
+    offset_seconds: Option<i32>,
 }
 
-/// Reads a time by a Go layout; `None` where the text does not fit.
-fn parse(layout: &str, text: &str) -> Option<Instant> {
+/// Reads a time by a Go layout, in a zone where the text names no offset; `None` where the text does not fit.
+fn parse(layout: &str, text: &str, zone: Option<Tz>) -> Option<Instant> {
     let mut read = Read {
         year: 0,
         month: 1,
@@ -298,7 +328,7 @@ fn parse(layout: &str, text: &str) -> Option<Instant> {
         second: 0,
         nanoseconds: 0,
         afternoon: None,
-        offset_seconds: 0,
+        offset_seconds: None,
     };
     let (mut layout, mut text) = (layout, text);
     while let Some((before, part, after)) = next_part(layout) {
@@ -307,7 +337,7 @@ fn parse(layout: &str, text: &str) -> Option<Instant> {
         layout = after;
     }
     (text == layout).then_some(())?;
-    read.finish()
+    read.finish(zone)
 }
 
 impl Read {
@@ -384,6 +414,7 @@ impl Read {
 
     fn offset<'t>(&mut self, text: &'t str, z: bool, colon: bool, hours_only: bool) -> Option<&'t str> {
         if z && let Some(rest) = text.strip_prefix('Z') {
+            self.offset_seconds = Some(0);
             return Some(rest);
         }
         let sign = match text.as_bytes().first()? {
@@ -397,11 +428,11 @@ impl Read {
             rest = if colon { rest.strip_prefix(':')? } else { rest };
             (minutes, rest) = digits(rest, 2, 2)?;
         }
-        self.offset_seconds = sign * (hours * 3600 + minutes * 60) as i32;
+        self.offset_seconds = Some(sign * (hours * 3600 + minutes * 60) as i32);
         Some(rest)
     }
 
-    fn finish(self) -> Option<Instant> {
+    fn finish(self, zone: Option<Tz>) -> Option<Instant> {
         let hour = match self.afternoon {
             Some(true) if self.hour < 12 => self.hour + 12,
             Some(false) if self.hour == 12 => 0,
@@ -414,8 +445,13 @@ impl Read {
         // A day that the month does not have comes back as another.
         (self.year_day.is_some() || civil_of(days) == (self.year, self.month, self.day)).then_some(())?;
         let local = days * DAY_SECONDS + hour * 3600 + self.minute * 60 + self.second;
-        let seconds = local - i64::from(self.offset_seconds);
-        Some(Instant { seconds, nanoseconds: self.nanoseconds, offset_seconds: self.offset_seconds })
+        let used = self.offset_seconds.unwrap_or_else(|| zone.map_or(0, |zone| offset_of_local(zone, local)));
+        let seconds = local - i64::from(used);
+        let shown = zone.and_then(|zone| in_effect(zone, seconds)).map_or(0, |(offset, _)| offset);
+        // An offset in the text that is not the zone's is of no zone.
+        let zone = zone.filter(|_| self.offset_seconds.is_none_or(|offset| offset == shown));
+        let offset_seconds = if zone.is_some() { shown } else { used };
+        Some(Instant { seconds, nanoseconds: self.nanoseconds, offset_seconds, zone })
     }
 }
 
@@ -449,19 +485,19 @@ fn instant(args: &[Value]) -> Instant {
 /// Writes a time, or seconds since 1970; anything else is now.
 fn date(all: &Surroundings<'_>, args: &[Value]) -> Result<Value, String> {
     let at = match &args[1] {
-        Value::Time(instant) => Instant { offset_seconds: 0, ..*instant },
-        Value::Int(seconds) | Value::Int64(seconds) => Instant { seconds: *seconds, nanoseconds: 0, offset_seconds: 0 },
+        Value::Time(instant) => Instant { offset_seconds: 0, zone: None, ..*instant },
+        Value::Int(seconds) | Value::Int64(seconds) => {
+            Instant { seconds: *seconds, nanoseconds: 0, offset_seconds: 0, zone: None }
+        }
         _ => Instant::from_ns(all.now_ns),
     };
     Ok(Value::text(at.format(&text(args, 0))))
 }
 
-/// Reads a time in a named zone; of zones only UTC is known.
+/// Reads a time in a zone of the IANA database; in UTC where it has none of that name.
 fn to_date_in_zone(_: &Surroundings<'_>, args: &[Value]) -> Result<Value, String> {
-    let zone = text(args, 1);
-    let known = matches!(&*zone, "" | "UTC" | "Local" | "Etc/UTC" | "GMT" | "Etc/GMT");
-    let read = parse(&text(args, 0), &text(args, 2)).filter(|_| known);
-    Ok(Value::Time(read.unwrap_or(Instant::ZERO)))
+    let zone = text(args, 1).parse().ok();
+    Ok(Value::Time(parse(&text(args, 0), &text(args, 2), zone).unwrap_or(Instant::ZERO)))
 }
 
 /// Takes days, seconds, milli-, micro- or nanoseconds since 1970, told apart by the number of digits.
