@@ -4,15 +4,16 @@
 use plan::logical::Span;
 use plan::pipeline::units;
 
+use crate::number;
 use crate::token::{Kind, RESERVED, SYMBOLS, Token, function};
 
-/// Reads all tokens; the last is [`Kind::End`] or [`Kind::Fault`].
+/// Reads all tokens; the last is [`Kind::End`] or one at fault.
 pub(crate) fn tokens(text: &str) -> Vec<Token> {
     let mut lexer = Lexer { text, at: 0, line: 1, column: 1 };
     let mut out = Vec::new();
     loop {
         let token = lexer.token();
-        let last = matches!(token.kind, Kind::End | Kind::Fault(_));
+        let last = matches!(token.kind, Kind::End | Kind::Fault(_) | Kind::Malformed { .. });
         out.push(token);
         if last {
             return out;
@@ -148,10 +149,16 @@ impl<'a> Lexer<'a> {
     }
 
     fn number(&mut self) -> (Kind, bool) {
-        let (len, fault) = number_len(self.rest());
+        let (len, fault) = number::scan(self.rest());
         if let Some(fault) = fault {
+            // With a unit behind it the digits are no number to Loki, only their fault is told.
+            let unit = self.duration(len).or_else(|| self.bytes(len)).is_some();
+            if unit {
+                return (Kind::Fault(fault), false);
+            }
+            let text = self.rest()[..len].to_owned();
             self.skip(len);
-            return (Kind::Fault(fault.to_owned()), false);
+            return (Kind::Malformed { text, fault }, false);
         }
         if let Some(kind) = self.duration(len).or_else(|| self.bytes(len)) {
             return (kind, true);
@@ -290,71 +297,4 @@ fn opens_call(rest: &str) -> bool {
         rest.get(..word.len()).is_some_and(|head| head.eq_ignore_ascii_case(word))
             && rest[word.len()..].trim_start().starts_with('(')
     })
-}
-
-/// Returns how long the number at the start of `rest` is, and the scanner's fault if it has one.
-fn number_len(rest: &str) -> (usize, Option<&'static str>) {
-    let bytes = rest.as_bytes();
-    let digits =
-        |from: usize, radix: u32| bytes[from..].iter().take_while(|b| **b == b'_' || (**b as char).is_digit(radix)).count();
-    let prefix = bytes.get(1).filter(|_| bytes[0] == b'0').map(u8::to_ascii_lowercase);
-    if let Some((radix, fault)) = match prefix {
-        Some(b'x') => Some((16, "")),
-        Some(b'o') => Some((8, "octal literal has no digits")),
-        // Loki takes `0B` for a size, and then finds no digits.
-        Some(b'b') if !matches!(bytes.get(2), Some(b'0' | b'1')) => return (1, Some("decimal literal has no digits")),
-        Some(b'b') => Some((2, "")),
-        _ => None,
-    } {
-        let len = digits(2, radix);
-        return match radix {
-            16 => hexadecimal_len(rest, 2 + len),
-            _ => (2 + len, (len == 0).then_some(fault)),
-        };
-    }
-    let mut at = digits(0, 10);
-    let mut float = false;
-    if bytes.get(at) == Some(&b'.') {
-        float = true;
-        at += 1;
-        at += digits(at, 10);
-    }
-    if matches!(bytes.get(at), Some(b'e' | b'E')) {
-        at += 1;
-        if matches!(bytes.get(at), Some(b'+' | b'-')) {
-            at += 1;
-        }
-        let exponent = digits(at, 10);
-        let fault = (exponent == 0).then_some("exponent has no digits");
-        return (at + exponent, fault.or(separator_fault(&rest[..at + exponent])));
-    }
-    let octal_fault = !float && bytes[0] == b'0' && bytes[..at].iter().any(|b| matches!(b, b'8' | b'9'));
-    (at, octal_fault.then_some("invalid digit in octal literal").or(separator_fault(&rest[..at])))
-}
-
-/// Finds a `_` that does not stand between digits.
-fn separator_fault(number: &str) -> Option<&'static str> {
-    let bytes = number.as_bytes();
-    let is_digit = |at: Option<usize>| at.and_then(|at| bytes.get(at)).is_some_and(u8::is_ascii_digit);
-    let lone = |(at, byte): (usize, &u8)| *byte == b'_' && !(is_digit(at.checked_sub(1)) && is_digit(Some(at + 1)));
-    bytes.iter().enumerate().any(lone).then_some("'_' must separate successive digits")
-}
-
-/// Continues after `0x` and its digits: a fraction, and the exponent that a fraction needs.
-fn hexadecimal_len(rest: &str, mut at: usize) -> (usize, Option<&'static str>) {
-    let bytes = rest.as_bytes();
-    let digits = |from: usize, radix: u32| bytes[from..].iter().take_while(|b| (**b as char).is_digit(radix)).count();
-    let fraction = bytes.get(at) == Some(&b'.');
-    if fraction {
-        at += 1 + digits(at + 1, 16);
-    }
-    if at <= 2 + usize::from(fraction) {
-        return (at, Some("hexadecimal literal has no digits"));
-    }
-    if !matches!(bytes.get(at), Some(b'p' | b'P')) {
-        return (at, fraction.then_some("hexadecimal mantissa requires a 'p' exponent"));
-    }
-    at += 1 + usize::from(matches!(bytes.get(at + 1), Some(b'+' | b'-')));
-    let exponent = digits(at, 10);
-    (at + exponent, (exponent == 0).then_some("exponent has no digits"))
 }

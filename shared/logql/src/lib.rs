@@ -14,6 +14,8 @@ pub mod error;
 mod lexer;
 pub mod limits;
 mod lower;
+mod number;
+mod optimize;
 mod parser;
 mod pretty;
 mod print;
@@ -24,6 +26,7 @@ pub use ast::Expr;
 pub use entry_filter::entry_filter;
 pub use error::{Error, ParseError};
 pub use lower::{Params, lower};
+pub use optimize::optimize;
 pub use pretty::pretty;
 pub use print::print;
 

@@ -68,7 +68,7 @@ impl Parser {
     fn unexpected(&self, expected: &[&str]) -> ParseError {
         let token = self.token();
         let message = match &token.kind {
-            Kind::Fault(message) => message.clone(),
+            Kind::Malformed { fault: message, .. } | Kind::Fault(message) => message.clone(),
             kind if expected.is_empty() => format!("syntax error: unexpected {}", kind.name()),
             kind => format!("syntax error: unexpected {}, expecting {}", kind.name(), expected.join(" or ")),
         };

@@ -1,3 +1,4 @@
+use plan::logical::Node;
 use proptest::prelude::*;
 
 use super::*;
@@ -56,7 +57,13 @@ fn faults_are_lokis() {
             "{a=~\".*\"}",
             "parse error : queries require at least one regexp or equality matcher that does not have an empty-compatible value. For instance, app=~\".*\" does not meet this requirement, but app=~\".+\" will",
         ),
-        (r#"{a="b"} | c > 1__0"#, "parse error at line 1, col 15: '_' must separate successive digits"),
+        ("1__0", "parse error at line 1, col 1: '_' must separate successive digits"),
+        (r#"{a="b"} | c > 1EB"#, "parse error at line 1, col 15: exponent has no digits"),
+        (r#"{a="b"} | c > 08"#, "parse error at line 1, col 15: invalid digit '8' in octal literal"),
+        (
+            r#"{a="b"} | c > -1e | d="#,
+            "parse error : unable to parse literal as a float: strconv.ParseFloat: parsing \"1e\": invalid syntax",
+        ),
         (r#"{a='b'}"#, "parse error at line 1, col 4: syntax error: unexpected IDENTIFIER, expecting STRING"),
         (r#"{a='bc'}"#, "parse error at line 1, col 4: invalid char literal"),
         (r#"{a='b"#, "parse error at line 1, col 4: literal not terminated"),
@@ -93,10 +100,8 @@ fn matchers_alone() {
     assert_eq!(parse_matchers(r#"{a="b"} |= "x""#).unwrap_err().to_string(), "only label matchers are supported");
 }
 
-#[test]
-fn sum_tells_the_parser_what_it_needs() {
-    use plan::logical::Node;
-    let params = Params {
+fn at_instant() -> Params {
+    Params {
         text: "".into(),
         start_ns: 0,
         end_ns: 0,
@@ -106,7 +111,30 @@ fn sum_tells_the_parser_what_it_needs() {
         limit: 1,
         interval_ns: 0,
         approx_topk: false,
-    };
+    }
+}
+
+#[test]
+fn lines_that_nobody_reads_are_not_formatted() {
+    for (text, want) in [
+        (r#"rate({a="b"} | line_format "{{ if }}" | label_format x="{{.y}}" [1m])"#, r#"[LabelFormat"#),
+        (r#"rate({a="b"} | logfmt | line_format "x" | json x="a" [1m])"#, "[Logfmt, LineFormat, Json]"),
+        (r#"rate({a="b"} | line_format "x" |= "x" | line_format "{{ if }}" [1m])"#, "[LineFormat, LineFilters]"),
+        (r#"bytes_rate({a="b"} | line_format "x" [1m])"#, "[LineFormat]"),
+    ] {
+        let mut expr = parse(text).unwrap();
+        optimize(&mut expr);
+        let Node::LogWindow(window) = lower(&expr, &at_instant()).unwrap().root else { panic!("{text}") };
+        let names: Vec<String> = window.select.stages.iter().map(|stage| format!("{stage:?}")).collect();
+        let names: Vec<&str> = names.iter().map(|name| name.split(['(', '{', ' ']).next().unwrap_or_default()).collect();
+        let shown = format!("[{}]", names.join(", "));
+        assert!(shown.starts_with(want), "{text}: {shown}");
+    }
+}
+
+#[test]
+fn sum_tells_the_parser_what_it_needs() {
+    let params = at_instant();
     for (text, want) in [
         (r#"sum by (x) (count_over_time({a="b"} | json [1m]))"#, Some(vec!["x".to_owned()])),
         (r#"sum(rate({a="b"}[1m]))"#, Some(vec![])),

@@ -24,6 +24,11 @@ pub(crate) enum Kind {
     Vector,
     Conversion(Conversion),
     End,
+    /// A number with a fault; nothing follows.
+    Malformed {
+        text: String,
+        fault: String,
+    },
     /// The lexer's fault; nothing follows.
     Fault(String),
 }
@@ -60,7 +65,7 @@ impl Kind {
             Kind::Vector => "VECTOR".to_owned(),
             Kind::Conversion(conversion) => format!("{}_CONV", conversion.name().unwrap_or_default().to_uppercase()),
             Kind::End => "$end".to_owned(),
-            Kind::Fault(message) => message.clone(),
+            Kind::Malformed { fault: message, .. } | Kind::Fault(message) => message.clone(),
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use logql::ast::Expr;
 use model::LabelSet;
-use plan::pipeline::{Outcome, Pipeline, Scratch};
+use plan::pipeline::{Category, Outcome, Pipeline, Scratch};
 use proptest::prelude::*;
 
 fn compile(stages: &str) -> Pipeline {
@@ -47,6 +47,50 @@ fn entries_pass_stages() {
         ),
     ] {
         assert_eq!(run(stages, line).as_deref(), want, "{stages} on {line}");
+    }
+}
+
+#[test]
+fn details_without_an_error_show_beside_another_change_only() {
+    let stream = LabelSet::from_pairs([("app", "a")]);
+    let labels = |stages: &str, metadata: &LabelSet| {
+        let mut scratch = Scratch::default();
+        match compile(stages).process(&mut scratch, 0, b"no json", &stream, metadata) {
+            Outcome::Keep { labels, .. } => (labels.merged().to_string(), labels.of(Category::Parsed).len()),
+            Outcome::Drop => unreachable!(),
+        }
+    };
+    let (empty, trace) = (LabelSet::empty(), LabelSet::from_pairs([("trace", "t")]));
+    assert_eq!(labels("| json | drop __error__", &empty), (r#"{app="a"}"#.to_owned(), 0));
+    for (stages, metadata) in [("| json | drop __error__", &trace), ("| json | drop __error__, none!=\"x\"", &empty)] {
+        let (shown, parsed) = labels(stages, metadata);
+        assert!(shown.contains("__error_details__") && parsed == 1, "{stages}: {shown}");
+    }
+}
+
+#[test]
+fn logfmt_expressions_have_rules_of_their_own() {
+    for (stages, line, want) in [
+        ("| logfmt x=`a`", "a=1", r#"a=1 {app="a", trace="t", x="1"}"#),
+        ("| logfmt x=`a`, x=`b`", "a=1 b=2", r#"a=1 b=2 {app="a", trace="t", x="2"}"#),
+        // A key that is a label already is not read again.
+        ("| logfmt | logfmt x=`a`", "a=1", r#"a=1 {a="1", app="a", trace="t", x=""}"#),
+        ("| logfmt x=`a`", "a=1\u{fffd}", "a=1\u{fffd} {app=\"a\", trace=\"t\", x=\"\"}"),
+    ] {
+        assert_eq!(run(stages, line).as_deref(), Some(want), "{stages} on {line}");
+    }
+}
+
+#[test]
+fn captures_keep_what_is_no_text() {
+    let stream = LabelSet::from_pairs([("app", "a")]);
+    for stages in ["| pattern `<v> <_>`", "| regexp `^(?P<v>x.y) `"] {
+        let mut scratch = Scratch::default();
+        let Outcome::Keep { labels, .. } = compile(stages).process(&mut scratch, 0, b"x\xc3y z", &stream, &LabelSet::empty())
+        else {
+            unreachable!()
+        };
+        assert_eq!(labels.get("v"), Some(("x\u{fffd}y", Category::Parsed)), "{stages}");
     }
 }
 

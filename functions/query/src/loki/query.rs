@@ -208,7 +208,9 @@ impl Asked {
             ErrorKind::Internal => Failure { status: StatusCode::INTERNAL_SERVER_ERROR, message: error.to_string() },
             _ => Failure::bad(error),
         };
-        let mut plan = logql::lower(expr, &self.params).map_err(refused)?;
+        let mut expr = expr.clone();
+        logql::optimize(&mut expr);
+        let mut plan = logql::lower(&expr, &self.params).map_err(refused)?;
         plan.options.samples_max = limits.query_samples_max;
         Ok(plan)
     }

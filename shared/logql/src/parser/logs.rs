@@ -265,7 +265,9 @@ impl Parser {
                 self.bump();
                 Ok(LabelFilter::Bytes { name, op, value_bytes })
             }
-            Kind::Number(_) | Kind::Fixed("+" | "-") => Ok(LabelFilter::Number { name, op, value: self.signed_number()? }),
+            Kind::Number(_) | Kind::Malformed { .. } | Kind::Fixed("+" | "-") => {
+                Ok(LabelFilter::Number { name, op, value: self.signed_number()? })
+            }
             _ => Err(self.unexpected(&[])),
         }
     }

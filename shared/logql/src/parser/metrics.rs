@@ -86,30 +86,35 @@ impl Parser {
         }
     }
 
-    fn sign(&mut self) -> Result<(bool, String), ParseError> {
+    /// Reads a sign; tells whether it is `-`.
+    fn sign(&mut self) -> bool {
         let negative = self.peek().is("-");
         if negative || self.peek().is("+") {
             self.bump();
         }
-        match self.peek().clone() {
-            Kind::Number(text) => {
-                self.bump();
-                Ok((negative, text))
-            }
-            _ => Err(self.unexpected(&["NUMBER"])),
-        }
+        negative
     }
 
-    /// Reads the number of a label filter.
+    fn number(&mut self) -> Result<String, ParseError> {
+        let Kind::Number(text) = self.peek().clone() else { return Err(self.unexpected(&["NUMBER"])) };
+        self.bump();
+        Ok(text)
+    }
+
+    /// Reads the number of a label filter. Loki reads its value before it tells the scanner's faults.
     pub(super) fn signed_number(&mut self) -> Result<f64, ParseError> {
-        let (negative, text) = self.sign()?;
-        let value = float(&text, "literal")?;
+        let negative = self.sign();
+        if let Kind::Malformed { text, .. } = self.peek() {
+            float(text, "literal")?;
+        }
+        let value = float(&self.number()?, "literal")?;
         Ok(if negative { -value } else { value })
     }
 
     fn literal(&mut self) -> Result<MetricExpr, ParseError> {
         let start = self.start();
-        let (negative, text) = self.sign()?;
+        let negative = self.sign();
+        let text = self.number()?;
         let span = self.span_from(start);
         Ok(match float(&text, "literal") {
             Ok(value) => MetricExpr::Literal(if negative { -value } else { value }, span),
@@ -121,8 +126,7 @@ impl Parser {
         let start = self.start();
         self.bump();
         self.expect("(", &["("])?;
-        let Kind::Number(text) = self.peek().clone() else { return Err(self.unexpected(&["NUMBER"])) };
-        self.bump();
+        let text = self.number()?;
         self.expect(")", &[")"])?;
         let span = self.span_from(start);
         Ok(match float(&text, "vectorExpr") {

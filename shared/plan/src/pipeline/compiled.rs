@@ -10,7 +10,7 @@ use super::format::{CompiledFormat, Moment, label_format, label_formats, line_fo
 use super::hints::Hints;
 use super::json_path::JsonPath;
 use super::label_filter::CompiledFilter;
-use super::labels::{ERROR, ERROR_DETAILS, Labels, PRESERVE_ERROR};
+use super::labels::{ERROR, ERROR_DETAILS, Labels, PRESERVE_ERROR, go_text};
 use super::line_filter::CompiledLineFilter;
 use super::parsers::{Parsed, json, json_extract, logfmt, logfmt_extract, unpack};
 use super::pattern::Pattern;
@@ -121,7 +121,8 @@ impl Compiled {
             }
             Compiled::Regexp(regexp) => {
                 let mut parsed = Parsed { labels, hints, keep: true };
-                regexp.captures(&line, |name, value| parsed.set(name, value));
+                // Expressions see a byte that is no UTF-8 as Go's do.
+                regexp.captures(go_text(&line).as_bytes(), |name, value| parsed.set(name, value));
                 parsed.keep
             }
             Compiled::Pattern(pattern) => {
@@ -162,11 +163,14 @@ fn json_paths(extractions: &[Extraction]) -> Result<Vec<(String, JsonPath)>, Str
     extractions.iter().map(parse).collect()
 }
 
-/// Takes the keys out of the expressions of a `logfmt` stage.
+/// Takes the keys out of the expressions of a `logfmt` stage; of several for one label the last counts.
 fn logfmt_keys(logfmt: &Logfmt) -> Result<Logfmt, String> {
-    let key =
-        |extraction: &Extraction| Ok(Extraction { name: extraction.name.clone(), expression: parsed(extraction, logfmt_key)? });
-    let extractions = logfmt.extractions.iter().map(key).collect::<Result<_, String>>()?;
+    let mut extractions: Vec<Extraction> = Vec::with_capacity(logfmt.extractions.len());
+    for extraction in &logfmt.extractions {
+        let (name, expression) = (extraction.name.clone(), parsed(extraction, logfmt_key)?);
+        extractions.retain(|known| known.name != name);
+        extractions.push(Extraction { name, expression });
+    }
     Ok(Logfmt { extractions, ..logfmt.clone() })
 }
 
@@ -180,13 +184,21 @@ fn drop_label(pick: &LabelPick, labels: &mut Labels) {
         LabelPick::Matching(matcher) => (matcher.name(), Some(matcher)),
     };
     let matches = |value: &str| matcher.is_none_or(|matcher| matcher.matches(value));
-    if name == ERROR && matches(labels.error_text()) {
-        labels.reset_error();
+    if name == ERROR {
+        if matches(labels.error_text()) {
+            labels.reset_error();
+        }
+        return;
     }
-    if name == ERROR_DETAILS && matches(labels.error_details()) {
-        labels.reset_error_details();
+    if name == ERROR_DETAILS {
+        if matches(labels.error_details()) {
+            labels.reset_error_details();
+        }
+        return;
     }
-    if labels.get(name).is_some_and(|(value, _)| matches(value)) {
+    // A matcher that accepts the empty value deletes what is not there, which counts as a change.
+    let value = labels.get(name).map(|(value, _)| value);
+    if value.or(matcher.map(|_| "")).is_some_and(matches) {
         labels.delete(name);
     }
 }

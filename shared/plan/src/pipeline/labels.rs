@@ -2,6 +2,8 @@
 //!
 //! One buffer is reused for all entries: names and values live in an arena, so that a line costs no allocation.
 
+use std::borrow::Cow;
+
 use model::LabelSet;
 use model::labels::encode_label;
 
@@ -229,9 +231,10 @@ impl Labels {
         self.error_details.clear();
     }
 
-    /// Reports whether the entry has exactly the labels of its stream.
+    /// Reports whether the entry has exactly the labels of its stream. Details that outlived their error (`drop __error__`) do not
+    /// count: Loki shows them only beside another change.
     pub fn is_unchanged(&self) -> bool {
-        self.deleted.is_empty() && self.added.iter().all(Vec::is_empty) && self.error.is_empty() && self.error_details.is_empty()
+        self.deleted.is_empty() && self.added.iter().all(Vec::is_empty) && self.error.is_empty()
     }
 
     /// Calls `each` with every label, stream labels first; values may be empty.
@@ -259,7 +262,7 @@ impl Labels {
         if !self.error.is_empty() {
             each(ERROR, self.error, Category::Parsed);
         }
-        if !self.error_details.is_empty() {
+        if !self.error_details.is_empty() && !self.is_unchanged() {
             each(ERROR_DETAILS, &self.error_details, Category::Parsed);
         }
     }
@@ -349,16 +352,24 @@ pub(super) fn push_sanitized(out: &mut String, key: &str) {
 }
 
 /// Turns bytes into text: each byte that is no UTF-8, and U+FFFD itself, becomes a blank.
-pub(super) fn clean_text(bytes: &[u8]) -> std::borrow::Cow<'_, str> {
+pub(super) fn clean_text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {
         Ok(text) if text.is_ascii() || !text.contains('\u{fffd}') => text.into(),
-        _ => {
-            let mut out = String::with_capacity(bytes.len());
+        _ => go_text(bytes).replace('\u{fffd}', " ").into(),
+    }
+}
+
+/// Turns bytes into text as Go reads it: each byte that is no UTF-8 becomes U+FFFD.
+pub(super) fn go_text(bytes: &[u8]) -> Cow<'_, str> {
+    std::str::from_utf8(bytes).map_or_else(
+        |_| {
+            let mut out = String::with_capacity(bytes.len() + 8);
             for chunk in bytes.utf8_chunks() {
-                out.extend(chunk.valid().chars().map(|c| if c == '\u{fffd}' { ' ' } else { c }));
-                out.extend(chunk.invalid().iter().map(|_| ' '));
+                out.push_str(chunk.valid());
+                out.extend(chunk.invalid().iter().map(|_| '\u{fffd}'));
             }
             out.into()
-        }
-    }
+        },
+        Cow::Borrowed,
+    )
 }

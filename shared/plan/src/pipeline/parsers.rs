@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use super::hints::Hints;
 use super::json::{JsonKind, JsonValue, Stop, each_member};
 use super::json_path::JsonPath;
-use super::labels::{Category, ERROR, EXTRACTED_SUFFIX, Labels, PRESERVE_ERROR, clean_text, push_sanitized};
+use super::labels::{Category, ERROR, EXTRACTED_SUFFIX, Labels, PRESERVE_ERROR, clean_text, go_text, push_sanitized};
 use super::logfmt::LogfmtScanner;
 use super::stage::Logfmt;
 
@@ -26,7 +26,7 @@ impl Parsed<'_> {
         if !self.keep || !self.hints.wants(&name) || self.labels.was_extracted(&name) {
             return;
         }
-        self.labels.set_parsed(&name, &clean_text(value));
+        self.labels.set_parsed(&name, &go_text(value));
         self.keep = self.hints.accepts(&name, self.labels);
     }
 }
@@ -173,17 +173,21 @@ pub(super) fn logfmt_extract(line: &[u8], flags: &Logfmt, labels: &mut Labels, h
         };
         key.clear();
         push_sanitized(&mut key, &String::from_utf8_lossy(pair.key));
-        if key.is_empty() || (named(&key).is_none() && !hints.wants(&key)) {
+        // A key that a parser before has made a label of is not read again under another name.
+        let skipped = named(&key).is_none() && (!hints.wants(&key) || labels.was_extracted(&key));
+        if key.is_empty() || skipped {
             continue;
         }
         // One key feeds one label; a key that is called as a label is feeds that one, whatever the label's own key.
         let of_key = flags.extractions.iter().find(|extraction| extraction.expression == key);
         let Some(extraction) = of_key.or_else(|| named(&key)) else { continue };
         let name = parsed_name(&extraction.name, labels);
-        if matches!(name, Cow::Owned(_)) && !hints.wants(&name) {
+        if matches!(name, Cow::Owned(_)) && (!hints.wants(&name) || labels.was_extracted(&name)) {
             break;
         }
-        labels.set(Category::Parsed, &name, &clean_text(&pair.value));
+        // Unlike the parser of all keys, this one gives up a value that is no text.
+        let value = std::str::from_utf8(&pair.value).ok().filter(|text| !text.contains('\u{fffd}'));
+        labels.set(Category::Parsed, &name, value.unwrap_or(""));
         if hints.all_found(labels) {
             break;
         }

@@ -56,7 +56,8 @@ fn check(case: &Value, streams: &[StreamEntries]) -> Verdict {
 /// Parses, lowers and evaluates a case.
 fn evaluate(case: &Value, streams: &[StreamEntries]) -> Result<Answer, String> {
     let query = text(case, "query")?;
-    let expr = logql::parse(query).map_err(|error| error.to_string())?;
+    let mut expr = logql::parse(query).map_err(|error| error.to_string())?;
+    logql::optimize(&mut expr);
     let instant = case["type"] == "instant";
     let [start_ns, end_ns, step_ns] = ["start_ns", "end_ns", "step_ns"].map(|name| integer(case, name));
     let params =
