@@ -8,6 +8,7 @@
 
 use bytes::Bytes;
 use model::{SegmentId, TimestampMs};
+use std::ops::Range;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// Version written; older ones stay readable. 2: parts list the deletions applied to them, heads their pages.
@@ -104,7 +105,9 @@ impl Writer {
 
 /// Reads one record; every length is checked before it is believed.
 pub struct Reader {
-    rest: Bytes,
+    fields: Bytes,
+    /// Where the next field begins. A number is read in place: to split it off would count references for each of its bytes.
+    at: usize,
     /// The version it was written in.
     pub version: u8,
     /// What the record is.
@@ -120,7 +123,9 @@ impl Reader {
             return Err("checksum differs");
         }
         match record[..body_len] {
-            [version @ 1..=VERSION, kind, ..] => Ok(Reader { rest: record.slice(2..body_len), version, kind: parse_kind(kind)? }),
+            [version @ 1..=VERSION, kind, ..] => {
+                Ok(Reader { fields: record.slice(2..body_len), at: 0, version, kind: parse_kind(kind)? })
+            }
             [_, _, ..] => Err("unknown version"),
             _ => Err("truncated"),
         }
@@ -132,17 +137,17 @@ impl Reader {
         if reader.kind == kind { Ok(reader) } else { Err("a record of another kind") }
     }
 
-    fn take(&mut self, len: usize) -> Result<Bytes, Reason> {
-        if len > self.rest.len() {
-            return Err("truncated");
-        }
-        Ok(self.rest.split_to(len))
+    /// Moves past a field of so many bytes and returns where it lies.
+    fn take(&mut self, len: usize) -> Result<Range<usize>, Reason> {
+        let end = self.at.checked_add(len).filter(|end| *end <= self.fields.len()).ok_or("truncated")?;
+        Ok(std::mem::replace(&mut self.at, end)..end)
     }
 
     pub fn number(&mut self) -> Result<u64, Reason> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
-            let byte = self.take(1)?[0];
+            let byte = *self.fields.get(self.at).ok_or("truncated")?;
+            self.at += 1;
             value |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
                 return Ok(value);
@@ -182,13 +187,15 @@ impl Reader {
     }
 
     pub fn bits(&mut self) -> Result<u128, Reason> {
-        let bytes: [u8; 16] = self.take(16)?.as_ref().try_into().map_err(|_| "truncated")?;
+        let field = self.take(16)?;
+        let bytes: [u8; 16] = self.fields[field].try_into().map_err(|_| "truncated")?;
         Ok(u128::from_le_bytes(bytes))
     }
 
     pub fn bytes(&mut self) -> Result<Bytes, Reason> {
         let len = self.small()?;
-        self.take(len)
+        let field = self.take(len)?;
+        Ok(self.fields.slice(field))
     }
 
     pub fn text(&mut self) -> Result<String, Reason> {
@@ -198,14 +205,14 @@ impl Reader {
     pub fn list<T>(&mut self, read: impl Fn(&mut Reader) -> Result<T, Reason>) -> Result<Vec<T>, Reason> {
         let count: usize = self.small()?;
         // Nothing encodes in less than a byte, so a hostile count cannot make us loop past the record.
-        if count > self.rest.len() {
+        if count > self.fields.len() - self.at {
             return Err("truncated");
         }
         (0..count).map(|_| read(self)).collect()
     }
 
     pub fn finish(self) -> Result<(), Reason> {
-        if self.rest.is_empty() { Ok(()) } else { Err("bytes after the end") }
+        if self.at == self.fields.len() { Ok(()) } else { Err("bytes after the end") }
     }
 }
 

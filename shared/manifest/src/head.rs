@@ -5,7 +5,7 @@
 
 use crate::limits::{DEAD_GRACE, ROLL_REST_MIN};
 use crate::{DeadObject, Location, Part, Replacement};
-use model::{Resolution, SegmentId, TimestampMs};
+use model::{Resolution, SegmentId, SegmentIds, TimestampMs};
 use std::collections::HashSet;
 use store::keys::Window;
 
@@ -62,9 +62,11 @@ pub enum Change {
 }
 
 impl Head {
-    /// Returns the ids this head replaced.
-    pub fn replaced_ids(&self) -> HashSet<SegmentId> {
-        self.replaced.iter().map(|replaced| replaced.id).collect()
+    /// Returns which of `ids` this head replaced. A busy hour remembers tens of thousands and is asked about some dozens, so that
+    /// those are looked up in these.
+    pub fn replaced_of(&self, ids: &SegmentIds) -> SegmentIds {
+        let remembered = if ids.is_empty() { &[][..] } else { &self.replaced };
+        remembered.iter().map(|replaced| replaced.id).filter(|id| ids.contains(id)).collect()
     }
 
     /// Reports whether a live part or the list of the dead names the object.
@@ -75,7 +77,7 @@ impl Head {
 
     /// Publishes a replacement: inputs of the window itself leave `parts`, inputs from below enter `replaced`.
     pub fn publish(&mut self, replacement: &Replacement, now: TimestampMs) -> Change {
-        let ids: HashSet<SegmentId> = self.parts.iter().map(|part| part.id).collect();
+        let ids: SegmentIds = self.parts.iter().map(|part| part.id).collect();
         if !replacement.outputs.is_empty() && replacement.outputs.iter().all(|output| ids.contains(&output.id)) {
             return Change::Already;
         }
@@ -84,14 +86,14 @@ impl Head {
         }
         let (own, below): (Vec<&Part>, Vec<&Part>) =
             replacement.inputs.iter().partition(|input| is_own(input, replacement.window));
-        let replaced = self.replaced_ids();
-        let gone = own.iter().any(|input| !ids.contains(&input.id)) || below.iter().any(|input| replaced.contains(&input.id));
+        let is_replaced = !self.replaced_of(&below.iter().map(|input| input.id).collect()).is_empty();
+        let gone = is_replaced || own.iter().any(|input| !ids.contains(&input.id));
         // A sealed hour's parts may be rolling into the day at this moment.
         let rolling = self.sealed && !own.is_empty();
         if gone || rolling || self.keeps_another_copy(replacement) {
             return Change::Refused;
         }
-        let own: HashSet<SegmentId> = own.iter().map(|input| input.id).collect();
+        let own: SegmentIds = own.iter().map(|input| input.id).collect();
         self.parts.retain(|part| !own.contains(&part.id));
         self.replaced.extend(below.iter().map(|input| ReplacedId { id: input.id, at: now, gone_since: None }));
         self.dead.extend(replacement.inputs.iter().filter_map(|input| dead_object(input, now)));
@@ -113,8 +115,8 @@ impl Head {
     /// Takes over parts listed one level below, as they are: they are listed here and replaced below in one step. `generation` is
     /// that of this head before the parts were read: parts that came, were replaced here and forgotten since are not taken again.
     pub fn adopt(&mut self, parts: &[Part], generation: u64, now: TimestampMs) -> Change {
-        let known: HashSet<SegmentId> =
-            self.parts.iter().map(|part| part.id).chain(self.replaced.iter().map(|replaced| replaced.id)).collect();
+        let mut known = self.replaced_of(&parts.iter().map(|part| part.id).collect());
+        known.extend(self.parts.iter().map(|part| part.id));
         let fresh: Vec<&Part> = parts.iter().filter(|part| !known.contains(&part.id)).collect();
         if fresh.is_empty() {
             return Change::Already;
@@ -135,17 +137,19 @@ impl Head {
 
     /// Marks replaced ids as gone below or as still there, and forgets those gone since `forgotten_from` or before. `below` holds
     /// the ids that existed one level below at a moment before `now`.
-    pub fn trim(&mut self, below: &HashSet<SegmentId>, forgotten_from: TimestampMs, now: TimestampMs) -> Change {
-        let before = self.clone();
+    pub fn trim(&mut self, below: &SegmentIds, forgotten_from: TimestampMs, now: TimestampMs) -> Change {
+        let (remembered, mut is_marked) = (self.replaced.len(), false);
         for replaced in &mut self.replaced {
-            replaced.gone_since = if below.contains(&replaced.id) { None } else { replaced.gone_since.or(Some(now)) };
+            let gone_since = if below.contains(&replaced.id) { None } else { replaced.gone_since.or(Some(now)) };
+            is_marked |= std::mem::replace(&mut replaced.gone_since, gone_since) != gone_since;
         }
         self.replaced.retain(|replaced| replaced.gone_since.is_none_or(|since| since > forgotten_from));
-        if self.replaced.len() < before.replaced.len() {
+        let forgets = self.replaced.len() < remembered;
+        if forgets {
             // A plan that saw the id below, before it was gone, must not publish it again.
             self.generation += 1;
         }
-        if *self == before { Change::Already } else { Change::Write }
+        if is_marked || forgets { Change::Write } else { Change::Already }
     }
 
     /// Returns the moment from which the head's parts may roll into the day.

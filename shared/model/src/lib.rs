@@ -40,7 +40,7 @@ pub use matcher::{MatchOp, Matcher};
 pub use metadata::{MetricKind, MetricMetadata};
 pub use retention::{Keep, Retention, RetentionPolicy};
 pub use sample::{STALE_NAN, STALE_NAN_BITS, is_stale};
-pub use segment_id::{Nonces, SegmentId};
+pub use segment_id::{Nonces, SegmentId, SegmentIds};
 pub use series::{SeriesId, Slot, SlotHasher, SlotRange};
 pub use signal::{Resolution, Signal};
 pub use tenant::TenantId;

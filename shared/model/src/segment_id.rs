@@ -1,6 +1,8 @@
 //! Identity of a segment, and where fresh bits come from.
 
+use std::collections::HashSet;
 use std::fmt;
+use std::hash::{BuildHasherDefault, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
@@ -19,6 +21,31 @@ impl SegmentId {
 impl fmt::Display for SegmentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:032x}", self.0)
+    }
+}
+
+/// A set of ids.
+pub type SegmentIds = HashSet<SegmentId, BuildHasherDefault<IdHasher>>;
+
+/// Hashes an id by its own bits, which are spread evenly as they are: hashes of content, which a sender cannot choose, and nonces.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct IdHasher(u64);
+
+impl Hasher for IdHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.0 = self.0.rotate_left(5) ^ u64::from_le_bytes(word);
+        }
+    }
+
+    fn write_u128(&mut self, bits: u128) {
+        self.0 = (bits ^ bits >> 64) as u64;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 
@@ -53,6 +80,18 @@ impl Nonces {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Ids that differ in one half alone are told apart, and so is every one of many.
+    #[test]
+    fn sets_of_ids_hold_each_id_once() {
+        let nonces = Nonces::seeded(1);
+        let drawn: Vec<SegmentId> = (0..1_000).map(|_| nonces.segment_id()).collect();
+        let low = drawn.iter().map(|id| SegmentId(id.0 as u64 as u128));
+        let high = drawn.iter().map(|id| SegmentId(id.0 >> 64 << 64));
+        let ids: SegmentIds = drawn.iter().copied().chain(low).chain(high).chain(drawn.iter().copied()).collect();
+        assert_eq!(ids.len(), 3_000);
+        assert!(drawn.iter().all(|id| ids.contains(id)) && !ids.contains(&nonces.segment_id()));
+    }
 
     #[test]
     fn ids_round_trip_and_nonces_differ() {

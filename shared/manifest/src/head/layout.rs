@@ -17,9 +17,10 @@ use crate::manifest::HeadSizes;
 use crate::part::write_part;
 use crate::{DeadObject, Part};
 use bytes::Bytes;
-use model::TimestampMs;
-use std::collections::HashSet;
-use std::hash::Hash;
+use model::segment_id::IdHasher;
+use model::{SegmentId, SegmentIds, TimestampMs};
+use std::collections::{HashMap, HashSet};
+use std::hash::BuildHasherDefault;
 
 /// A page as read.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,20 +42,20 @@ pub struct Layout {
 
 impl HeadRecord {
     /// Returns the head with the entries of its pages.
-    pub fn whole(&self, pages: &[Page]) -> Head {
-        let mut head = self.head.clone();
+    pub fn whole(self, pages: Vec<Page>) -> Head {
+        let mut head = self.head;
         for page in pages {
-            match &page.entries {
-                Entries::Parts(parts) => head.parts.extend(parts.iter().cloned()),
-                Entries::Replaced(replaced) => head.replaced.extend(replaced.iter().cloned()),
-                Entries::Dead(dead) => head.dead.extend(dead.iter().cloned()),
+            match page.entries {
+                Entries::Parts(parts) => head.parts.extend(parts),
+                Entries::Replaced(replaced) => head.replaced.extend(replaced),
+                Entries::Dead(dead) => head.dead.extend(dead),
             }
         }
         head
     }
 }
 
-/// Lays out a head of which `before` and `pages` were read. `Err` is the size in bytes of HEAD where the pages would be too many.
+/// Lays out a head of which `before` and `pages` were read; pages that were not stay as they are. `Err` is the size in bytes of HEAD where the pages would be too many.
 pub fn lay_out(
     mut head: Head,
     before: &HeadRecord,
@@ -68,7 +69,9 @@ pub fn lay_out(
         pages.iter().partition(|page| standing.holds(&page.entries))
     };
     kept.iter().for_each(|page| take_out(&mut head, &page.entries));
-    let mut refs: Vec<PageRef> = kept.iter().map(|page| PageRef { id: page.id, list: page.entries.list() }).collect();
+    let is_read = |of: &PageRef| pages.iter().any(|page| page.id == of.id);
+    let mut refs: Vec<PageRef> = before.pages.iter().filter(|of| !is_read(of)).copied().collect();
+    refs.extend(kept.iter().map(|page| PageRef { id: page.id, list: page.entries.list() }));
     let mut dropped = before.dropped.clone();
     dropped.extend(broken.iter().map(|page| DroppedPage { id: page.id, at: now }));
     let mut written = Vec::new();
@@ -86,34 +89,27 @@ pub fn lay_out(
 
 /// The entries of a head, to look pages' entries up.
 struct Standing<'a> {
-    parts: HashSet<PartKey<'a>>,
-    replaced: HashSet<&'a ReplacedId>,
+    parts: ById<&'a Part>,
+    replaced: ById<&'a ReplacedId>,
     dead: HashSet<&'a DeadObject>,
 }
 
-/// A part by its id; compared whole.
-#[derive(PartialEq, Eq)]
-struct PartKey<'a>(&'a Part);
-
-impl Hash for PartKey<'_> {
-    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        self.0.id.hash(state);
-    }
-}
+type ById<T> = HashMap<SegmentId, T, BuildHasherDefault<IdHasher>>;
 
 impl<'a> Standing<'a> {
     fn of(head: &'a Head) -> Standing<'a> {
         Standing {
-            parts: head.parts.iter().map(PartKey).collect(),
-            replaced: head.replaced.iter().collect(),
+            parts: head.parts.iter().map(|part| (part.id, part)).collect(),
+            replaced: head.replaced.iter().map(|replaced| (replaced.id, replaced)).collect(),
             dead: head.dead.iter().collect(),
         }
     }
 
+    /// Reports whether all entries stand as they are: an id that is still listed may have changed.
     fn holds(&self, entries: &'a Entries) -> bool {
         match entries {
-            Entries::Parts(parts) => parts.iter().all(|part| self.parts.contains(&PartKey(part))),
-            Entries::Replaced(replaced) => replaced.iter().all(|replaced| self.replaced.contains(replaced)),
+            Entries::Parts(parts) => parts.iter().all(|part| self.parts.get(&part.id) == Some(&part)),
+            Entries::Replaced(replaced) => replaced.iter().all(|of| self.replaced.get(&of.id) == Some(&of)),
             Entries::Dead(dead) => dead.iter().all(|dead| self.dead.contains(dead)),
         }
     }
@@ -123,11 +119,11 @@ impl<'a> Standing<'a> {
 fn take_out(head: &mut Head, entries: &Entries) {
     match entries {
         Entries::Parts(parts) => {
-            let ids: HashSet<_> = parts.iter().map(|part| part.id).collect();
+            let ids: SegmentIds = parts.iter().map(|part| part.id).collect();
             head.parts.retain(|part| !ids.contains(&part.id));
         }
         Entries::Replaced(replaced) => {
-            let ids: HashSet<_> = replaced.iter().map(|replaced| replaced.id).collect();
+            let ids: SegmentIds = replaced.iter().map(|replaced| replaced.id).collect();
             head.replaced.retain(|replaced| !ids.contains(&replaced.id));
         }
         Entries::Dead(dead) => {
@@ -162,12 +158,13 @@ fn spill(head: &mut Head, sizes: HeadSizes, refs_bytes: usize) -> Vec<Entries> {
 }
 
 fn lengths<T>(items: &[T], write: impl Fn(&mut Writer, &T)) -> Vec<usize> {
-    let length = |item: &T| {
-        let mut out = Writer::new(Kind::Page);
+    let mut out = Writer::new(Kind::Page);
+    let mut length = |item: &T| {
+        let before = out.len();
         write(&mut out, item);
-        out.len()
+        out.len() - before
     };
-    items.iter().map(length).collect()
+    items.iter().map(&mut length).collect()
 }
 
 /// Cuts a list into pieces of at most a page, an entry at least.

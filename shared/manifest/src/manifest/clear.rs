@@ -35,7 +35,7 @@ impl Manifest {
         if items.iter().any(|(_, _, item)| *item != ItemRecord::Burnt) {
             return Ok(false);
         }
-        let head = self.head(&keys::head(tenant, signal, Window::Hour(hour), Resolution::Raw)).await?;
+        let head = self.head(&keys::head(tenant, signal, Window::Hour(hour), Resolution::Raw), Lists::All).await?;
         if !head.is_none_or(|head| head.is_idle()) {
             return Ok(false);
         }

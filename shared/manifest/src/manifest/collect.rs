@@ -8,7 +8,7 @@ use crate::item::{self, ItemRecord};
 use crate::limits::REPLACED_KEPT;
 use crate::mutation::Mutation;
 use crate::{Location, Result};
-use model::{Hour, Resolution, SegmentId, Signal, TenantId, TimestampMs};
+use model::{Hour, Resolution, SegmentId, SegmentIds, Signal, TenantId, TimestampMs};
 use std::collections::{BTreeSet, HashSet};
 use std::time::Duration;
 use store::keys::{self, ObjectKey, Window};
@@ -50,20 +50,23 @@ impl Manifest {
     /// Marks in the head which replaced ids still exist below, then deletes those.
     async fn settle(&self, tenant: &TenantId, signal: Signal, placed: &PlacedHead) -> Result<()> {
         let key = keys::head(tenant, signal, placed.window, placed.resolution);
-        let replaced = placed.head.replaced_ids();
         let asked_at = self.now();
         match placed.window {
             Window::Hour(hour) => {
                 let items = self.item_records(tenant, signal, hour).await?;
                 // A burnt id can never be live again: for the head it is gone.
                 let live: Vec<_> = items.into_iter().filter(|(_, _, item)| *item != ItemRecord::Burnt).collect();
-                self.trim(&key, &live.iter().map(|(id, _, _)| *id).collect(), asked_at).await?;
+                let below = live.iter().map(|(id, _, _)| *id).collect();
+                self.trim(&key, &below, asked_at).await?;
+                let replaced = placed.head.replaced_of(&below);
                 let left = live.into_iter().filter(|(id, _, _)| replaced.contains(id));
                 self.delete_items(tenant, signal, hour, left.map(|(id, version, _)| (id, version)).collect()).await
             }
             Window::Day(_) | Window::Month(_) => {
                 let listed = self.listed_below(tenant, signal, placed.window, placed.resolution).await?;
-                self.trim(&key, &listed.iter().map(|(_, id)| *id).collect(), asked_at).await?;
+                let below = listed.iter().map(|(_, id)| *id).collect();
+                self.trim(&key, &below, asked_at).await?;
+                let replaced = placed.head.replaced_of(&below);
                 let left: BTreeSet<Window> =
                     listed.into_iter().filter(|(_, id)| replaced.contains(id)).map(|(window, _)| window).collect();
                 for window in left {
@@ -77,9 +80,10 @@ impl Manifest {
     /// What exists below was asked for at `asked_at`, before the head is changed. An id put in between is one whose time to be kept
     /// had passed then, however long this process was frozen since; and an id counts as gone from the update on that says so,
     /// not from before, when another collection may have seen and deleted it.
-    async fn trim(&self, key: &RecordKey, below: &HashSet<SegmentId>, asked_at: TimestampMs) -> Result<()> {
+    async fn trim(&self, key: &RecordKey, below: &SegmentIds, asked_at: TimestampMs) -> Result<()> {
         let kept = if self.makes(Mutation::TrimEarly) { Duration::ZERO } else { REPLACED_KEPT };
-        self.update_head(key, |head| head.trim(below, asked_at.minus(kept), self.now())).await.map(|_| ())
+        let trim = |head: &mut Head| head.trim(below, asked_at.minus(kept), self.now());
+        self.update_head(key, Lists::Visible, trim).await.map(|_| ())
     }
 
     /// Returns what the heads one level below a window list.
@@ -97,7 +101,7 @@ impl Manifest {
         };
         let mut listed = Vec::new();
         for window in below {
-            let head = self.head(&keys::head(tenant, signal, window, resolution)).await?;
+            let head = self.head(&keys::head(tenant, signal, window, resolution), Lists::Visible).await?;
             listed.extend(head.into_iter().flat_map(|head| head.parts).map(|part| (window, part.id)));
         }
         Ok(listed)
@@ -109,7 +113,7 @@ impl Manifest {
         for PlacedHead { resolution, head, .. } in self.heads(tenant, signal, window, true, Lists::All).await? {
             if head.dead.iter().any(|dead| gone.contains(&dead.key)) {
                 let key = keys::head(tenant, signal, window, resolution);
-                self.update_head(&key, |head| forget(head, &gone)).await?;
+                self.update_head(&key, Lists::All, |head| forget(head, &gone)).await?;
             }
         }
         Ok(())
@@ -176,7 +180,7 @@ impl Manifest {
         };
         for window in [object.window, above] {
             let key = keys::head(&object.tenant, object.signal, window, object.resolution);
-            if self.head(&key).await?.is_some_and(|head| head.names(&name)) {
+            if self.head(&key, Lists::All).await?.is_some_and(|head| head.names(&name)) {
                 return Ok(true);
             }
         }

@@ -21,13 +21,14 @@ pub(super) enum Decision {
 /// What of a head is read.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Lists {
-    /// What a snapshot needs: parts and replaced ids.
+    /// What a snapshot needs, and a replacement: parts and replaced ids.
     Visible,
     /// Everything.
     All,
 }
 
 /// A head as read.
+#[derive(Clone)]
 pub(super) struct Loaded {
     /// The version of HEAD; `None` where there is none.
     pub version: Option<u64>,
@@ -39,15 +40,15 @@ pub(super) struct Loaded {
 
 impl Loaded {
     /// Returns the head with what its pages hold.
-    pub fn whole(&self) -> Head {
-        self.record.whole(&self.pages)
+    pub fn whole(self) -> Head {
+        self.record.whole(self.pages)
     }
 }
 
 impl Manifest {
-    /// Returns the whole head, if any.
-    pub(super) async fn head(&self, key: &RecordKey) -> Result<Option<Head>> {
-        let loaded = self.load(key, Lists::All).await?;
+    /// Returns the head with the lists asked for, if any.
+    pub(super) async fn head(&self, key: &RecordKey, lists: Lists) -> Result<Option<Head>> {
+        let loaded = self.load(key, lists).await?;
         Ok(loaded.version.map(|_| loaded.whole()))
     }
 
@@ -86,19 +87,22 @@ impl Manifest {
         Ok(Some(Page { id: page.id, entries }))
     }
 
-    /// Changes a head by `decide`, which may run several times, each time on the head as it then is. New pages are written
-    /// before HEAD is swapped to reference them. After a lost answer the head is read again: our `last_op` there means that
+    /// Changes a head by `decide`, which may run several times, each time on the head as it then is. It sees the lists asked for;
+    /// of another it sees what lies in HEAD, and may add to that: an hour's dead objects, of which a busy one lists tens of
+    /// thousands, are read by collection alone. New pages are written before HEAD is swapped to reference them. After a lost answer the head is read again: our `last_op` there means that
     /// the change was made; otherwise `decide` sees what others made of it.
     pub(super) async fn update_head(
         &self,
         key: &RecordKey,
+        lists: Lists,
         decide: impl Fn(&mut Head) -> Change + Send + Sync,
     ) -> Result<Change> {
         let op = self.nonces.next();
         let mut lost = None;
         for _ in 0..CAS_ATTEMPTS_MAX {
-            let loaded = self.load(key, Lists::All).await?;
-            let mut head = loaded.whole();
+            let loaded = self.load(key, lists).await?;
+            // Kept as read too: what it is laid out over.
+            let mut head = loaded.clone().whole();
             if head.last_op == op {
                 return Ok(Change::Write);
             }

@@ -15,8 +15,7 @@ use crate::Result;
 use crate::head::{Change, Head, HeadRecord};
 use crate::limits::{PACK_AGE_MIN, ROLL_REST_MIN};
 use crate::mutation::Mutation;
-use model::{Resolution, SegmentId, Signal, TenantId, TimestampMs};
-use std::collections::HashSet;
+use model::{Resolution, SegmentIds, Signal, TenantId, TimestampMs};
 use store::Record;
 use store::keys::{self, Window};
 
@@ -74,15 +73,15 @@ impl Manifest {
         // The month's generation is read before the parts: adopting under it takes nothing the month has had and forgotten.
         let above = keys::head(tenant, signal, month, resolution);
         let generation = self.load(&above, Lists::Visible).await?.record.head.generation;
-        let Some(head) = self.head(&key).await? else { return Ok(true) };
+        let Some(head) = self.head(&key, Lists::Visible).await? else { return Ok(true) };
         if head.rollable_from() > self.now() {
             return Ok(false);
         }
         let adopt = |month: &mut Head| month.adopt(&head.parts, generation, self.now());
-        if self.update_head(&above, adopt).await? == Change::Refused {
+        if self.update_head(&above, Lists::Visible, adopt).await? == Change::Refused {
             return Ok(false);
         }
-        let ids: HashSet<SegmentId> = head.parts.iter().map(|part| part.id).collect();
+        let ids: SegmentIds = head.parts.iter().map(|part| part.id).collect();
         self.unlist(&key, &ids).await?;
         Ok(true)
     }

@@ -13,8 +13,8 @@ use crate::mutation::Mutation;
 use crate::snapshot::HeadState;
 use crate::{Error, Part, Result, Snapshot};
 use futures::{StreamExt, TryStreamExt, stream};
-use model::{Hour, Resolution, SegmentId, Signal, TenantId, TimeRangeMs, TimestampMs};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use model::{Hour, Resolution, SegmentId, SegmentIds, Signal, TenantId, TimeRangeMs, TimestampMs};
+use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use store::Record;
 use store::keys::{self, Window};
@@ -140,7 +140,8 @@ impl Manifest {
             let key = keys::head(tenant, signal, window, resolution);
             let loaded = self.load_pages(&key, Some(record), lists).await?;
             let paged = !loaded.record.pages.is_empty() || !loaded.record.dropped.is_empty();
-            heads.push(PlacedHead { window, resolution, pages: loaded.pages.len() as u64, paged, head: loaded.whole() });
+            let pages = loaded.pages.len() as u64;
+            heads.push(PlacedHead { window, resolution, pages, paged, head: loaded.whole() });
         }
         Ok(heads)
     }
@@ -180,22 +181,42 @@ struct Read {
     ignore_replaced: bool,
 }
 
+/// Returns the window whose head may list a part of an hour's head as replaced.
+fn day_above(part: &Part) -> Window {
+    Window::Day(part.window.day())
+}
+
 impl Read {
+    /// Returns what each head lists as replaced of what was read one level below.
+    fn replaced(&self) -> HashMap<(Window, Resolution), SegmentIds> {
+        let items = self.items.iter().flatten().map(|part| (part.window, part));
+        let of_hours = self.hour_heads.iter().flat_map(|placed| &placed.head.parts).map(|part| (day_above(part), part));
+        let of_days = self.day_heads.iter().flat_map(|placed| &placed.head.parts).map(|part| (part.window.month(), part));
+        let mut below: HashMap<(Window, Resolution), SegmentIds> = HashMap::new();
+        for (above, part) in items.chain(of_hours).chain(of_days) {
+            below.entry((above, part.resolution)).or_default().insert(part.id);
+        }
+        let placed = self.hour_heads.iter().chain(&self.day_heads).chain(&self.month_heads);
+        let replaced = placed.filter_map(|placed| {
+            let key = (placed.window, placed.resolution);
+            Some((key, placed.head.replaced_of(below.get(&key)?)))
+        });
+        replaced.collect()
+    }
+
     fn into_snapshot(self, range: TimeRangeMs, taken_at: TimestampMs, requests: u64) -> Snapshot {
         let days = &self.catalog.days;
         let dropped = |day: i64, resolution| days.get(&day).is_some_and(|record| record.dropped_at(resolution).is_some());
         let placed = || self.hour_heads.iter().chain(&self.day_heads).chain(&self.month_heads);
-        let replaced: HashMap<(Window, Resolution), HashSet<SegmentId>> =
-            placed().map(|placed| ((placed.window, placed.resolution), placed.head.replaced_ids())).collect();
-        let is_replaced = |part: &Part, above: Window| {
-            !self.ignore_replaced && replaced.get(&(above, part.resolution)).is_some_and(|ids| ids.contains(&part.id))
-        };
+        let replaced = if self.ignore_replaced { HashMap::new() } else { self.replaced() };
+        let is_replaced =
+            |part: &Part, above: Window| replaced.get(&(above, part.resolution)).is_some_and(|ids| ids.contains(&part.id));
         let heads = placed().map(HeadState::of).collect();
         // M2: visible(n) = items(n) − replaced(n+1).
         let items = self.items.into_iter().flatten().filter(|part| !is_replaced(part, part.window));
         let mut parts: Vec<Part> = items.collect();
         let of_hours = self.hour_heads.into_iter().flat_map(|placed| placed.head.parts);
-        parts.extend(of_hours.filter(|part| !is_replaced(part, Window::Day(part.window.day()))));
+        parts.extend(of_hours.filter(|part| !is_replaced(part, day_above(part))));
         let of_days = self.day_heads.into_iter().flat_map(|placed| placed.head.parts);
         let of_days: Vec<Part> = of_days.filter(|part| !is_replaced(part, part.window.month())).collect();
         let of_months: Vec<Part> = self.month_heads.into_iter().flat_map(|placed| placed.head.parts).collect();

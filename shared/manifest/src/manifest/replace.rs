@@ -1,14 +1,14 @@
 //! Compact: outputs under fresh keys, then one conditional update of the head, then the inputs' records.
 
 use super::catalogs::decode_day;
-use super::heads::Decision;
+use super::heads::{Decision, Lists};
 use super::{Manifest, Step};
 use crate::head::{Change, Head, HeadRecord};
 use crate::limits::{READS_IN_FLIGHT, STAMP_COVERS};
 use crate::mutation::Mutation;
 use crate::{Error, Part, Result};
 use futures::{StreamExt, TryStreamExt, stream};
-use model::{Hour, Resolution, SegmentId, Signal, TenantId, TimestampMs};
+use model::{Hour, Resolution, SegmentId, SegmentIds, Signal, TenantId, TimestampMs};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::Duration;
 use store::keys::{self, Window};
@@ -62,7 +62,7 @@ impl Manifest {
             }
             if now < until { head.publish(&replacement, now) } else { Change::Refused }
         };
-        let change = self.update_head(&key, publish).await?;
+        let change = self.update_head(&key, Lists::Visible, publish).await?;
         Ok(if change == Change::Refused { Replaced::Lost } else { Replaced::Replaced })
     }
 
@@ -88,8 +88,8 @@ impl Manifest {
     async fn rollable(&self, tenant: &TenantId, signal: Signal, replacement: &Replacement) -> Result<bool> {
         for (hour, ids) in inputs_by_hour(replacement) {
             let key = keys::head(tenant, signal, Window::Hour(hour), Resolution::Raw);
-            let Some(head) = self.head(&key).await? else { return Ok(false) };
-            let listed: HashSet<SegmentId> = head.parts.iter().map(|part| part.id).collect();
+            let Some(head) = self.head(&key, Lists::Visible).await? else { return Ok(false) };
+            let listed: SegmentIds = head.parts.iter().map(|part| part.id).collect();
             if !head.sealed || head.rollable_from() > self.now() || !ids.is_subset(&listed) {
                 return Ok(false);
             }
@@ -100,8 +100,9 @@ impl Manifest {
     /// Tidies up after [`Manifest::replace`]: deletes L0 items, or the rolled parts' entries in their hours' heads. Touches
     /// only what the head lists as replaced (M1). Only saves work: what it leaves, [`Manifest::collect_window`] does.
     pub async fn delete_inputs(&self, tenant: &TenantId, signal: Signal, window: Window, inputs: &[Part]) -> Result<()> {
-        let Some(head) = self.head(&keys::head(tenant, signal, window, Resolution::Raw)).await? else { return Ok(()) };
-        let replaced = just_replaced(&head);
+        let key = keys::head(tenant, signal, window, Resolution::Raw);
+        let Some(head) = self.head(&key, Lists::Visible).await? else { return Ok(()) };
+        let replaced = just_replaced(&head, inputs);
         let inputs = inputs.iter().filter(|input| replaced.contains(&input.id));
         if let Window::Hour(hour) = window {
             let items = inputs.filter(|input| input.level == 0).map(|input| (input.id, ITEM_VERSION)).collect();
@@ -135,13 +136,13 @@ impl Manifest {
 
     /// Takes parts that the level above lists as replaced out of a head. Their objects are on the list of the dead up there, or
     /// still live there.
-    pub(super) async fn unlist(&self, key: &RecordKey, ids: &HashSet<SegmentId>) -> Result<()> {
+    pub(super) async fn unlist(&self, key: &RecordKey, ids: &SegmentIds) -> Result<()> {
         let unlist = |head: &mut Head| {
             let before = head.parts.len();
             head.parts.retain(|part| !ids.contains(&part.id));
             if head.parts.len() < before { Change::Write } else { Change::Already }
         };
-        self.update_head(key, unlist).await.map(|_| ())
+        self.update_head(key, Lists::Visible, unlist).await.map(|_| ())
     }
 
     /// Seals an hour: from now on its merged parts only roll into the day. L0 still arrives and merges.
@@ -173,10 +174,12 @@ impl Manifest {
 /// The version of every L0 item: it is put once and never updated.
 const ITEM_VERSION: u64 = 1;
 
-/// Returns the replaced ids that no collection has found gone yet. An id that was gone once and is back was put again by a
+/// Returns which inputs are replaced and were not found gone by a collection yet. An id that was gone once and is back was put again by a
 /// frozen writer; only a collection may delete that item, because it resets the time the id is kept for.
-fn just_replaced(head: &Head) -> HashSet<SegmentId> {
-    head.replaced.iter().filter(|replaced| replaced.gone_since.is_none()).map(|replaced| replaced.id).collect()
+fn just_replaced(head: &Head, inputs: &[Part]) -> SegmentIds {
+    let inputs: SegmentIds = inputs.iter().map(|input| input.id).collect();
+    let just = head.replaced.iter().filter(|replaced| replaced.gone_since.is_none() && inputs.contains(&replaced.id));
+    just.map(|replaced| replaced.id).collect()
 }
 
 fn hour_of(part: &Part) -> Option<Hour> {
@@ -186,8 +189,8 @@ fn hour_of(part: &Part) -> Option<Hour> {
     }
 }
 
-fn inputs_by_hour(replacement: &Replacement) -> BTreeMap<Hour, HashSet<SegmentId>> {
-    let mut hours: BTreeMap<Hour, HashSet<SegmentId>> = BTreeMap::new();
+fn inputs_by_hour(replacement: &Replacement) -> BTreeMap<Hour, SegmentIds> {
+    let mut hours: BTreeMap<Hour, SegmentIds> = BTreeMap::new();
     if matches!(replacement.window, Window::Day(_)) {
         for (hour, id) in replacement.inputs.iter().filter_map(|input| Some((hour_of(input)?, input.id))) {
             hours.entry(hour).or_default().insert(id);

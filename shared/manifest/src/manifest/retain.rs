@@ -57,12 +57,12 @@ impl Manifest {
                 let items = self.item_records(tenant, signal, hour).await?;
                 objects.extend(items.into_iter().filter_map(|(_, _, item)| object_key(item.into_live()?.location)));
             }
-            let head = self.head(&keys::head(tenant, signal, window, resolution)).await?.unwrap_or_default();
+            let head = self.head(&keys::head(tenant, signal, window, resolution), Lists::All).await?.unwrap_or_default();
             objects.extend(head.parts.into_iter().filter_map(|part| object_key(part.location)));
             objects.extend(head.dead.into_iter().map(|dead| dead.key));
         }
         let month = keys::head(tenant, signal, Window::Day(day).month(), resolution);
-        let month = self.head(&month).await?.unwrap_or_default();
+        let month = self.head(&month, Lists::All).await?.unwrap_or_default();
         let packed = month.parts.into_iter().filter(|part| part.window.day() == day);
         objects.extend(packed.filter_map(|part| object_key(part.location)));
         objects.extend(month.dead.into_iter().map(|dead| dead.key).filter(|key| is_of_day(key, day)));
@@ -89,7 +89,7 @@ impl Manifest {
             self.delete_pages(&head).await?;
         }
         let month = keys::head(tenant, signal, Window::Day(day).month(), resolution);
-        self.update_head(&month, |head| forget_packed(head, day)).await?;
+        self.update_head(&month, Lists::All, |head| forget_packed(head, day)).await?;
         let left = self.is_listed(tenant, signal, day).await?;
         let raw_is_dropped =
             resolution == Resolution::Raw || self.dropped_days(tenant, signal, Resolution::Raw).await?.contains(&day);

@@ -49,7 +49,7 @@ impl Disk {
     }
 
     fn sorted(&self) -> Head {
-        sorted(self.record.whole(&self.pages))
+        sorted(self.record.clone().whole(self.pages.clone()))
     }
 }
 
