@@ -1,10 +1,13 @@
-//! Figures of the steady state under simulated time: `cargo test --release -p compactor --test protocol -- --ignored --nocapture measure`.
+//! Figures of the steady state under simulated time, one after the other, since CPU is the process's:
+//! `cargo test --release -p compactor --test protocol -- --ignored --nocapture --test-threads 1 measure`.
 
 use std::time::Duration;
 
 use manifest::Window;
-use model::{Clock, Hour, LabelSet, LogBatch, MetricBatch, Signal, TimeRangeMs, TimestampMs, TimestampNs};
+use manifest::limits::{HEAD_INLINE_BYTES_MAX, HEAD_PAGES_MAX, PAGE_BYTES_MAX};
+use model::{Clock, Hour, LabelSet, LogBatch, MetricBatch, Resolution, Signal, TimeRangeMs, TimestampMs, TimestampNs};
 use segment::l0;
+use store::keys;
 
 use crate::world::{FOREVER, HOUR, World, default_policy};
 
@@ -89,13 +92,45 @@ impl Objects {
     }
 }
 
+/// The largest head of an hour, over which records it lay.
+#[derive(Default)]
+struct Heads {
+    ids: usize,
+    head_bytes: usize,
+    page_bytes: usize,
+    pages: usize,
+}
+
+impl Heads {
+    async fn look(&mut self, world: &World, signal: Signal) {
+        let window = Window::Hour(world.clock.now().minus(Duration::from_secs(1)).hour());
+        let partition = keys::window_partition(&world.tenant, signal, window);
+        let head = world.records().get(&keys::head(&world.tenant, signal, window, Resolution::Raw)).await.unwrap();
+        let pages = world.records().query_prefix(&partition, keys::PAGE_PREFIX).await.unwrap();
+        let listed = world.manifest().window_records(&world.tenant, signal, window).await.unwrap();
+        let ids: usize = listed.heads.iter().map(|head| head.replaced.len()).sum();
+        self.ids = self.ids.max(ids);
+        self.head_bytes = self.head_bytes.max(head.map_or(0, |head| head.value.len()));
+        self.page_bytes = pages.iter().map(|page| page.value.len()).fold(self.page_bytes, usize::max);
+        self.pages = self.pages.max(pages.len());
+        // What lies beside the lists in HEAD is a few numbers and 48 bytes a page.
+        assert!(self.head_bytes < HEAD_INLINE_BYTES_MAX + 4096 && self.page_bytes <= PAGE_BYTES_MAX + 64);
+        assert!(self.pages < HEAD_PAGES_MAX);
+    }
+
+    fn print(&self) {
+        let Heads { ids, head_bytes, page_bytes, pages } = self;
+        println!("  an hour's head at most: {ids} replaced ids, HEAD {head_bytes} bytes, {pages} pages of {page_bytes} bytes");
+    }
+}
+
 async fn measure(load: Load, host: Host) {
     let mut world = World::new();
     world.policy = default_policy();
     let (compactor, _) = world.compactor(None);
     let (mut l0_bytes, mut rows, mut cpu, mut sum) = (0, 0, 0.0, (0, 0, 0, 0));
     let (mut hour, mut day) = (Objects::of(Duration::from_secs(3600)), Objects::of(Duration::from_secs(24 * 3600)));
-    let mut report = compactor::Report::default();
+    let (mut report, mut heads) = (compactor::Report::default(), Heads::default());
     for second in 0..load.minutes * 60 {
         for request_of in 0..load.per_second {
             let at = world.clock.now().plus(Duration::from_millis(request_of * 1000 / load.per_second));
@@ -105,6 +140,9 @@ async fn measure(load: Load, host: Host) {
             world.append(load.signal, at.hour(), encoded, false).await;
         }
         world.clock.advance(Duration::from_secs(1));
+        if second % 60 == 59 {
+            heads.look(&world, load.signal).await;
+        }
         // What a query finds is the most just before a run.
         if second >= 3600 && second % 7 == 0 {
             hour.look(&world, load.signal).await;
@@ -128,6 +166,7 @@ async fn measure(load: Load, host: Host) {
     println!("{signal} {host:?}: {per_second} requests/s of {} rows for {minutes} min: {rows} rows", load.rows);
     hour.print("last hour");
     day.print("last 24 h");
+    heads.print();
     println!("  first hour: {} objects, {bytes} bytes, {rows_closed} rows", closed.len());
     println!("  L0 {:.2} B/row, first hour {:.2}", l0_bytes as f64 / rows as f64, bytes as f64 / rows_closed as f64);
     let (runs, jobs, read, written) = sum;
@@ -138,15 +177,38 @@ async fn measure(load: Load, host: Host) {
     println!("  {:.2} CPU s per million rows", cpu / (rows as f64 / 1e6));
 }
 
+/// The first hour fills and closes; the minutes after it are long enough for what closes it and for the second hour's first L2.
+const MINUTES: u64 = 80;
+
 #[tokio::test]
 #[ignore = "prints figures for BENCHMARKS.md"]
-async fn measure_the_steady_state() {
-    for signal in [Signal::Metrics, Signal::Logs] {
-        measure(Load { signal, per_second: 2, rows: 500, minutes: 130 }, Host::Process).await;
-        measure(Load { signal, per_second: 20, rows: 50, minutes: 130 }, Host::Process).await;
-    }
-    measure(Load { signal: Signal::Metrics, per_second: 2, rows: 500, minutes: 130 }, Host::Function).await;
-    measure(Load { signal: Signal::Metrics, per_second: 20, rows: 50, minutes: 130 }, Host::Function).await;
+async fn measure_metrics_at_2() {
+    measure(Load { signal: Signal::Metrics, per_second: 2, rows: 500, minutes: MINUTES }, Host::Process).await;
+}
+
+#[tokio::test]
+#[ignore = "prints figures for BENCHMARKS.md"]
+async fn measure_metrics_at_20() {
+    measure(Load { signal: Signal::Metrics, per_second: 20, rows: 50, minutes: MINUTES }, Host::Process).await;
+}
+
+#[tokio::test]
+#[ignore = "prints figures for BENCHMARKS.md"]
+async fn measure_logs_at_2() {
+    measure(Load { signal: Signal::Logs, per_second: 2, rows: 500, minutes: MINUTES }, Host::Process).await;
+}
+
+#[tokio::test]
+#[ignore = "prints figures for BENCHMARKS.md"]
+async fn measure_logs_at_20() {
+    measure(Load { signal: Signal::Logs, per_second: 20, rows: 50, minutes: MINUTES }, Host::Process).await;
+}
+
+#[tokio::test]
+#[ignore = "prints figures for BENCHMARKS.md"]
+async fn measure_functions() {
+    measure(Load { signal: Signal::Metrics, per_second: 2, rows: 500, minutes: MINUTES }, Host::Function).await;
+    measure(Load { signal: Signal::Metrics, per_second: 20, rows: 50, minutes: MINUTES }, Host::Function).await;
 }
 
 #[tokio::test]

@@ -94,8 +94,9 @@ impl RecordStore for Rows {
     }
 
     async fn query_prefix(&self, partition: &str, sort_prefix: &str) -> store::Result<Vec<Record>> {
+        let first = RecordKey { partition: partition.to_owned(), sort: sort_prefix.to_owned() };
         let rows = self.0.lock().unwrap();
-        let found = rows.iter().filter(|(key, _)| key.partition == partition && key.sort.starts_with(sort_prefix));
+        let found = rows.range(first..).take_while(|(key, _)| key.partition == partition && key.sort.starts_with(sort_prefix));
         let record = |(key, (value, version)): (&RecordKey, &(Bytes, u64))| Record {
             sort: key.sort.clone(),
             value: value.clone(),
