@@ -7,7 +7,7 @@ use model::{Hour, TimestampMs};
 
 use crate::Policy;
 use crate::diary::is_recent;
-use crate::limits::{PACE_MIN, PACE_MONTH, PACE_OLD, PACE_OPEN, PACE_RECENT};
+use crate::limits::{PACE_IDLE, PACE_MIN, PACE_MONTH, PACE_OLD, PACE_OPEN, PACE_RECENT};
 
 /// Returns when a window is looked at again in which `parts` were seen and those after the first `merged` L0 segments are left.
 pub(crate) fn next_look(window: Window, parts: &[Part], merged: usize, policy: &Policy, now: TimestampMs) -> TimestampMs {
@@ -24,6 +24,12 @@ pub(crate) fn next_look(window: Window, parts: &[Part], merged: usize, policy: &
     let late = l0.get(merged).map(|oldest| oldest.plus(policy.late_after)).filter(|at| closed_at.is_none() && *at > now);
     let soonest = [full, closed_at, late].into_iter().flatten().fold(rested, TimestampMs::min);
     soonest.max(now.plus(PACE_MIN))
+}
+
+/// Returns when the catalog of a tenant is read again. One that is written to has a new hour at each full one, which nobody looks at
+/// until the catalog was read.
+pub(crate) fn next_catalog(is_idle: bool, now: TimestampMs) -> TimestampMs {
+    if is_idle { now.plus(PACE_IDLE) } else { now.plus(PACE_OPEN).min(now.hour().end().plus(PACE_MIN)) }
 }
 
 /// The pace by which nothing is missed for long. Who wrote to an hour, however old it is, may do so again.

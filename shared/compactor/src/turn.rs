@@ -8,7 +8,8 @@ use manifest::{DayState, Deletion, DeletionState, Finish, Part, Window};
 use model::{Hour, Resolution, Signal, TenantId, TimestampMs};
 
 use crate::diary::{Diary, Page, is_due, is_recent};
-use crate::limits::{PACE_FAILED, PACE_IDLE, PACE_OPEN, PACE_RECENT};
+use crate::limits::{PACE_FAILED, PACE_RECENT};
+use crate::pace::next_catalog;
 use crate::rewrite::manifest_error;
 use crate::run::{Next, Run, failed};
 use crate::{CompactError, Compactor};
@@ -118,7 +119,7 @@ impl Compactor {
         let live: Vec<&DayState> = days.iter().filter(|day| !is_dropped(day)).collect();
         let hours: Vec<Hour> = live.iter().flat_map(|day| day.hours.clone()).collect();
         let is_idle = !hours.iter().any(|hour| is_recent(*hour, now));
-        page.catalog = Some(now.plus(if is_idle { PACE_IDLE } else { PACE_OPEN }));
+        page.catalog = Some(next_catalog(is_idle, now));
         let copied = signal == Signal::Metrics && !self.policy().retention.of(tenant, signal).coarse.is_empty();
         let windows = windows(&live, self.policy().roll_after, copied, now);
         page.keep(&|window| windows.contains(&window), &|id| deletions.iter().any(|deletion| deletion.id == id));

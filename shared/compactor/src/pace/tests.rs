@@ -77,3 +77,11 @@ fn an_old_hour_that_is_written_to_is_looked_at_like_an_open_one() {
 fn an_hour_is_closed_in_time() {
     assert_eq!(wait(&[], 0, 3600 + 290), 10);
 }
+
+#[test]
+fn a_new_hour_is_seen_when_it_begins() {
+    assert_eq!(next_catalog(false, second(100)), second(100).plus(PACE_OPEN));
+    assert_eq!(next_catalog(false, second(3_590)), second(3_600).plus(PACE_MIN));
+    assert_eq!(next_catalog(false, second(3_600)), second(3_600).plus(PACE_OPEN));
+    assert_eq!(next_catalog(true, second(3_590)), second(3_590).plus(PACE_IDLE), "nobody writes");
+}
