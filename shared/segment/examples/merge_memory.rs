@@ -1,8 +1,10 @@
 //! Peak memory and CPU of a merge of 256 MiB of inputs. Building and merging are two processes, so that the peak is the
 //! merge's own:
 //!
-//!   merge_memory build metrics|logs l0|l1 DIR [MIB]
+//!   merge_memory build metrics|noise|logs l0|l1 DIR [MIB]
 //!   merge_memory merge metrics|logs DIR [fast|normal|small]
+//!
+//! Noise is metrics whose values do not compress: what a first step makes of them is as large as they are.
 #![allow(clippy::unwrap_used)]
 
 #[path = "../tests/generator/mod.rs"]
@@ -26,7 +28,8 @@ fn one(inputs: &[Bytes], logs: bool) -> Bytes {
 }
 
 /// Writes inputs of about 1 MiB (L0) or 8 MiB (L1) until there are `bytes` of them.
-fn build(logs: bool, level1: bool, dir: &str, bytes: usize) {
+fn build(signal: &str, level1: bool, dir: &str, bytes: usize) {
+    let logs = signal == "logs";
     std::fs::create_dir_all(dir).unwrap();
     let tenant = TenantId::anonymous();
     let (mut written, mut count) = (0, 0u64);
@@ -38,7 +41,10 @@ fn build(logs: bool, level1: bool, dir: &str, bytes: usize) {
                 let start = 1_800_000_000_000_000_000 + count as i64 * 1_000_000_000;
                 l0::encode_logs(&tenant, &generator::logs(random, 0, 250, 20 * steps as u64, start)).unwrap().bytes
             } else {
-                l0::encode_metrics(&tenant, &set.history(steps)).unwrap().bytes
+                let mut batch = set.history(steps);
+                let noisy = if signal == "noise" { &mut batch.values[..] } else { &mut [] };
+                noisy.iter_mut().for_each(|value| *value = random.unit());
+                l0::encode_metrics(&tenant, &batch).unwrap().bytes
             }
         };
         let object = if level1 { one(&[block(&mut set, &mut random, 40)], logs) } else { block(&mut set, &mut random, 1) };
@@ -98,8 +104,8 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
     match args[..] {
-        ["build", signal, level, dir] => build(signal == "logs", level == "l1", dir, 256 << 20),
-        ["build", signal, level, dir, mib] => build(signal == "logs", level == "l1", dir, mib.parse::<usize>().unwrap() << 20),
+        ["build", signal, level, dir] => build(signal, level == "l1", dir, 256 << 20),
+        ["build", signal, level, dir, mib] => build(signal, level == "l1", dir, mib.parse::<usize>().unwrap() << 20),
         ["merge", signal, dir] => run(signal == "logs", dir, Effort::Normal),
         ["merge", signal, dir, effort] => run(
             signal == "logs",
@@ -110,6 +116,8 @@ fn main() {
                 _ => Effort::Normal,
             },
         ),
-        _ => eprintln!("usage: merge_memory build metrics|logs l0|l1 DIR [MIB] | merge metrics|logs DIR [fast|normal|small]"),
+        _ => {
+            eprintln!("usage: merge_memory build metrics|noise|logs l0|l1 DIR [MIB] | merge metrics|logs DIR [fast|normal|small]")
+        }
     }
 }

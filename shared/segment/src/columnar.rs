@@ -91,6 +91,8 @@ fn seal(
     for part in [&index[..], extras, &sums, &seal, &footer] {
         bytes.extend_from_slice(part);
     }
+    // Whoever holds a file, such as a merge between its two steps, does not hold the room it grew in.
+    bytes.shrink_to_fit();
     Ok((bytes, tail_offset))
 }
 

@@ -4,7 +4,8 @@
 //!  inputs ─ reduce (only where opening all at once would take too much memory: groups become one segment each)
 //!         ─ open: label tables, one batch of rows each ─▶ heap by (metric, slot, id) ─▶ settle ─▶ writer ─▶ emit
 //! ```
-//! Memory beside the encoded inputs: about [`OPEN_BYTES_MAX`], one row group, and the output in the making.
+//! Memory beside the encoded inputs: about [`OPEN_BYTES_MAX`], one row group, and the output in the making. Where there are two steps
+//! the inputs of the second are let go of while they are read.
 
 mod coarse;
 mod logs;
@@ -91,3 +92,6 @@ impl MergeReport {
         self.erased += step.erased;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -7,7 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 use model::{LabelSet, Slot, TimestampNs};
 
-use super::reduce::{Input, reduce};
+use super::reduce::{Input, at_input, reduce};
 use super::{EraseEntries, EraseEntry, MergeOptions, MergeReport};
 use crate::columnar::label_columns;
 use crate::columnar::logs_writer::LogsWriter;
@@ -50,7 +50,7 @@ pub fn logs_without(
     Ok(report)
 }
 
-fn merge_step(
+pub(super) fn merge_step(
     inputs: Vec<Input>,
     options: &MergeOptions,
     erase: &EraseEntries<'_>,
@@ -58,7 +58,7 @@ fn merge_step(
 ) -> Result<MergeReport, SegmentError> {
     let sources = inputs.into_iter().map(|input| Source::open(input, erase));
     let mut sources = sources.collect::<Result<Vec<Source>, _>>()?;
-    let rows_in = sources.iter().map(|source| source.index.rows()).sum();
+    let rows_in = sources.iter().map(|source| source.index.rows() + source.ahead.rows).sum();
     let report = MergeReport { rows_in, ..MergeReport::default() };
     let mut merge = Merge { shape: shape_of(&sources), options, emit, writer: None, report };
     loop {
@@ -162,15 +162,40 @@ impl Merge<'_> {
 fn shape_of(sources: &[Source<'_, '_>]) -> LogsShape {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     for source in sources {
-        source.index.table().name_counts().for_each(|(name, count)| *counts.entry(name).or_default() += count);
+        let ahead = source.ahead.labels.iter().map(|(name, count)| (&**name, *count));
+        source.index.table().name_counts().chain(ahead).for_each(|(name, count)| *counts.entry(name).or_default() += count);
     }
     let (labels, labels_rest) = label_columns(counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect());
     LogsShape { labels, labels_rest, ..LogsShape::default() }
 }
 
-/// One input, read a few pages at a time.
+/// The segments of a run that are opened later, and what must be known of them before. The next one may go on with the stream
+/// that the one before ends with.
+#[derive(Default)]
+struct Ahead {
+    segments: VecDeque<Bytes>,
+    rows: u64,
+    /// Streams that have a label, by its name.
+    labels: BTreeMap<String, u64>,
+}
+
+impl Ahead {
+    fn of(segments: VecDeque<Bytes>) -> Result<Ahead, SegmentError> {
+        let mut ahead = Ahead::default();
+        for segment in &segments {
+            let index = Index::open(segment)?;
+            ahead.rows += index.rows();
+            let counts = index.table().name_counts();
+            counts.for_each(|(name, count)| *ahead.labels.entry(name.to_owned()).or_default() += count);
+        }
+        Ok(Ahead { segments, ..ahead })
+    }
+}
+
+/// One input, read a few pages at a time, and of a run segment by segment.
 struct Source<'s, 'a> {
-    input: Input,
+    position: Option<usize>,
+    ahead: Ahead,
     index: Index,
     fetched: Fetched,
     entries: Vec<StreamEntry>,
@@ -185,21 +210,24 @@ struct Source<'s, 'a> {
     erase_of: Option<u32>,
 }
 
+fn open_segment(segment: &Bytes) -> Result<(Index, Vec<StreamEntry>), SegmentError> {
+    let index = Index::open(segment)?;
+    let entries = index.all();
+    let ascend = entries.windows(2).all(|pair| compare_streams(pair[0].labels.encoded(), pair[1].labels.encoded()).is_lt());
+    if ascend { Ok((index, entries)) } else { Err(SegmentError::corrupt("streams are not in segment order")) }
+}
+
 impl<'s, 'a> Source<'s, 'a> {
-    fn open(input: Input, erases: &'s EraseEntries<'a>) -> Result<Source<'s, 'a>, SegmentError> {
-        let index = Index::open(&input.bytes).map_err(|error| input.error(error))?;
-        let entries: Vec<StreamEntry> = index.all();
-        let ascend = entries.windows(2).all(|pair| compare_streams(pair[0].labels.encoded(), pair[1].labels.encoded()).is_lt());
-        if !ascend {
-            return Err(input.error(SegmentError::corrupt("streams are not in segment order")));
-        }
-        let chunks = index.batches(&entries, BATCH_BYTES).into();
+    fn open(mut input: Input, erases: &'s EraseEntries<'a>) -> Result<Source<'s, 'a>, SegmentError> {
+        let first = input.segments.pop_front().expect("an input has a segment");
+        let (index, entries) = open_segment(&first).map_err(|error| at_input(input.position, error))?;
         let mut source = Source {
-            fetched: Fetched::whole(input.bytes.clone()),
-            input,
+            position: input.position,
+            ahead: Ahead::of(input.segments)?,
+            chunks: index.batches(&entries, BATCH_BYTES).into(),
+            fetched: Fetched::whole(first),
             index,
             entries,
-            chunks,
             columns: EntryColumns::default(),
             run: 0,
             row: 0,
@@ -211,25 +239,40 @@ impl<'s, 'a> Source<'s, 'a> {
         Ok(source)
     }
 
-    /// Moves on to the next run, decoding the next pages where needed.
+    /// Opens the next segment of a run; `false`: there is none.
+    fn open_next(&mut self) -> Result<bool, SegmentError> {
+        // What was read goes before the next comes.
+        (self.fetched, self.columns) = (Fetched::default(), EntryColumns::default());
+        let Some(segment) = self.ahead.segments.pop_front() else { return Ok(false) };
+        (self.index, self.entries) = open_segment(&segment)?;
+        (self.chunks, self.fetched) = (self.index.batches(&self.entries, BATCH_BYTES).into(), Fetched::whole(segment));
+        Ok(true)
+    }
+
+    /// Moves on to the next run of rows, decoding the next pages where needed.
     fn refill(&mut self) -> Result<(), SegmentError> {
         loop {
             match self.columns.runs.get(self.run) {
                 Some((_, rows)) if self.row < rows.end as usize => break,
                 Some(_) => self.run += 1,
                 None => {
-                    let Some(chunk) = self.chunks.pop_front() else { break };
+                    let Some(chunk) = self.chunks.pop_front() else {
+                        if self.open_next()? {
+                            continue;
+                        }
+                        break;
+                    };
                     // The old batch goes before the new one comes.
                     self.columns = EntryColumns::default();
                     let columns = self.index.decode(&chunk, Projection::ALL, &self.fetched);
-                    self.columns = columns.map_err(|error| self.input.error(error))?;
+                    self.columns = columns.map_err(|error| at_input(self.position, error))?;
                     self.run = 0;
                 }
             }
             self.row = self.columns.runs.get(self.run).map_or(0, |(_, rows)| rows.start as usize);
         }
         let stream = self.columns.runs.get(self.run).map(|(stream, _)| *stream);
-        if let Some((stream, position)) = stream.zip(self.input.position)
+        if let Some((stream, position)) = stream.zip(self.position)
             && self.erase_of != Some(stream)
         {
             self.erase = (self.erases)(position, &self.entries[stream as usize].labels);

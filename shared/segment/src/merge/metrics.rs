@@ -1,7 +1,8 @@
 //! Merge of metrics: a heap of inputs by their next series, one batch of each decoded.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap, VecDeque};
+use std::rc::Rc;
 
 use bytes::Bytes;
 use model::labels::METRIC_NAME;
@@ -11,11 +12,11 @@ use super::reduce::{Input, at_input, reduce};
 use super::{EraseSamples, MergeOptions, MergeReport};
 use crate::columnar::label_columns;
 use crate::columnar::metrics_writer::MetricsWriter;
-use crate::extras::OrdinalExemplar;
+use crate::extras::{Extras, OrdinalExemplar};
 use crate::metrics::{Index, Place, Projection, SeriesColumns, SeriesSlices};
 use crate::rows::SeriesRows;
 use crate::schema::MetricsShape;
-use crate::table::columns;
+use crate::table::{Table, columns};
 use crate::{Encoded, Fetched, SegmentError};
 
 /// Rows that all Parquet inputs together hold decoded: about 24 MB.
@@ -52,7 +53,7 @@ pub fn metrics_without(
     Ok(report)
 }
 
-fn merge_step(
+pub(super) fn merge_step(
     inputs: Vec<Input>,
     options: &MergeOptions,
     erase: &EraseSamples<'_>,
@@ -61,7 +62,7 @@ fn merge_step(
     let batch_rows = batch_rows(inputs.len());
     let sources = inputs.into_iter().map(|input| Source::open(input, batch_rows));
     let mut sources = sources.collect::<Result<Vec<Source>, _>>()?;
-    let rows_in = sources.iter().map(|source| source.index.rows()).sum();
+    let rows_in = sources.iter().map(|source| source.index.rows() + source.ahead.rows).sum();
     let shape = shape_of(&sources);
     let writer = MetricsWriter::new(shape.clone(), options.effort)?;
     let mut rewrite = Rewrite { shape, options, emit, writer };
@@ -207,8 +208,9 @@ pub(super) fn shape_of(sources: &[Source]) -> MetricsShape {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
     let mut used = 0;
     for source in sources {
-        source.index.table().name_counts().for_each(|(name, count)| *counts.entry(name).or_default() += count);
-        used |= source.index.table().columns();
+        let ahead = source.ahead.labels.iter().map(|(name, count)| (&**name, *count));
+        source.index.table().name_counts().chain(ahead).for_each(|(name, count)| *counts.entry(name).or_default() += count);
+        used |= source.index.table().columns() | source.ahead.columns;
     }
     let (labels, labels_rest) = label_columns(counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect());
     MetricsShape { starts: used & columns::START != 0, histograms: used & columns::HISTOGRAM != 0, labels, labels_rest }
@@ -217,25 +219,59 @@ pub(super) fn shape_of(sources: &[Source]) -> MetricsShape {
 /// Numbers the metric names of all inputs in their order, so that comparing two series is comparing two numbers.
 fn rank_names(sources: &mut [Source]) {
     let mut ranks: BTreeMap<String, u32> = BTreeMap::new();
-    for source in &*sources {
-        let table = source.index.table();
-        let pairs = (0..table.pairs_len() as u32).map(|pair| table.pair(pair));
-        pairs.filter(|(name, _)| *name == METRIC_NAME).for_each(|(_, value)| {
-            ranks.entry(value.to_owned()).or_default();
-        });
+    for source in sources.iter_mut() {
+        let names = metric_names(source.index.table()).map(str::to_owned);
+        ranks.extend(names.chain(source.ahead.metrics.drain(..)).map(|name| (name, 0)));
     }
     // 0 is the series without a name.
     ranks.values_mut().zip(1..).for_each(|(rank, next)| *rank = next);
+    let ranks = Rc::new(ranks);
     for source in sources {
-        let table = source.index.table();
-        let pairs = (0..table.pairs_len() as u32).map(|pair| table.pair(pair));
-        source.ranks = pairs.map(|(name, value)| if name == METRIC_NAME { ranks[value] } else { 0 }).collect();
+        source.rank_with(ranks.clone());
     }
 }
 
-/// One input, read batch by batch in the order of its series.
+fn metric_names(table: &Table) -> impl Iterator<Item = &str> {
+    let pairs = (0..table.pairs_len() as u32).map(|pair| table.pair(pair));
+    pairs.filter(|(name, _)| *name == METRIC_NAME).map(|(_, value)| value)
+}
+
+/// The segments of a run that are opened later, and what must be known of them before.
+#[derive(Default)]
+struct Ahead {
+    segments: VecDeque<Bytes>,
+    rows: u64,
+    /// Series that have a label, by its name.
+    labels: BTreeMap<String, u64>,
+    metrics: Vec<String>,
+    columns: u8,
+}
+
+impl Ahead {
+    fn of(segments: VecDeque<Bytes>) -> Result<Ahead, SegmentError> {
+        let mut ahead = Ahead::default();
+        for segment in &segments {
+            let index = Index::open(segment)?;
+            let table = index.table();
+            ahead.rows += index.rows();
+            table.name_counts().for_each(|(name, count)| *ahead.labels.entry(name.to_owned()).or_default() += count);
+            ahead.metrics.extend(metric_names(table).map(str::to_owned));
+            ahead.columns |= table.columns();
+        }
+        Ok(Ahead { segments, ..ahead })
+    }
+}
+
+fn open_segment(segment: &Bytes) -> Result<(Index, Extras), SegmentError> {
+    let index = Index::open(segment)?;
+    let extras = index.extras()?;
+    Ok((index, extras))
+}
+
+/// One input, read batch by batch in the order of its series, and of a run segment by segment.
 pub(super) struct Source {
     position: Option<usize>,
+    ahead: Ahead,
     index: Index,
     fetched: Fetched,
     /// Only series of these slots are read.
@@ -244,6 +280,7 @@ pub(super) struct Source {
     metadata: Vec<model::MetricMetadata>,
     /// Per label pair, the rank of the metric name it gives, or 0.
     ranks: Vec<u32>,
+    ranks_by_name: Rc<BTreeMap<String, u32>>,
     /// The series it stands at: ordinal, place in the order, canonical labels.
     ordinal: u32,
     key: Option<u128>,
@@ -257,29 +294,54 @@ pub(super) struct Source {
 }
 
 impl Source {
-    fn open(input: Input, batch_rows: u64) -> Result<Source, SegmentError> {
-        let open = || {
-            let index = Index::open(&input.bytes)?;
-            let extras = index.extras()?;
-            Ok((index, extras))
-        };
-        let (index, extras) = open().map_err(|error| input.error(error))?;
-        let mut source = Source::of(input.position, index, Fetched::whole(input.bytes), SlotRange::ALL, batch_rows);
-        extras.exemplars.into_iter().for_each(|exemplar| source.exemplars.entry(exemplar.ordinal).or_default().push(exemplar));
-        source.metadata = extras.metadata;
+    fn open(mut input: Input, batch_rows: u64) -> Result<Source, SegmentError> {
+        let first = input.segments.pop_front().expect("an input has a segment");
+        let (index, extras) = open_segment(&first).map_err(|error| at_input(input.position, error))?;
+        let mut source = Source::of(input.position, index, Fetched::whole(first), SlotRange::ALL, batch_rows);
+        source.ahead = Ahead::of(input.segments)?;
+        source.take_extras(extras);
         Ok(source)
+    }
+
+    fn take_extras(&mut self, extras: Extras) {
+        extras.exemplars.into_iter().for_each(|exemplar| self.exemplars.entry(exemplar.ordinal).or_default().push(exemplar));
+        self.metadata = extras.metadata;
+    }
+
+    /// Opens the next segment of a run; `false`: there is none.
+    fn open_next(&mut self) -> Result<bool, SegmentError> {
+        // What was read goes before the next comes.
+        (self.fetched, self.columns) = (Fetched::default(), SeriesColumns::default());
+        self.loaded.clear();
+        let Some(segment) = self.ahead.segments.pop_front() else { return Ok(false) };
+        let (index, extras) = open_segment(&segment)?;
+        (self.index, self.fetched) = (index, Fetched::whole(segment));
+        self.exemplars.clear();
+        self.take_extras(extras);
+        debug_assert!(self.metadata.is_empty(), "metadata goes with the first segment of a run");
+        self.rank_with(self.ranks_by_name.clone());
+        Ok(true)
+    }
+
+    fn rank_with(&mut self, ranks: Rc<BTreeMap<String, u32>>) {
+        let table = self.index.table();
+        let pairs = (0..table.pairs_len() as u32).map(|pair| table.pair(pair));
+        self.ranks = pairs.map(|(name, value)| if name == METRIC_NAME { ranks[value] } else { 0 }).collect();
+        self.ranks_by_name = ranks;
     }
 
     /// Makes a source of the samples of some slots alone, of which `fetched` holds the bytes.
     pub(super) fn of(position: Option<usize>, index: Index, fetched: Fetched, slots: SlotRange, batch_rows: u64) -> Source {
         Source {
             position,
+            ahead: Ahead::default(),
             index,
             fetched,
             slots,
             exemplars: BTreeMap::new(),
             metadata: Vec::new(),
             ranks: Vec::new(),
+            ranks_by_name: Rc::default(),
             ordinal: 0,
             key: None,
             labels: Vec::new(),
@@ -292,14 +354,21 @@ impl Source {
 
     /// Moves to the next series; returns its place in the order: rank of the metric name, slot, id.
     fn next(&mut self) -> Result<Option<u128>, SegmentError> {
-        let table = self.index.table();
         let mut ordinal = if self.key.is_some() { self.ordinal + 1 } else { 0 };
-        while (ordinal as usize) < table.len() && !self.slots.contains(Slot(table.row(ordinal as usize).slot)) {
-            ordinal += 1;
+        loop {
+            let table = self.index.table();
+            while (ordinal as usize) < table.len() && !self.slots.contains(Slot(table.row(ordinal as usize).slot)) {
+                ordinal += 1;
+            }
+            if (ordinal as usize) < table.len() {
+                break;
+            }
+            if !self.open_next()? {
+                return Ok(None);
+            }
+            ordinal = 0;
         }
-        if ordinal as usize >= table.len() {
-            return Ok(None);
-        }
+        let table = self.index.table();
         std::mem::swap(&mut self.labels, &mut self.before);
         self.labels.clear();
         table.encode_labels(ordinal as usize, &mut self.labels);
