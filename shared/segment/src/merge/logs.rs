@@ -87,7 +87,35 @@ struct Stream<'a> {
     begun: bool,
     /// Entries already written at the current time, to leave out repeats.
     time: i64,
-    seen: Vec<(Vec<u8>, Vec<u8>)>,
+    seen: Seen,
+}
+
+/// Entries, each as its line and its metadata back to back: in one buffer that is used again for each time.
+#[derive(Default)]
+struct Seen {
+    bytes: Vec<u8>,
+    /// Per entry, one past its line and one past its metadata.
+    ends: Vec<(usize, usize)>,
+}
+
+impl Seen {
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    fn holds(&self, line: &[u8], metadata: &[u8]) -> bool {
+        let starts = std::iter::once(0).chain(self.ends.iter().map(|(_, end)| *end));
+        let mut entries = starts.zip(&self.ends);
+        entries.any(|(start, (middle, end))| self.bytes[start..*middle] == *line && self.bytes[*middle..*end] == *metadata)
+    }
+
+    fn push(&mut self, line: &[u8], metadata: &[u8]) {
+        self.bytes.extend_from_slice(line);
+        let middle = self.bytes.len();
+        self.bytes.extend_from_slice(metadata);
+        self.ends.push((middle, self.bytes.len()));
+    }
 }
 
 impl Merge<'_> {
@@ -95,7 +123,7 @@ impl Merge<'_> {
     fn stream(&mut self, sources: &mut [Source<'_, '_>], labels: &LabelSet) -> Result<(), SegmentError> {
         let with: Vec<usize> = (0..sources.len()).filter(|at| sources[*at].labels() == Some(labels)).collect();
         let slot = with.first().map_or(Slot(0), |at| sources[*at].slot());
-        let mut stream = Stream { labels, slot, begun: false, time: i64::MIN, seen: Vec::new() };
+        let mut stream = Stream { labels, slot, begun: false, time: i64::MIN, seen: Seen::default() };
         let head = |sources: &[Source<'_, '_>], at: usize| {
             let source = &sources[at];
             source.time().filter(|_| source.labels() == Some(labels)).map(|time| Reverse((time, at)))
@@ -126,11 +154,11 @@ impl Merge<'_> {
             stream.time = timestamp;
             stream.seen.clear();
         }
-        if stream.seen.iter().any(|(l, m)| l == line && m == metadata) {
+        if stream.seen.holds(line, metadata) {
             self.report.duplicates += 1;
             return Ok(());
         }
-        stream.seen.push((line.to_vec(), metadata.to_vec()));
+        stream.seen.push(line, metadata);
         let full = |writer: &LogsWriter| {
             writer.bytes() >= self.options.output_bytes_max
                 || writer.rows() >= self.options.output_rows_max
