@@ -360,7 +360,7 @@ pub(super) fn clean_text(bytes: &[u8]) -> Cow<'_, str> {
 }
 
 /// Turns bytes into text as Go reads it: each byte that is no UTF-8 becomes U+FFFD.
-pub(super) fn go_text(bytes: &[u8]) -> Cow<'_, str> {
+pub(crate) fn go_text(bytes: &[u8]) -> Cow<'_, str> {
     std::str::from_utf8(bytes).map_or_else(
         |_| {
             let mut out = String::with_capacity(bytes.len() + 8);

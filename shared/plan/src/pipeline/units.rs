@@ -67,7 +67,7 @@ pub fn format_float_plain(value: f64) -> String {
 
 /// Parses a duration as Go's `time.ParseDuration` does, nanoseconds; the error is Go's text.
 pub fn parse_go_duration(text: &str) -> Result<i64, String> {
-    let quoted = || model::quote::go_quote(text);
+    let quoted = || quoted_duration(text);
     let invalid = || format!("time: invalid duration {}", quoted());
     let (negative, mut rest) = match text.as_bytes().first() {
         Some(b'-') => (true, &text[1..]),
@@ -87,7 +87,7 @@ pub fn parse_go_duration(text: &str) -> Result<i64, String> {
             return Err(format!("time: missing unit in duration {}", quoted()));
         }
         let unit_ns = go_unit_ns(part.unit)
-            .ok_or_else(|| format!("time: unknown unit {} in duration {}", model::quote::go_quote(part.unit), quoted()))?;
+            .ok_or_else(|| format!("time: unknown unit {} in duration {}", quoted_duration(part.unit), quoted()))?;
         total = part.ns(unit_ns).and_then(|ns| total.checked_add(ns)).filter(|ns| *ns <= 1 << 63).ok_or_else(invalid)?;
     }
     match (negative, i64::try_from(total)) {
@@ -96,6 +96,16 @@ pub fn parse_go_duration(text: &str) -> Result<i64, String> {
         (true, Ok(ns)) => Ok(-ns),
         (true, Err(_)) => Ok(i64::MIN),
     }
+}
+
+/// Quotes as Go's `time` package does in its errors: bytes that are no printable ASCII as `\xhh`.
+fn quoted_duration(text: &str) -> String {
+    let escape = |byte: u8| match byte {
+        b'"' | b'\\' => format!("\\{}", char::from(byte)),
+        b' '..0x80 => char::from(byte).to_string(),
+        _ => format!("\\x{byte:02x}"),
+    };
+    format!("\"{}\"", text.bytes().map(escape).collect::<String>())
 }
 
 struct DurationPart<'a> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use model::re2;
-use regex::bytes::Regex;
+use regex::Regex;
 
 use super::functions::{self, Function, Type};
 use super::limits::{DEPTH_MAX, OUTPUT_BYTES_MAX, REGEXES_MAX, STEPS_MAX, WORK_BYTES_MAX};
@@ -30,7 +30,7 @@ impl Surroundings<'_> {
         if let Some(regex) = self.regexes.lock().ok().and_then(|all| known(&all)) {
             return Ok(regex);
         }
-        let regex = Arc::new(re2::compile_bytes(pattern).map_err(|error| error.to_string())?);
+        let regex = Arc::new(re2::compile(pattern).map_err(|error| error.to_string())?);
         if let Ok(mut all) = self.regexes.lock()
             && all.len() < REGEXES_MAX
         {

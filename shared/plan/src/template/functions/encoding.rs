@@ -122,5 +122,9 @@ fn base64_decoded(of: &[u8]) -> Result<Vec<u8>, String> {
             out.push((bits >> count) as u8);
         }
     }
-    if digits % 4 == 1 || of.len() - ended > 2 { Err(illegal(ended)) } else { Ok(out) }
+    match digits % 4 {
+        1 => Err(illegal(ended - 1)),
+        _ if of.len() - ended > 2 => Err(illegal(ended)),
+        _ => Ok(out),
+    }
 }

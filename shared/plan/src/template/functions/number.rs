@@ -18,8 +18,8 @@ pub(super) const FAMILY: Family = &[
     ("mod", &[Any, Any], None, |_, args| divided(args, i64::wrapping_rem)),
     ("max", &[Any], Some(Any), |_, args| Ok(Value::Int64(args.iter().map(to_int).max().unwrap_or(0)))),
     ("min", &[Any], Some(Any), |_, args| Ok(Value::Int64(args.iter().map(to_int).min().unwrap_or(0)))),
-    ("maxf", &[Any], Some(Any), |_, args| Ok(Value::Float(args.iter().map(to_float).fold(f64::NEG_INFINITY, f64::max)))),
-    ("minf", &[Any], Some(Any), |_, args| Ok(Value::Float(args.iter().map(to_float).fold(f64::INFINITY, f64::min)))),
+    ("maxf", &[Any], Some(Any), |_, args| Ok(Value::Float(extreme(args, f64::INFINITY, f64::max)))),
+    ("minf", &[Any], Some(Any), |_, args| Ok(Value::Float(extreme(args, f64::NEG_INFINITY, f64::min)))),
     ("addf", &[], Some(Any), |_, args| folded(&Value::Float(0.0), args, |a, b| Ok(a.plus(&b)))),
     ("subf", &[Any], Some(Any), |_, args| folded(&args[0], &args[1..], |a, b| Ok(a.minus(&b)))),
     ("mulf", &[Any], Some(Any), |_, args| folded(&args[0], &args[1..], |a, b| Ok(a.times(&b)))),
@@ -51,10 +51,24 @@ fn round(_: &Surroundings<'_>, args: &[Value]) -> Result<Value, String> {
     Ok(Value::Float(rounded / power))
 }
 
+/// Returns the largest or smallest: infinity wins over NaN, NaN over any number, as in Go's `math.Max` and `math.Min`.
+fn extreme(args: &[Value], winner: f64, of: fn(f64, f64) -> f64) -> f64 {
+    let step = |a: f64, b: f64| match (a == winner || b == winner, a.is_nan() || b.is_nan()) {
+        (true, _) => winner,
+        (_, true) => f64::NAN,
+        _ => of(a, b),
+    };
+    args.iter().map(to_float).fold(-winner, step)
+}
+
+const TWO_POW_63: f64 = 9_223_372_036_854_775_808.0;
+
 /// Takes a value for a whole number; what is none is 0.
 pub(super) fn to_int(value: &Value) -> i64 {
     match value {
         Value::Int(value) | Value::Int64(value) => *value,
+        // What does not fit is the least number, as on Go's usual machines.
+        Value::Float(value) if !(-TWO_POW_63..TWO_POW_63).contains(value) => i64::MIN,
         Value::Float(value) => *value as i64,
         Value::Bool(value) => i64::from(*value),
         Value::Text(text) => std::str::from_utf8(text).ok().and_then(|text| parse_integer(without_fraction(text))).unwrap_or(0),

@@ -66,7 +66,7 @@ pub(super) fn printf(args: &[Value]) -> Result<Value, String> {
         }
         // Go gives up on a number that is too large as if the format ended there.
         operands.bad = false;
-        let Some(spec) = spec(&mut chars, &mut operands) else {
+        let Some(spec) = spec(&mut chars, &mut operands, &mut out) else {
             out.extend_from_slice(b"%!(NOVERB)");
             break;
         };
@@ -76,7 +76,10 @@ pub(super) fn printf(args: &[Value]) -> Result<Value, String> {
             Some(verb) if operands.bad => out.extend_from_slice(format!("%!{verb}(BADINDEX)").as_bytes()),
             Some(verb) => match operands.next() {
                 None => out.extend_from_slice(format!("%!{verb}(MISSING)").as_bytes()),
-                Some(operand) => out.extend_from_slice(&padded(formatted(verb, &spec, operand), &spec, verb, operand)),
+                Some(operand) => match fitting(verb, &spec, operand) {
+                    Some(text) => out.extend_from_slice(&padded(text, &spec, verb, operand)),
+                    None => misfit(&mut out, verb, &spec, operand),
+                },
             },
         }
     }
@@ -110,6 +113,15 @@ impl<'a> Operands<'a> {
         if self.reordered { &[] } else { self.all.get(self.next..).unwrap_or_default() }
     }
 
+    /// Takes a number for a `*`; `None` where the next operand is none.
+    fn number(&mut self) -> Option<i64> {
+        let operand = self.next()?;
+        match operand {
+            Value::Int(number) | Value::Int64(number) => Some(*number).filter(|number| number.unsigned_abs() <= WIDTH_MAX as u64),
+            _ => None,
+        }
+    }
+
     /// Reads `[n]`: the verb takes operand n, counted from 1.
     fn index(&mut self, chars: &mut Peekable<Chars<'_>>) {
         if chars.peek() != Some(&'[') {
@@ -137,7 +149,7 @@ fn push(out: &mut Vec<u8>, c: char) {
     out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
-fn spec(chars: &mut Peekable<Chars<'_>>, operands: &mut Operands<'_>) -> Option<Spec> {
+fn spec(chars: &mut Peekable<Chars<'_>>, operands: &mut Operands<'_>, out: &mut Vec<u8>) -> Option<Spec> {
     let mut spec = Spec::default();
     while let Some(c) = chars.peek() {
         match c {
@@ -151,10 +163,27 @@ fn spec(chars: &mut Peekable<Chars<'_>>, operands: &mut Operands<'_>) -> Option<
         chars.next();
     }
     operands.index(chars);
-    spec.width = digits(chars)?;
+    if chars.next_if_eq(&'*').is_some() {
+        match operands.number() {
+            Some(width) => {
+                spec.width = Some(width.unsigned_abs() as usize);
+                spec.minus |= width < 0;
+            }
+            None => out.extend_from_slice(b"%!(BADWIDTH)"),
+        }
+    } else {
+        spec.width = digits(chars)?;
+    }
     if chars.next_if_eq(&'.').is_some() {
         operands.index(chars);
-        spec.precision = Some(digits(chars)?.unwrap_or(0));
+        if chars.next_if_eq(&'*').is_some() {
+            spec.precision = operands.number().and_then(|precision| usize::try_from(precision).ok());
+            if spec.precision.is_none() {
+                out.extend_from_slice(b"%!(BADPREC)");
+            }
+        } else {
+            spec.precision = Some(digits(chars)?.unwrap_or(0));
+        }
     }
     operands.index(chars);
     Some(spec)
@@ -170,15 +199,40 @@ fn digits(chars: &mut Peekable<Chars<'_>>) -> Option<Option<usize>> {
     value.is_none_or(|value| value <= WIDTH_MAX).then_some(value)
 }
 
-/// Describes an operand that a verb does not fit: `string=42`.
+/// Describes an operand that no verb took: `string=42`.
 fn described(value: &Value) -> String {
     if *value == Value::Nil { "<nil>".to_owned() } else { format!("{}={}", value.type_name(), value.formatted()) }
 }
 
-fn formatted(verb: char, spec: &Spec, value: &Value) -> Vec<u8> {
-    let fitting = match (verb, value) {
-        ('v', Value::Text(text)) if spec.sharp => Some(string('q', spec, text)),
-        ('v', value) => Some(value.formatted_bytes()),
+/// Prints an operand that the verb does not fit: `%!d(string=   42)`, with the verb's own width and precision.
+fn misfit(out: &mut Vec<u8>, verb: char, spec: &Spec, value: &Value) {
+    out.extend_from_slice(format!("%!{verb}(").as_bytes());
+    match value {
+        Value::Nil => out.extend_from_slice(b"<nil>"),
+        value => {
+            out.extend_from_slice(format!("{}=", value.type_name()).as_bytes());
+            out.extend_from_slice(&padded(plain(spec, value), spec, 'v', value));
+        }
+    }
+    out.push(b')');
+}
+
+/// Prints as `%v` does.
+fn plain(spec: &Spec, value: &Value) -> Vec<u8> {
+    let number = match value {
+        Value::Text(text) => return string('s', spec, text),
+        Value::Int(integer) | Value::Int64(integer) => integer_as('d', spec, *integer),
+        Value::Float(float) => float_as('g', spec, *float),
+        _ => None,
+    };
+    number.unwrap_or_else(|| value.formatted_bytes())
+}
+
+fn fitting(verb: char, spec: &Spec, value: &Value) -> Option<Vec<u8>> {
+    match (verb, value) {
+        ('v', Value::Text(text)) if spec.sharp => Some(string('q', &Spec { sharp: false, plus: false, ..*spec }, text)),
+        // To `%v` these two flags mean what does not show on the values of templates.
+        ('v', value) => Some(plain(&Spec { plus: false, sharp: false, ..*spec }, value)),
         ('T', value) => Some(value.type_name().as_bytes().to_vec()),
         ('t', Value::Bool(_)) => Some(value.formatted_bytes()),
         ('s' | 'q' | 'x' | 'X', Value::Text(text)) => Some(string(verb, spec, text)),
@@ -186,8 +240,7 @@ fn formatted(verb: char, spec: &Spec, value: &Value) -> Vec<u8> {
         (_, Value::Int(integer) | Value::Int64(integer)) => integer_as(verb, spec, *integer),
         (_, Value::Float(float)) => float_as(verb, spec, *float),
         _ => None,
-    };
-    fitting.unwrap_or_else(|| format!("%!{verb}({})", described(value)).into_bytes())
+    }
 }
 
 fn string(verb: char, spec: &Spec, text: &[u8]) -> Vec<u8> {
@@ -196,10 +249,44 @@ fn string(verb: char, spec: &Spec, text: &[u8]) -> Vec<u8> {
     match verb {
         's' if spec.precision.is_none() => text.to_vec(),
         's' => lossy[..cut].as_bytes().to_vec(),
-        'q' => model::quote::go_quote(&lossy[..cut]).into_bytes(),
-        'x' => text.iter().flat_map(|byte| format!("{byte:02x}").into_bytes()).collect(),
-        _ => text.iter().flat_map(|byte| format!("{byte:02X}").into_bytes()).collect(),
+        'q' => quoted(spec, &lossy[..cut]).into_bytes(),
+        _ => hexadecimal(verb, spec, &text[..spec.precision.unwrap_or(text.len()).min(text.len())]),
     }
+}
+
+/// Quotes: with `#` between backquotes where that can be, with `+` in ASCII.
+fn quoted(spec: &Spec, text: &str) -> String {
+    let raw = |c: char| c != '`' && c != '\u{feff}' && (c == '\t' || !matches!(c, '\0'..='\x1f' | '\x7f'));
+    if spec.sharp && text.chars().all(raw) {
+        return format!("`{text}`");
+    }
+    let quoted = model::quote::go_quote(text);
+    if spec.plus { in_ascii(&quoted) } else { quoted }
+}
+
+fn in_ascii(text: &str) -> String {
+    let escape = |c: char| match c as u32 {
+        0..0x80 => c.to_string(),
+        code @ 0x80..0x1_0000 => format!("\\u{code:04x}"),
+        code => format!("\\U{code:08x}"),
+    };
+    text.chars().map(escape).collect()
+}
+
+/// Prints bytes in base 16: with `#` a prefix, with a blank one between bytes.
+fn hexadecimal(verb: char, spec: &Spec, bytes: &[u8]) -> Vec<u8> {
+    let prefix = if spec.sharp { "0x" } else { "" };
+    let mut out = String::with_capacity(bytes.len() * 3);
+    for (index, byte) in bytes.iter().enumerate() {
+        if spec.space && index > 0 {
+            out.push(' ');
+        }
+        if index == 0 || spec.space {
+            out.push_str(prefix);
+        }
+        out.push_str(&format!("{byte:02x}"));
+    }
+    if verb == 'X' { out.to_uppercase() } else { out }.into_bytes()
 }
 
 fn integer_as(verb: char, spec: &Spec, value: i64) -> Option<Vec<u8>> {
@@ -211,12 +298,27 @@ fn integer_as(verb: char, spec: &Spec, value: i64) -> Option<Vec<u8>> {
         'x' => format!("{}{size:x}", if spec.sharp { "0x" } else { "" }),
         'X' => format!("{}{size:X}", if spec.sharp { "0X" } else { "" }),
         'c' => return Some(character(value).to_string().into_bytes()),
-        'q' => return Some(format!("'{}'", character(value)).into_bytes()),
+        'O' => format!("0o{size:o}"),
+        'q' => return Some(quoted_character(spec, character(value)).into_bytes()),
+        'U' if spec.sharp => return Some(format!("U+{size:04X} '{}'", character(value)).into_bytes()),
         'U' => return Some(format!("U+{size:04X}").into_bytes()),
         _ => return None,
     };
     let body = format!("{body:0>0$}", spec.precision.unwrap_or(0));
     Some(format!("{}{body}", sign(value < 0, spec)).into_bytes())
+}
+
+/// Quotes one character between single quotes.
+fn quoted_character(spec: &Spec, c: char) -> String {
+    let inner = match c {
+        '\'' => "\\'".to_owned(),
+        '"' => "\"".to_owned(),
+        c => {
+            let quoted = model::quote::go_quote(c.encode_utf8(&mut [0; 4]));
+            quoted[1..quoted.len() - 1].to_owned()
+        }
+    };
+    format!("'{}'", if spec.plus { in_ascii(&inner) } else { inner })
 }
 
 fn character(value: i64) -> char {
@@ -271,7 +373,7 @@ fn general(size: f64, precision: Option<usize>) -> String {
 fn padded(text: Vec<u8>, spec: &Spec, verb: char, value: &Value) -> Vec<u8> {
     let len = String::from_utf8_lossy(&text).chars().count();
     let missing = spec.width.unwrap_or(0).saturating_sub(len);
-    if missing == 0 || text.starts_with(b"%!") {
+    if missing == 0 {
         return text;
     }
     let is_number = matches!(value, Value::Int(_) | Value::Int64(_) | Value::Float(_)) && verb != 'c';

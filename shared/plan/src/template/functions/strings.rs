@@ -2,6 +2,7 @@
 
 use super::Type::{Int, Text};
 use super::{Family, bytes, int, text};
+use crate::pipeline::labels::go_text;
 use crate::template::eval::Surroundings;
 use crate::template::limits::OUTPUT_BYTES_MAX;
 use crate::template::value::Value;
@@ -41,7 +42,7 @@ pub(super) const FAMILY: Family = &[
     ("regexReplaceAllLiteral", &[Text, Text, Text], None, |all, args| regex_replace(all, args, false)),
     ("count", &[Text, Text], None, |all, args| {
         let regex = all.regex(&text(args, 0))?;
-        Ok(Value::Int(regex.find_iter(bytes(args, 1)).count() as i64))
+        Ok(Value::Int(regex.find_iter(&go_text(bytes(args, 1))).count() as i64))
     }),
 ];
 
@@ -172,22 +173,23 @@ fn aligned(count: i64, of: &str, left: bool) -> Result<Value, String> {
 
 fn regex_replace(all: &Surroundings<'_>, args: &[Value], expand: bool) -> Result<Value, String> {
     let regex = all.regex(&text(args, 0))?;
-    let (subject, replacement) = (bytes(args, 1), bytes(args, 2));
-    let mut out = Vec::new();
+    // As text: between bytes an empty match would fall into the middle of a character.
+    let (subject, replacement) = (go_text(bytes(args, 1)), text(args, 2));
+    let mut out = String::new();
     let mut copied = 0;
-    for captures in regex.captures_iter(subject) {
+    for captures in regex.captures_iter(&subject) {
         let Some(whole) = captures.get(0) else { continue };
-        out.extend_from_slice(&subject[copied..whole.start()]);
+        out.push_str(&subject[copied..whole.start()]);
         if expand {
-            captures.expand(replacement, &mut out);
+            captures.expand(&replacement, &mut out);
         } else {
-            out.extend_from_slice(replacement);
+            out.push_str(&replacement);
         }
         copied = whole.end();
         if out.len() > OUTPUT_BYTES_MAX {
             return too_long();
         }
     }
-    out.extend_from_slice(&subject[copied..]);
-    Ok(Value::Text(out))
+    out.push_str(&subject[copied..]);
+    Ok(Value::text(out))
 }
