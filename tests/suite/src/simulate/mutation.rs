@@ -89,6 +89,11 @@ impl Mutation {
         )
     }
 
+    /// Reports whether it is about requests that come again long after they were merged.
+    pub fn is_about_repeats(self) -> bool {
+        self == Mutation::DeterministicKeys
+    }
+
     /// Reports whether it is about deletions.
     pub fn is_about_deletions(self) -> bool {
         matches!(self, Mutation::EngineIgnoresFilters | Mutation::CopyKeepsDeleted)

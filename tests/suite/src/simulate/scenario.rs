@@ -31,6 +31,8 @@ pub struct Scenario {
     pub retention_ms: i64,
     /// Age from which unreferenced objects are taken for orphans, ms.
     pub orphan_age_ms: i64,
+    /// One request in so many is one that was sent before.
+    pub repeats_one_in: usize,
     /// Encoded bytes that go into the record itself.
     pub inline_bytes_max: usize,
     /// Whether an object is damaged.
@@ -83,6 +85,7 @@ impl Scenario {
             policy,
             retention_ms: i64::from(days) * 86_400_000,
             orphan_age_ms: pick(random, &[24, 24, 0]) * 3_600_000,
+            repeats_one_in: 6,
             inline_bytes_max: pick(random, &[0, 0, 150, 300, 8 * 1024]),
             damages: random.random_range(0..6u32) == 0,
             erases: random.random_range(0..4u32) == 0,
@@ -112,11 +115,22 @@ impl Scenario {
         if self.copies {
             self.keep_copies();
         }
+        if mutation.is_some_and(Mutation::is_about_repeats) {
+            self.repeat();
+        }
         if let Some(mutation) = mutation {
             self.erases = mutation.is_about_deletions();
             self.damages = false;
         }
         self
+    }
+
+    /// Little data merges, and a third of all requests comes again: some when their ids are forgotten, 40 minutes after a merge, and
+    /// their objects are about to be deleted, an hour after it, because the second phase begins half an hour after the first.
+    fn repeat(&mut self) {
+        (self.tenants, self.clients, self.writes, self.repeats_one_in) = (1, 8, 9, 3);
+        (self.policy.l0_files, self.inline_bytes_max) = (4, 0);
+        self.rests_min = vec![34, 2];
     }
 
     /// Raw data of a day or two, copies of some more, and rests long enough for days to roll, be copied and go; one run in four goes over

@@ -108,7 +108,7 @@ pub async fn client(world: World, fleet: Fleet) {
 /// Chooses something that was sent before, minutes or a day ago.
 fn again(world: &World, random: &mut StdRng) -> Option<Sent> {
     let sent = world.sent.lock().expect("no call panics while it holds the lock");
-    sent.get(random.random_range(0..sent.len().max(1) * 6)).cloned()
+    sent.get(random.random_range(0..sent.len().max(1) * world.scenario.repeats_one_in)).cloned()
 }
 
 fn fresh(world: &World, random: &mut StdRng) -> Sent {
