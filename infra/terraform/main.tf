@@ -25,7 +25,8 @@ locals {
       concurrency = var.ingest_concurrency
       s3          = ["s3:PutObject"]
       list        = false
-      # A query an hour for the ring, and one in 64 writes to count what waits for compaction.
+      # A query an hour for the ring, one in 64 writes to count what waits for compaction, and one for each new cluster of
+      # replicas, whose election is then read and updated (docs/0021).
       dynamodb = ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:Query"]
       marks    = []
     }

@@ -14,6 +14,7 @@ mod otlp_logs;
 mod pace;
 mod prometheus;
 mod refusal;
+mod replicas;
 
 use std::sync::Arc;
 
@@ -26,8 +27,9 @@ use boot::Host;
 use bytes::Bytes;
 use edge::{Guard, Need, Role, guarded};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use manifest::election::{Elections, Mandate};
 use model::otlp::OtlpOptions;
-use model::{Clock, TenantId, TenantLimits};
+use model::{Clock, MetricBatch, TenantId, TenantLimits};
 use wire::loki_push::Admission;
 use wire::remote_write::Written;
 use wire::tenant::{TENANT_HEADER, tenant_of};
@@ -36,6 +38,7 @@ use bill::Bill;
 use metrics::Metrics;
 use pace::Pace;
 use refusal::Refusal;
+use replicas::Chosen;
 
 /// What every handler needs; cloning is cheap.
 #[derive(Clone, Debug)]
@@ -49,6 +52,7 @@ pub struct State {
     guard: Guard,
     pace: Arc<Pace>,
     bill: Bill,
+    elections: Elections,
     /// What was received, stored and refused.
     pub metrics: Arc<Metrics>,
 }
@@ -68,6 +72,7 @@ impl State {
             guard,
             pace: Arc::default(),
             bill: Bill::of(host),
+            elections: Elections::new(host.records.clone(), host.clock.clone(), &host.nonces),
             metrics: Arc::default(),
         }
     }
@@ -92,6 +97,22 @@ impl State {
         let receipt = self.buffer.append(tenant, batch).await?;
         self.metrics.appended(&receipt);
         self.bill.appended(tenant, &receipt, rows);
+        Ok(receipt)
+    }
+
+    /// Leaves of a batch what is to be stored of it where replicas send the same.
+    async fn choose(&self, tenant: &TenantId, batch: MetricBatch) -> Result<Chosen, Refusal> {
+        let chosen = replicas::choose(&self.elections, tenant, batch, &self.limits.of(tenant).election).await?;
+        self.metrics.chose(&chosen);
+        Ok(chosen)
+    }
+
+    /// Makes what is left of a batch durable, and notes whose it was.
+    async fn append_chosen(&self, tenant: &TenantId, batch: MetricBatch, mandates: Vec<Mandate>) -> Result<Receipt, Refusal> {
+        let receipt = self.append(tenant, Batch::Metrics(batch)).await?;
+        for mandate in mandates {
+            self.elections.stored(mandate).await;
+        }
         Ok(receipt)
     }
 

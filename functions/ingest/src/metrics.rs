@@ -7,6 +7,8 @@ use std::time::Duration;
 use appender::{Reason, Receipt, Strategy};
 use wire::remote_write::Written;
 
+use crate::replicas::Chosen;
+
 /// The protocol of a request.
 #[derive(Clone, Copy, Debug)]
 pub enum Protocol {
@@ -35,6 +37,10 @@ pub struct Metrics {
     entries: AtomicU64,
     refused_metrics: AtomicU64,
     refused_logs: AtomicU64,
+    replicas_taken: AtomicU64,
+    replicas_covered: AtomicU64,
+    replicas_denied: AtomicU64,
+    elections: AtomicU64,
     /// By strategy and reason.
     appends: [[AtomicU64; Reason::ALL.len()]; Strategy::ALL.len()],
 }
@@ -67,6 +73,15 @@ impl Metrics {
         self.histograms.fetch_add(written.histograms as u64, Relaxed);
         self.exemplars.fetch_add(written.exemplars as u64, Relaxed);
         self.refused_metrics.fetch_add(refused as u64, Relaxed);
+    }
+
+    /// Counts what replicas sent, and who was elected.
+    pub(crate) fn chose(&self, chosen: &Chosen) {
+        self.replicas_taken.fetch_add(chosen.taken.rows() as u64, Relaxed);
+        self.replicas_covered.fetch_add(chosen.covered.rows() as u64, Relaxed);
+        self.replicas_denied.fetch_add(chosen.denied.rows() as u64, Relaxed);
+        let claims = chosen.mandates.iter().filter(|mandate| mandate.claimed).count();
+        self.elections.fetch_add(claims as u64, Relaxed);
     }
 
     /// Counts what a push request brought.
@@ -114,6 +129,14 @@ impl Metrics {
         for (signal, counter) in [("metrics", &self.refused_metrics), ("logs", &self.refused_logs)] {
             line(out, "lamella_ingest_refused_total", format_args!("signal=\"{signal}\""), counter.load(Relaxed) as f64);
         }
+        out.push_str("# TYPE lamella_ingest_replica_rows_total counter\n");
+        let replicas = [("taken", &self.replicas_taken), ("covered", &self.replicas_covered), ("denied", &self.replicas_denied)];
+        for (outcome, counter) in replicas {
+            let labels = format_args!("outcome=\"{outcome}\"");
+            line(out, "lamella_ingest_replica_rows_total", labels, counter.load(Relaxed) as f64);
+        }
+        out.push_str("# TYPE lamella_ingest_elections_total counter\n");
+        let _ = writeln!(out, "lamella_ingest_elections_total {}", self.elections.load(Relaxed));
         out.push_str("# TYPE lamella_ingest_body_bytes_total counter\n");
         let _ = writeln!(out, "lamella_ingest_body_bytes_total {}", self.body_bytes.load(Relaxed));
         out.push_str("# TYPE lamella_ingest_line_bytes_total counter\n");

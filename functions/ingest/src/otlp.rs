@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use appender::{Batch, Receipt};
+use appender::Receipt;
 use axum::body::Body;
 use axum::extract::{Request, State as Extract};
 use axum::response::{IntoResponse, Response};
@@ -42,9 +42,14 @@ async fn store(state: &State, request: Request, encoding: Encoding) -> Result<(A
     if !decoded.warnings.is_empty() {
         tracing::debug!(%tenant, warnings = ?decoded.warnings, "otlp attributes were joined");
     }
+    let chosen = state.choose(&tenant, std::mem::take(&mut decoded.batch)).await?;
+    decoded.batch = chosen.batch;
+    if let Some(reason) = chosen.reason {
+        decoded.deny(chosen.denied, reason);
+    }
     let (answer, written) = (decoded.answer(encoding), decoded.written());
     state.brought(&tenant, written);
-    let receipt = state.append(&tenant, Batch::Metrics(std::mem::take(&mut decoded.batch))).await?;
+    let receipt = state.append_chosen(&tenant, decoded.batch, chosen.mandates).await?;
     state.metrics.received_samples(body.len(), written, decoded.refused);
     Ok((answer, receipt))
 }

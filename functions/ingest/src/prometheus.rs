@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use appender::{Batch, Receipt};
+use appender::Receipt;
 use axum::extract::{Request, State as Extract};
 use axum::response::Response;
 use http::{HeaderName, HeaderValue, header};
@@ -29,9 +29,15 @@ async fn store(state: &State, request: Request) -> Result<(Answer, Receipt), Ref
     let limits = state.limits.of(&tenant);
     let body = state.read(&tenant, body).await?;
     let mut decoded = remote_write::decode(&body, version, limits, state.clock.now())?;
+    let chosen = state.choose(&tenant, std::mem::take(&mut decoded.batch)).await?;
+    decoded.batch = chosen.batch;
+    decoded.covered = chosen.covered;
+    if let Some(reason) = chosen.reason {
+        decoded.deny(chosen.denied, reason);
+    }
     let (answer, written) = (decoded.answer(), decoded.written());
     state.brought(&tenant, written);
-    let receipt = state.append(&tenant, Batch::Metrics(std::mem::take(&mut decoded.batch))).await?;
+    let receipt = state.append_chosen(&tenant, decoded.batch, chosen.mandates).await?;
     state.metrics.received_samples(body.len(), written, decoded.refused);
     Ok((answer, receipt))
 }

@@ -2,6 +2,7 @@
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use model::ErrorKind;
 use wire::status;
 
 use crate::pace::TooFast;
@@ -13,9 +14,14 @@ pub enum Refusal {
     Request(wire::error::Error),
     /// Its tenant sends too fast.
     Pace(TooFast),
+    /// It is not known which replica is elected.
+    Election(manifest::Error),
     /// It could not be made durable.
     Append(appender::Error),
 }
+
+/// When who is being elected is known: a write later.
+const ELECTED_AFTER_SECONDS: u64 = 2;
 
 impl Refusal {
     /// Returns the HTTP status.
@@ -25,6 +31,7 @@ impl Refusal {
             Refusal::Pace(_) => status::TOO_FAST,
             Refusal::Append(appender::Error::Backlogged { .. }) => status::BACKLOG,
             Refusal::Append(error) => status::of_kind(error.kind()),
+            Refusal::Election(error) => status::of_kind(error.kind()),
         }
     }
 }
@@ -36,7 +43,9 @@ impl Refusal {
             (Refusal::Request(error), _) => error.to_string(),
             (Refusal::Pace(error), _) => error.to_string(),
             (Refusal::Append(error), None) => error.to_string(),
-            (Refusal::Append(error), Some(seconds)) => format!("{error}: not acknowledged, send it again in {seconds} s"),
+            (Refusal::Election(error), None) => error.to_string(),
+            (Refusal::Append(error), Some(seconds)) => again(error, seconds),
+            (Refusal::Election(error), Some(seconds)) => again(error, seconds),
         }
     }
 
@@ -47,8 +56,20 @@ impl Refusal {
             Refusal::Request(wire::error::Error::RateLimited(_)) => Some(1),
             Refusal::Request(_) => None,
             Refusal::Pace(error) => Some(error.retry_after.as_secs()),
+            Refusal::Election(error) => (error.kind() == ErrorKind::Unavailable).then_some(ELECTED_AFTER_SECONDS),
             Refusal::Append(error) => error.retry_after().map(|after| after.as_secs()),
         }
+    }
+}
+
+fn again(error: &dyn std::error::Error, seconds: u64) -> String {
+    format!("{error}: not acknowledged, send it again in {seconds} s")
+}
+
+impl From<manifest::Error> for Refusal {
+    fn from(error: manifest::Error) -> Refusal {
+        tracing::warn!(error = &error as &dyn std::error::Error, "replicas could not be told apart");
+        Refusal::Election(error)
     }
 }
 

@@ -50,6 +50,7 @@ fn state(buffer: &Arc<Buffer>) -> State {
         guard: Guard::open(),
         pace: Arc::default(),
         bill: Bill::default(),
+        elections: Elections::new(store::records::memory(), Arc::new(Noon), &model::Nonces::seeded(1)),
         metrics: Arc::default(),
     }
 }
@@ -214,4 +215,82 @@ async fn who_sends_too_fast_is_told_when_to_come_again() {
     assert_eq!(*buffer.rows.lock().unwrap(), 1, "nothing of it is stored");
     let other = Request::post("/loki/api/v1/push").header("content-type", "application/json").header("x-scope-orgid", "b");
     assert_eq!(send(&state, other.body(Body::from(ONE)).unwrap()).await.0, 204);
+}
+
+/// A remote-write request of one sample, by hand: protobuf in a snappy block of one literal.
+fn write(version: &str, labels: &[(&str, &str)], timestamp: i64) -> Request<Body> {
+    let field = |tag: u8, bytes: &[u8]| [&[tag, bytes.len() as u8], bytes].concat();
+    let varint = |value: i64| {
+        let mut out = Vec::new();
+        model::labels::put_varint(&mut out, value as u64);
+        out
+    };
+    let sample = field(0x12, &[&[0x09][..], &1f64.to_le_bytes(), &[0x10], &varint(timestamp)].concat());
+    let message = match version {
+        "" => {
+            let label = |(name, value): &(&str, &str)| {
+                field(0x0a, &[field(0x0a, name.as_bytes()), field(0x12, value.as_bytes())].concat())
+            };
+            field(0x0a, &[labels.iter().flat_map(label).collect(), sample].concat())
+        }
+        _ => {
+            let symbols = std::iter::once("").chain(labels.iter().flat_map(|(name, value)| [*name, *value]));
+            let symbols: Vec<u8> = symbols.flat_map(|symbol| field(0x22, symbol.as_bytes())).collect();
+            let references: Vec<u8> = (1..=2 * labels.len() as u8).collect();
+            [symbols, field(0x2a, &[field(0x0a, &references), sample].concat())].concat()
+        }
+    };
+    let block = [varint(message.len() as i64), vec![60 << 2, message.len() as u8 - 1], message].concat();
+    let content_type = format!("application/x-protobuf{version}");
+    Request::post("/api/v1/write").header("content-type", content_type).body(Body::from(block)).unwrap()
+}
+
+const V2: &str = ";proto=io.prometheus.write.v2.Request";
+
+#[tokio::test]
+async fn one_replica_is_stored_and_the_other_is_told_so() {
+    let buffer = Arc::default();
+    let text = "limits_config: {accept_ha_samples: true, ha_replica_label: replica, ha_max_clusters: 1}";
+    let limits = boot::overrides::parse(text, model::Limits::default()).unwrap();
+    let state = State { limits, ..state(&buffer) };
+    let at = Noon.now().0;
+    let of = |replica| [("__name__", "up"), ("cluster", "c"), ("replica", replica)];
+    let cases: [(&str, &[(&str, &str)], u16, usize); 6] = [
+        ("", &of("a"), 204, 1),
+        (V2, &of("b"), 202, 1),
+        ("", &of("b"), 202, 1),
+        (V2, &of("a"), 204, 2),
+        ("", &[("__name__", "up"), ("replica", "b")], 204, 3),
+        (V2, &[("__name__", "up"), ("cluster", "other"), ("replica", "b")], 400, 3),
+    ];
+    for (version, labels, status, rows) in cases {
+        let (found, headers, text) = send(&state, write(version, labels, at)).await;
+        assert_eq!((found, *buffer.rows.lock().unwrap()), (status, rows), "{version} {labels:?}: {text}");
+        let written = headers.get("x-prometheus-remote-write-samples-written").map(|value| value.to_str().unwrap());
+        // Senders take less than they sent for a failure, although the answer is a success.
+        assert_eq!(written, (version == V2).then_some(if status == 400 { "0" } else { "1" }), "{labels:?}");
+        assert_eq!(text.contains("there are 1 clusters of replicas already, which is the limit"), status == 400, "{text}");
+    }
+    let mut page = String::new();
+    state.metrics.render(&mut page);
+    for (outcome, rows) in [("taken", 2), ("covered", 2), ("denied", 1)] {
+        assert!(page.contains(&format!("lamella_ingest_replica_rows_total{{outcome=\"{outcome}\"}} {rows}\n")), "{page}");
+    }
+    assert!(page.contains("lamella_ingest_elections_total 1\n"), "{page}");
+}
+
+#[tokio::test]
+async fn what_was_not_stored_elects_nobody() {
+    let limits = boot::overrides::parse("limits_config: {accept_ha_samples: true}", model::Limits::default()).unwrap();
+    let buffer = Arc::new(Buffer { fails: Some(appender::Error::Closed), ..Buffer::default() });
+    let failing = State { limits, ..state(&buffer) };
+    let working = State { buffer: Arc::new(Buffer::default()), ..failing.clone() };
+    let of = |replica| [("__name__", "up"), ("cluster", "c"), ("__replica__", replica)];
+    let at = Noon.now().0;
+    assert_eq!(send(&failing, write("", &of("a"), at)).await.0, 503);
+    let (status, headers, text) = send(&working, write("", &of("b"), at)).await;
+    assert_eq!((status, headers["retry-after"].to_str().unwrap()), (503, "2"), "covered by nobody");
+    assert_eq!(text, "replicas of cluster \"c\" are being elected: not acknowledged, send it again in 2 s\n");
+    assert_eq!(send(&working, write("", &of("a"), at)).await.0, 204);
+    assert_eq!(send(&working, write("", &of("b"), at)).await.0, 202);
 }

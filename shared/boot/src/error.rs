@@ -61,6 +61,14 @@ pub enum Error {
         #[source]
         source: serde_yaml_ng::Error,
     },
+    /// Limits contradict each other.
+    #[error("limits of {whose}: {reason}")]
+    Contradiction {
+        /// A tenant, or everybody.
+        whose: String,
+        /// What contradicts what.
+        reason: &'static str,
+    },
     /// The data directory cannot be made.
     #[error("make data directory {path}")]
     DataDirectory {
@@ -88,7 +96,9 @@ impl Error {
             Error::Variable { .. } | Error::Missing { .. } | Error::Several { .. } | Error::NoDirectory { .. } => {
                 ErrorKind::Invalid
             }
-            Error::File { .. } | Error::Limits { .. } | Error::Credentials { .. } => ErrorKind::Invalid,
+            Error::File { .. } | Error::Limits { .. } | Error::Contradiction { .. } | Error::Credentials { .. } => {
+                ErrorKind::Invalid
+            }
             Error::DataDirectory { .. } => ErrorKind::Internal,
             Error::Store(source) => source.kind(),
         }

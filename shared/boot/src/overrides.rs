@@ -38,12 +38,12 @@ pub fn from_lookup(lookup: Lookup<'_>, default: Limits) -> Result<TenantLimits> 
         let text = std::fs::read_to_string(&path).map_err(|source| Error::File { name: FILE_VARIABLE, path, source })?;
         documents.push(Document::parse(FILE_VARIABLE, &text)?);
     }
-    Ok(limits_of(&documents, default))
+    limits_of(&documents, default)
 }
 
 /// Returns the limits that a text describes.
 pub fn parse(text: &str, default: Limits) -> Result<TenantLimits> {
-    Ok(limits_of(&[Document::parse(VARIABLE, text)?], default))
+    limits_of(&[Document::parse(VARIABLE, text)?], default)
 }
 
 /// What a text says.
@@ -73,13 +73,17 @@ impl TryFrom<String> for Tenant {
     }
 }
 
-fn limits_of(documents: &[Document], mut default: Limits) -> TenantLimits {
+fn limits_of(documents: &[Document], mut default: Limits) -> Result<TenantLimits> {
     documents.iter().for_each(|document| document.limits_config.apply(&mut default));
     let mut tenants: BTreeMap<TenantId, Limits> = BTreeMap::new();
     for (Tenant(tenant), settings) in documents.iter().flat_map(|document| &document.overrides) {
         settings.apply(tenants.entry(tenant.clone()).or_insert_with(|| default.clone()));
     }
-    TenantLimits::new(default, tenants)
+    let named = tenants.iter().map(|(tenant, limits)| (tenant.as_str(), limits));
+    for (whose, limits) in named.chain([("everybody", &default)]) {
+        limits.election.check().map_err(|reason| Error::Contradiction { whose: whose.to_owned(), reason })?;
+    }
+    Ok(TenantLimits::new(default, tenants))
 }
 
 #[cfg(test)]

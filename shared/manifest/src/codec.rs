@@ -36,6 +36,8 @@ pub enum Kind {
     Quarantined = 7,
     /// A page of a head.
     Page = 8,
+    /// An election among replicas.
+    Election = 9,
 }
 
 /// Writes one record.
@@ -217,10 +219,18 @@ impl Reader {
 }
 
 fn parse_kind(byte: u8) -> Result<Kind, Reason> {
-    [Kind::Item, Kind::Burnt, Kind::Head, Kind::Day, Kind::Epoch, Kind::Deletion, Kind::Quarantined, Kind::Page]
-        .into_iter()
-        .find(|kind| *kind as u8 == byte)
-        .ok_or("unknown kind")
+    const ALL: [Kind; 9] = [
+        Kind::Item,
+        Kind::Burnt,
+        Kind::Head,
+        Kind::Day,
+        Kind::Epoch,
+        Kind::Deletion,
+        Kind::Quarantined,
+        Kind::Page,
+        Kind::Election,
+    ];
+    ALL.into_iter().find(|kind| *kind as u8 == byte).ok_or("unknown kind")
 }
 
 #[cfg(test)]

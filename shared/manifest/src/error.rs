@@ -121,6 +121,12 @@ pub enum Error {
         /// The bound.
         limit: usize,
     },
+    /// A replica has claimed to be the elected one, and nothing of it is stored yet.
+    #[error("replicas of cluster {cluster:?} are being elected")]
+    Undecided {
+        /// What they are replicas of.
+        cluster: String,
+    },
     /// A ring epoch is not valid.
     #[error("ring epoch {epoch}: {reason}")]
     Ring {
@@ -143,9 +149,11 @@ impl Error {
             | Error::TooManyDeletions { .. }
             | Error::TooManyQuarantined { .. } => ErrorKind::Limit,
             Error::DeletionGone { .. } => ErrorKind::NotFound,
-            Error::AttemptTooOld { .. } | Error::SnapshotTooSlow { .. } | Error::Contended { .. } | Error::PagesGone { .. } => {
-                ErrorKind::Unavailable
-            }
+            Error::AttemptTooOld { .. }
+            | Error::SnapshotTooSlow { .. }
+            | Error::Contended { .. }
+            | Error::PagesGone { .. }
+            | Error::Undecided { .. } => ErrorKind::Unavailable,
             Error::Dropped { .. } | Error::Replacement { .. } | Error::Ring { .. } | Error::Deletion { .. } => ErrorKind::Invalid,
         }
     }

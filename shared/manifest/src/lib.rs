@@ -5,7 +5,7 @@
 //! read     catalog ─▶ L0 items ─▶ hour heads ─▶ day heads; visible(n) = items(n) − replaced(n+1)
 //! compact  outputs under fresh keys ─▶ one conditional update of the head ─▶ delete the inputs' items
 //! ```
-//! Owns: the records of the manifest, their encoding, and every step that changes what is visible; the ring.
+//! Owns: the records of the manifest, their encoding, and every step that changes what is visible; the ring; who is elected of replicas.
 //! Does not own: objects (it never reads, writes or deletes one), what to compact (`compactor`), segment contents.
 //!
 //! **M1** no acknowledged write is ever invisible. **M2** none is visible twice. **M3** no object of a snapshot is deleted
@@ -18,6 +18,7 @@ mod catalog;
 mod codec;
 mod copies;
 pub mod deletion;
+pub mod election;
 pub mod error;
 mod head;
 mod item;

@@ -94,3 +94,15 @@ pub const KNOWN_RINGS_MAX: usize = 1_000;
 
 /// Hours a process remembers to be set in the catalog: a bound on its memory, not on what can be written.
 pub const KNOWN_HOURS_MAX: usize = 100_000;
+
+/// Bytes of the name of a cluster of replicas: it names a record, whose sort key DynamoDB bounds at 1,024.
+pub const CLUSTER_BYTES_MAX: usize = 512;
+
+/// Times a claim is tried again because somebody else changed the election; whoever asks is told to come again then.
+pub const ELECTION_ATTEMPTS_MAX: u32 = 4;
+
+/// Silence after which a cluster of replicas does not count any more (Mimir forgets it after 30 min, and 30 more).
+pub const ELECTION_KEPT: Duration = Duration::from_secs(60 * 60);
+
+/// Elections a process remembers: a bound on its memory.
+pub const KNOWN_ELECTIONS_MAX: usize = 10_000;

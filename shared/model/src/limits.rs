@@ -1,5 +1,6 @@
 //! Bounds on what a tenant may send and ask. The values are set in `boot`; these are the defaults with their reasons.
 
+mod election;
 mod log_queries;
 mod logs;
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use crate::{Retention, RetentionPolicy, Signal, TenantId};
 
+pub use election::ElectionLimits;
 pub use log_queries::{BlockedQuery, DeletionMode, LogQueryLimits};
 pub use logs::{BlockedIngestion, LogLimits};
 
@@ -47,6 +49,8 @@ pub struct Limits {
     pub replica_labels: Vec<String>,
     /// Whether replicas are deduplicated where a query does not say (docs/0021).
     pub replicas_deduplicated: bool,
+    /// Whose samples are taken where replicas send the same.
+    pub election: ElectionLimits,
     /// What is accepted of logs, and how.
     pub logs: LogLimits,
     /// What may be asked of logs.
@@ -114,6 +118,7 @@ impl Default for Limits {
             rates: IngestRates::default(),
             replica_labels: ["replica", "__replica__", "prometheus_replica"].map(str::to_owned).to_vec(),
             replicas_deduplicated: false,
+            election: ElectionLimits::default(),
             logs: LogLimits::default(),
             log_queries: LogQueryLimits::default(),
         }

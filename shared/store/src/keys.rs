@@ -14,6 +14,7 @@
 //!           T#tenants                             <tenant>#<signal>       who has data at all
 //!           J#compaction                          cursor, inventory#...   what one compaction run tells the next
 //!           I#<tenant>                            <block>                 how far a foreign block is imported
+//!           H#<tenant>                            <cluster>               which of the cluster's replicas is elected
 //! ```
 //! Neither `#` nor `/` can occur in a tenant id, so no key of one tenant is a prefix of another's.
 

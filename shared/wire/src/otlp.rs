@@ -79,6 +79,11 @@ pub struct Decoded {
 }
 
 impl Decoded {
+    /// Refuses points that were translated.
+    pub fn deny(&mut self, rows: Written, reason: impl std::fmt::Display) {
+        self.refuse(rows.samples + rows.histograms, reason);
+    }
+
     fn refuse(&mut self, points: usize, reason: impl std::fmt::Display) {
         self.refused += points;
         if self.reasons.len() < REASONS_MAX {

@@ -39,6 +39,20 @@ pub struct Written {
     pub exemplars: usize,
 }
 
+impl Written {
+    /// Returns both together.
+    #[must_use]
+    pub fn with(self, other: Written) -> Written {
+        let (samples, histograms) = (self.samples + other.samples, self.histograms + other.histograms);
+        Written { samples, histograms, exemplars: self.exemplars + other.exemplars }
+    }
+
+    /// Counts them.
+    pub fn rows(self) -> usize {
+        self.samples + self.histograms + self.exemplars
+    }
+}
+
 /// A decoded request.
 #[derive(Debug, PartialEq)]
 pub struct Decoded {
@@ -50,6 +64,8 @@ pub struct Decoded {
     pub refused: usize,
     /// Why, one text each, at most a hundred.
     pub reasons: Vec<String>,
+    /// What another replica stores: told as written, since senders take less for a failure.
+    pub covered: Written,
     /// Whether what was refused makes the answer a 400.
     bad_request: bool,
 }
@@ -67,7 +83,21 @@ pub struct Answer {
 
 impl Decoded {
     fn new(version: Version) -> Decoded {
-        Decoded { batch: MetricBatch::default(), version, refused: 0, reasons: Vec::new(), bad_request: false }
+        Decoded {
+            batch: MetricBatch::default(),
+            version,
+            refused: 0,
+            reasons: Vec::new(),
+            covered: Written::default(),
+            bad_request: false,
+        }
+    }
+
+    /// Refuses what was decoded, and answers 400 (W4).
+    pub fn deny(&mut self, rows: Written, reason: impl fmt::Display) {
+        self.refused += rows.rows().max(1) - 1;
+        self.refuse(reason);
+        self.bad_request = true;
     }
 
     /// Counts what is to be stored.
@@ -76,11 +106,14 @@ impl Decoded {
         Written { samples: batch.timestamps.len(), histograms: batch.histograms.len(), exemplars: batch.exemplars.len() }
     }
 
-    /// Returns the answer that is due once the batch is durable.
+    /// Returns the answer that is due once the batch is durable: 202 where another replica stores all of it, as Mimir answers.
     pub fn answer(&self) -> Answer {
-        let written = (self.version == Version::V2).then(|| self.written());
+        let written = (self.version == Version::V2).then(|| self.written().with(self.covered));
         match self.bad_request {
             true => Answer { status: 400, written, text: self.reasons.join("\n") },
+            false if self.covered.rows() > 0 && self.written().rows() == 0 => {
+                Answer { status: 202, written, text: String::new() }
+            }
             false => Answer { status: 204, written, text: String::new() },
         }
     }

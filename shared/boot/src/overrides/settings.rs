@@ -28,6 +28,14 @@ pub(super) struct Settings {
     deduplicate_replicas: Option<bool>,
     body_bytes_rate: Option<f64>,
     body_bytes_burst_size: Option<f64>,
+    // Mimir's: which replica is taken in.
+    accept_ha_samples: Option<bool>,
+    ha_cluster_label: Option<String>,
+    ha_replica_label: Option<String>,
+    ha_max_clusters: Option<usize>,
+    ha_tracker_update_timeout: Option<Span>,
+    ha_tracker_update_timeout_jitter_max: Option<Span>,
+    ha_tracker_failover_timeout: Option<Span>,
     // Mimir's: how fast may be sent.
     request_rate: Option<f64>,
     request_burst_size: Option<f64>,
@@ -89,6 +97,7 @@ impl Settings {
     /// Puts what is named in place.
     pub(super) fn apply(&self, limits: &mut Limits) {
         self.apply_general(limits);
+        self.apply_election(limits);
         self.apply_logs(limits);
         self.apply_rates(limits);
         self.apply_log_rates(limits);
@@ -111,6 +120,17 @@ impl Settings {
         set(&mut limits.label_value_bytes_max, &self.max_label_value_length);
         set(&mut limits.future_grace, &self.creation_grace_period.map(Span::duration));
         set(&mut limits.query_timeout, &self.query_timeout.map(Span::duration));
+    }
+
+    fn apply_election(&self, limits: &mut Limits) {
+        let election = &mut limits.election;
+        set(&mut election.enabled, &self.accept_ha_samples);
+        set(&mut election.cluster_label, &self.ha_cluster_label);
+        set(&mut election.replica_label, &self.ha_replica_label);
+        set(&mut election.clusters_max, &self.ha_max_clusters.map(|most| Some(most).filter(|most| *most > 0)));
+        set(&mut election.update, &self.ha_tracker_update_timeout.map(Span::duration));
+        set(&mut election.update_jitter, &self.ha_tracker_update_timeout_jitter_max.map(Span::duration));
+        set(&mut election.failover, &self.ha_tracker_failover_timeout.map(Span::duration));
     }
 
     fn apply_logs(&self, limits: &mut Limits) {

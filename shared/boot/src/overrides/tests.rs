@@ -1,5 +1,5 @@
 use super::*;
-use model::limits::DeletionMode;
+use model::limits::{DeletionMode, ElectionLimits};
 use model::otlp::logs::{AttributeAction, action_of};
 use std::time::Duration;
 
@@ -38,6 +38,25 @@ fn replicas_are_deduplicated_for_whom_the_file_says() {
     let (a, other) = (of(text, "a"), of(text, "b"));
     assert_eq!((a.replicas_deduplicated, a.replica_labels), (true, vec!["pod".to_owned()]));
     assert_eq!((other.replicas_deduplicated, other.replica_labels.len()), (false, 3));
+}
+
+#[test]
+fn elections_are_mimirs_and_contradictions_are_named() {
+    let text = "limits_config: {ha_replica_label: pod, ha_tracker_failover_timeout: 2m}\n\
+                overrides: {a: {accept_ha_samples: true, ha_cluster_label: team, ha_max_clusters: 0, ha_tracker_update_timeout: 30s}}";
+    let (a, other) = (of(text, "a").election, of(text, "b").election);
+    assert_eq!((a.enabled, a.cluster_label.as_str(), a.replica_label.as_str(), a.clusters_max), (true, "team", "pod", None));
+    let seconds =
+        |election: &ElectionLimits| [election.update, election.update_jitter, election.failover].map(|span| span.as_secs());
+    assert_eq!((seconds(&a), seconds(&other), other.enabled), ([30, 5, 120], [15, 5, 120], false));
+    for (settings, part) in [
+        ("ha_tracker_update_timeout: 25s", "limits of a: ha_tracker_failover_timeout must be a second longer"),
+        ("ha_tracker_update_timeout: 1s", "limits of a: ha_tracker_update_timeout_jitter_max is longer"),
+        ("ha_cluster_label: __replica__", "limits of a: ha_cluster_label and ha_replica_label are the same"),
+    ] {
+        let error = parse(&format!("overrides: {{a: {{{settings}}}}}"), Limits::default()).unwrap_err().to_string();
+        assert!(error.contains(part), "{settings}: {error}");
+    }
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod costs;
 mod deletions;
+mod elections;
 mod faults;
 mod interleaved;
 mod ring;

@@ -125,6 +125,16 @@ pub fn imported_block(tenant: &TenantId, block: &str) -> RecordKey {
     RecordKey { partition: format!("I#{tenant}"), sort: block.to_owned() }
 }
 
+/// Returns the partition of a tenant's elections.
+pub fn election_partition(tenant: &TenantId) -> String {
+    format!("H#{tenant}")
+}
+
+/// Returns the key of the election among a cluster's replicas.
+pub fn election(tenant: &TenantId, cluster: &str) -> RecordKey {
+    RecordKey { partition: election_partition(tenant), sort: cluster.to_owned() }
+}
+
 /// Parses the sort key of a registry entry.
 pub fn parse_registered(sort: &str) -> Option<(TenantId, Signal)> {
     let (tenant, signal) = sort.split_once('#')?;
@@ -153,6 +163,7 @@ mod tests {
             (registered(&tenant, Signal::Logs), "T#tenants team#logs"),
             (compaction_cursor(), "J#compaction cursor"),
             (compaction_inventory(&tenant, Signal::Logs), "J#compaction inventory#team#logs"),
+            (election(&tenant, "eu-1"), "H#team eu-1"),
             (imported_block(&tenant, "01GTMDG2R6DQ0E0VAFH4MGG8BE"), "I#team 01GTMDG2R6DQ0E0VAFH4MGG8BE"),
         ];
         for (key, text) in cases {
