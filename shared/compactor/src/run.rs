@@ -9,6 +9,7 @@ use model::{Signal, TenantId, TimestampMs};
 use crate::limits::{JOB_MARGIN, PACE_BUSY, STOP_MARGIN};
 use crate::rewrite::manifest_error;
 use crate::turn::Turn;
+use crate::visit::Garbage;
 use crate::{CompactError, Compactor, Outcome};
 
 /// What a run did.
@@ -146,7 +147,7 @@ impl Compactor {
         for Hint { tenant, signal, window } in hints {
             let mut next = Ok(Next::Again);
             while matches!(next, Ok(Next::Again)) && self.now() < run.begin_by {
-                next = self.visit(tenant, *signal, *window, false, run).await;
+                next = self.visit(tenant, *signal, *window, Garbage::Later, run).await;
             }
             match next {
                 Ok(Next::At(at)) => self.diary().note(tenant, *signal, *window, at),

@@ -12,6 +12,7 @@ use crate::limits::{PACE_FAILED, PACE_RECENT};
 use crate::pace::next_catalog;
 use crate::rewrite::manifest_error;
 use crate::run::{Next, Run, failed};
+use crate::visit::Garbage;
 use crate::{CompactError, Compactor};
 
 /// One thing to do.
@@ -145,9 +146,13 @@ impl Compactor {
         let (tenant, signal) = (&turn.tenant, turn.signal);
         match task {
             Task::Window(window) => {
-                let garbage = is_due(page.garbage.get(window), self.now());
+                let garbage = match page.garbage.get(window) {
+                    None => Garbage::IfIdle,
+                    Some(at) if *at <= self.now() => Garbage::Due,
+                    Some(_) => Garbage::Later,
+                };
                 let next = self.visit(tenant, signal, *window, garbage, run).await?;
-                if garbage && next != Next::Again {
+                if garbage != Garbage::Later && next != Next::Again {
                     page.garbage.insert(*window, self.now().plus(crate::limits::PACE_COLLECT));
                 }
                 Ok(next)

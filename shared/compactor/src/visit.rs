@@ -12,6 +12,17 @@ use crate::rewrite::manifest_error;
 use crate::run::{Next, Run};
 use crate::{CompactError, Compactor, Outcome};
 
+/// Whether a window's garbage is collected at a look.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Garbage {
+    /// It is not.
+    Later,
+    /// Unless there is a job: this process has not looked there before, and its host may start one for each look.
+    IfIdle,
+    /// It is time: an hour that fills has a job at each look.
+    Due,
+}
+
 impl Compactor {
     /// Does the next job of an hour or day, or collects there; see below.
     pub(crate) async fn visit(
@@ -19,7 +30,7 @@ impl Compactor {
         tenant: &TenantId,
         signal: Signal,
         window: Window,
-        garbage: bool,
+        garbage: Garbage,
         run: &mut Run,
     ) -> Result<Next, CompactError> {
         match window {
@@ -29,13 +40,13 @@ impl Compactor {
         }
     }
 
-    /// Does the next job of an hour; collects where there is none and `garbage` says that it is time.
+    /// Does the next job of an hour; collects once nothing is left for now, and `garbage` says that it is time.
     async fn visit_hour(
         &self,
         tenant: &TenantId,
         signal: Signal,
         hour: Hour,
-        garbage: bool,
+        garbage: Garbage,
         run: &mut Run,
     ) -> Result<Next, CompactError> {
         let window = Window::Hour(hour);
@@ -43,16 +54,20 @@ impl Compactor {
         let snapshot = snapshot.map_err(manifest_error("take snapshot"))?;
         let epoch = self.manifest().epoch(tenant, hour).await.map_err(manifest_error("read ring"))?;
         let jobs = plan_hour(hour, &snapshot, &epoch, self.policy(), self.now());
-        if let Some(job) = jobs.first() {
-            let more = self.now() >= hour.end() || jobs.len() > 1;
-            let merged = job.inputs.iter().filter(|input| input.level == 0).count();
-            let next = if more { Next::Again } else { self.look_again(window, &snapshot, merged, run) };
-            return self.carry_out(tenant, signal, job, next, run).await;
-        }
-        if garbage {
+        let next = match jobs.first() {
+            Some(job) => {
+                let more = self.now() >= hour.end() || jobs.len() > 1;
+                let merged = job.inputs.iter().filter(|input| input.level == 0).count();
+                let next = if more { Next::Again } else { self.look_again(window, &snapshot, merged, run) };
+                self.carry_out(tenant, signal, job, next, run).await?
+            }
+            None => self.look_again(window, &snapshot, 0, run),
+        };
+        let is_time = garbage == Garbage::Due || garbage == Garbage::IfIdle && jobs.is_empty();
+        if is_time && next != Next::Again {
             run.report.deleted += self.collect(tenant, signal, window).await?;
         }
-        Ok(self.look_again(window, &snapshot, 0, run))
+        Ok(next)
     }
 
     /// Returns when an hour is looked at again, once its first `merged` L0 segments are.
@@ -67,7 +82,7 @@ impl Compactor {
         tenant: &TenantId,
         signal: Signal,
         day: i64,
-        garbage: bool,
+        garbage: Garbage,
         run: &mut Run,
     ) -> Result<Next, CompactError> {
         let window = Window::Day(day);
@@ -91,7 +106,7 @@ impl Compactor {
         {
             return Ok(next);
         }
-        if garbage {
+        if garbage != Garbage::Later {
             run.report.deleted += self.collect(tenant, signal, window).await?;
             if is_settled(window, &snapshot, self.now()) {
                 self.rest(tenant, signal, day).await?;
@@ -145,10 +160,10 @@ impl Compactor {
         tenant: &TenantId,
         signal: Signal,
         month: Window,
-        garbage: bool,
+        garbage: Garbage,
         run: &mut Run,
     ) -> Result<Next, CompactError> {
-        if garbage {
+        if garbage != Garbage::Later {
             run.report.deleted += self.collect(tenant, signal, month).await?;
         }
         Ok(Next::At(next_look(month, &[], 0, self.policy(), self.now())))

@@ -254,3 +254,22 @@ async fn a_hint_comes_first() {
     assert_eq!(compactor.run(FOREVER, &[hint]).await.unwrap().jobs, 1);
     assert_eq!(world.levels(Signal::Logs).await, [1, 1]);
 }
+
+/// An hour that has a job at each look is collected all the same: what was replaced 40 minutes ago is forgotten.
+#[tokio::test]
+async fn an_hour_that_fills_is_collected() {
+    let mut world = World::new();
+    let (compactor, _) = world.compactor(None);
+    // Of clocks that are ahead, so that it is open for longer.
+    let (hour, looks, files) = (Hour(HOUR.0 + 1), 100, 4);
+    for _ in 0..looks {
+        world.fill(hour, files).await;
+        world.clock.advance(minutes(1));
+        assert!(compactor.run(FOREVER, &[]).await.unwrap().jobs > 0);
+    }
+    for signal in [Signal::Metrics, Signal::Logs] {
+        let records = world.manifest().window_records(&world.tenant, signal, Window::Hour(hour)).await.unwrap();
+        let remembered = records.heads[0].replaced.len() as u64;
+        assert!(0 < remembered && remembered < looks * files, "{remembered} ids of {signal}");
+    }
+}
