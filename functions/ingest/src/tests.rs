@@ -247,6 +247,9 @@ fn write(version: &str, labels: &[(&str, &str)], timestamp: i64) -> Request<Body
 
 const V2: &str = ";proto=io.prometheus.write.v2.Request";
 
+/// Version, labels, the answer's status, and rows stored by then.
+type Case<'c> = (&'c str, &'c [(&'c str, &'c str)], u16, usize);
+
 #[tokio::test]
 async fn one_replica_is_stored_and_the_other_is_told_so() {
     let buffer = Arc::default();
@@ -255,7 +258,7 @@ async fn one_replica_is_stored_and_the_other_is_told_so() {
     let state = State { limits, ..state(&buffer) };
     let at = Noon.now().0;
     let of = |replica| [("__name__", "up"), ("cluster", "c"), ("replica", replica)];
-    let cases: [(&str, &[(&str, &str)], u16, usize); 6] = [
+    let cases: [Case<'_>; 6] = [
         ("", &of("a"), 204, 1),
         (V2, &of("b"), 202, 1),
         ("", &of("b"), 202, 1),
