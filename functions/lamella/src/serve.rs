@@ -77,7 +77,8 @@ fn start<L>(listener: L, app: Router, stopped: watch::Receiver<bool>) -> JoinHan
 where
     L: Listener<Addr = SocketAddr>,
 {
-    tokio::spawn(axum::serve(listener, app).with_graceful_shutdown(until(stopped)).into_future())
+    // A router itself would copy all its routes for each connection.
+    tokio::spawn(axum::serve(listener, app.into_make_service()).with_graceful_shutdown(until(stopped)).into_future())
 }
 
 fn buffer(host: &Host, options: &Options, backlogs: &Arc<Backlogs>) -> Arc<dyn WriteBuffer> {
