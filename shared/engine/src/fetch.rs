@@ -38,14 +38,28 @@ pub(crate) struct MetricTail {
 impl MetricTail {
     /// Returns the numbers of some series. Only they are looked up: a fresh segment may hold every series of a tenant.
     fn numbers(&self, names: &Arc<Names>, ordinals: &[u32]) -> Vec<u32> {
+        self.known(names, |known| names.number(&self.index, ordinals, known))
+    }
+
+    /// Returns the numbers of those pairs with a label name that some series have, each once.
+    pub(crate) fn pairs_of(&self, context: &QueryContext, names: &Arc<Names>, name: &str, ordinals: &[u32]) -> Vec<u32> {
+        let pairs = self.index.pairs_of(name, ordinals);
+        let number = |known: &mut Numbers| names.number_pairs(&self.index, &pairs, known);
+        match context.is_federated() {
+            false => self.known(names, number),
+            true => number(&mut Numbers::of(&self.index)),
+        }
+    }
+
+    fn known<R>(&self, names: &Arc<Names>, ask: impl FnOnce(&mut Numbers) -> R) -> R {
         let mut known = self.numbers.lock().expect("no call panics while it holds the lock");
         if !std::ptr::eq(known.0.as_ptr(), Arc::as_ptr(names)) {
             *known = (Arc::downgrade(names), Numbers::of(&self.index));
         }
-        names.number(&self.index, ordinals, &mut known.1)
+        ask(&mut known.1)
     }
 
-    /// The same, by the labels that an answer shows.
+    /// Returns the numbers of some series by the labels that an answer shows.
     pub(crate) fn numbers_for(&self, context: &QueryContext, names: &Arc<Names>, ordinals: &[u32]) -> Vec<u32> {
         match context.is_federated() {
             false => self.numbers(names, ordinals),

@@ -16,7 +16,6 @@ use crate::context::QueryContext;
 use crate::engine::within;
 use crate::federation::{RETAINED_LABEL, TENANT_LABEL, retained};
 use crate::fetch::{MetricTail, OpenPart, Tail, Want, open_parts, prune};
-use crate::registry::Names;
 use crate::{Engine, EngineError, QueryStats, StageTimes};
 
 /// What a lookup found, sorted and distinct.
@@ -35,16 +34,6 @@ pub struct Lookup<T> {
 /// An exemplar with its series.
 pub type TenantExemplar = (LabelSet, Exemplar);
 
-/// What the index of either signal says of its series or streams; those of which a deletion leaves nothing are not there.
-trait Labels {
-    /// Returns the label sets that all matchers accept, with samples or entries inside `range`.
-    fn label_sets(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<LabelSet>;
-    /// Returns their label names.
-    fn names(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String>;
-    /// Returns their values of one label.
-    fn values(&self, name: &str, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String>;
-}
-
 impl OpenPart<MetricTail> {
     /// Returns the series that all matchers accept and of which deletions leave something.
     fn entries(&self, matchers: &[Matcher], range: TimeRangeMs) -> impl Iterator<Item = SeriesEntry> {
@@ -59,55 +48,52 @@ impl OpenPart<MetricTail> {
             false => self.entries(matchers, range).map(|entry| entry.ordinal).collect(),
         }
     }
-}
 
-impl Labels for OpenPart<MetricTail> {
-    fn label_sets(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<LabelSet> {
-        self.entries(matchers, range).map(|entry| entry.labels).collect()
-    }
+    /// Returns their label names.
     fn names(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String> {
         match self.deletions.is_empty() {
             true => self.index.index.label_names(matchers, range),
-            false => names_in(&self.label_sets(matchers, range)),
-        }
-    }
-    fn values(&self, name: &str, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String> {
-        match self.deletions.is_empty() {
-            true => self.index.index.label_values(name, matchers, range),
-            false => values_in(name, &self.label_sets(matchers, range)),
+            false => names_in(self.entries(matchers, range).map(|entry| entry.labels)),
         }
     }
 }
 
-impl Labels for OpenPart<logs::Index> {
-    fn label_sets(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<LabelSet> {
+impl OpenPart<logs::Index> {
+    /// Returns the label sets of the streams that all matchers accept, with entries inside `range` of which deletions leave something.
+    fn label_sets(&self, matchers: &[Matcher], range: TimeRangeMs) -> impl Iterator<Item = LabelSet> {
         let entries = self.index.select(matchers, in_ns(range)).into_iter();
-        entries.filter(|entry| !self.erases(&entry.labels, entry.range.cover_ms(), range)).map(|entry| entry.labels).collect()
+        entries.filter(move |entry| !self.erases(&entry.labels, entry.range.cover_ms(), range)).map(|entry| entry.labels)
     }
+
+    /// Returns their label names.
     fn names(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String> {
         match self.deletions.is_empty() {
             true => self.index.label_names(matchers, in_ns(range)),
-            false => names_in(&self.label_sets(matchers, range)),
+            false => names_in(self.label_sets(matchers, range)),
         }
     }
+
+    /// Returns their values of one label.
     fn values(&self, name: &str, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String> {
         match self.deletions.is_empty() {
             true => self.index.label_values(name, matchers, in_ns(range)),
-            false => values_in(name, &self.label_sets(matchers, range)),
+            false => self.label_sets(matchers, range).filter_map(|labels| labels.get(name).map(str::to_owned)).collect(),
         }
     }
 }
 
-fn names_in(sets: &[LabelSet]) -> Vec<String> {
-    sets.iter().flat_map(|labels| labels.iter().map(|(name, _)| name.to_owned())).collect()
+fn names_in(sets: impl Iterator<Item = LabelSet>) -> Vec<String> {
+    sets.flat_map(|labels| labels.iter().map(|(name, _)| name.to_owned()).collect::<Vec<_>>()).collect()
 }
 
-fn values_in(name: &str, sets: &[LabelSet]) -> Vec<String> {
-    sets.iter().filter_map(|labels| labels.get(name).map(str::to_owned)).collect()
+/// What a look-up is about: series or streams of one or several tenants.
+#[derive(Clone, Copy)]
+struct Question<'q> {
+    contexts: &'q [Arc<QueryContext>],
+    signal: Signal,
+    match_sets: &'q [Vec<Matcher>],
+    range: TimeRangeMs,
 }
-
-/// What a lookup asks a tail of a tenant, given the matchers it may match.
-type Question<'a, T> = dyn Fn(&QueryContext, &dyn Labels, &[Matcher]) -> Vec<T> + Sync + 'a;
 
 impl Engine {
     /// Returns the label sets of one or several tenants' series or streams that some match set accepts inside `range`; no match set
@@ -125,49 +111,45 @@ impl Engine {
         limits: &Limits,
     ) -> Result<Lookup<LabelSet>, EngineError> {
         let contexts = self.began(EvalOptions::default(), limits).about(tenants.as_ref());
+        let question = Question { contexts: &contexts, signal, match_sets, range };
+        let context = first(&contexts)?;
         let found: Vec<LabelSet> = match signal {
-            Signal::Metrics => self.metric_series(&contexts, match_sets, range).await?,
+            Signal::Metrics => self.metric_series(question, context).await?,
             Signal::Logs => {
-                let ask = |context: &QueryContext, index: &dyn Labels, matchers: &[Matcher]| {
-                    index.label_sets(matchers, range).iter().map(|labels| context.labelled(labels)).collect()
+                let ask = |context: &QueryContext, part: &OpenPart<logs::Index>, matchers: &[Matcher]| -> Vec<LabelSet> {
+                    part.label_sets(matchers, range).map(|labels| context.labelled(&labels)).collect()
                 };
-                self.find(&contexts, signal, match_sets, range, &ask).await?.into_iter().collect()
+                sorted(self.ask(question, &self.log_tails, &ask).await?)
             }
         };
-        let context = first(&contexts)?;
         context.count_series(found.len() as u64)?;
         Ok(lookup(context, found, limit))
     }
 
     /// Returns the label sets of matching series, sorted and distinct: by their numbers, as many segments have the same series.
-    async fn metric_series(
-        &self,
-        contexts: &[Arc<QueryContext>],
-        match_sets: &[Vec<Matcher>],
-        range: TimeRangeMs,
-    ) -> Result<Vec<LabelSet>, EngineError> {
-        let names = self.caches.names_for(first(contexts)?);
-        let found: Vec<_> = contexts.iter().map(|context| self.numbers(context, &names, match_sets, range)).collect();
-        let mut numbers: Vec<u32> = try_join_all(found).await?.concat();
-        numbers.sort_unstable();
-        numbers.dedup();
+    async fn metric_series(&self, question: Question<'_>, context: &QueryContext) -> Result<Vec<LabelSet>, EngineError> {
+        let names = self.caches.names_for(context);
+        let ask = |context: &QueryContext, part: &OpenPart<MetricTail>, matchers: &[Matcher]| {
+            part.index.numbers_for(context, &names, &part.ordinals(matchers, question.range))
+        };
+        let mut numbers = sorted(self.ask(question, &self.caches.tails, &ask).await?);
         names.sort(&mut numbers);
         Ok(numbers.into_iter().map(|number| names.labels(number)).collect())
     }
 
-    async fn numbers(
+    /// Returns the values of a label among matching series, sorted and distinct: by the numbers of pairs, as many segments have the
+    /// same ones.
+    async fn metric_values(
         &self,
-        context: &Arc<QueryContext>,
-        names: &Arc<Names>,
-        match_sets: &[Vec<Matcher>],
-        range: TimeRangeMs,
-    ) -> Result<Vec<u32>, EngineError> {
-        let Some(sets) = own_sets(context, match_sets) else { return Ok(Vec::new()) };
-        let tails = self.opened(context, &self.caches.tails, Signal::Metrics, &sets, range).await?;
-        let of = |(part, matchers): &(OpenPart<MetricTail>, &[Matcher])| {
-            part.index.numbers_for(context, names, &part.ordinals(matchers, range))
+        question: Question<'_>,
+        context: &QueryContext,
+        name: &str,
+    ) -> Result<Vec<String>, EngineError> {
+        let names = self.caches.names_for(context);
+        let ask = |context: &QueryContext, part: &OpenPart<MetricTail>, matchers: &[Matcher]| {
+            part.index.pairs_of(context, &names, name, &part.ordinals(matchers, question.range))
         };
-        Ok(tails.iter().flat_map(of).collect())
+        Ok(names.values(&sorted(self.ask(question, &self.caches.tails, &ask).await?)))
     }
 
     /// Returns the label names of matching series or streams.
@@ -184,13 +166,22 @@ impl Engine {
         limits: &Limits,
     ) -> Result<Lookup<String>, EngineError> {
         let contexts = self.began(EvalOptions::default(), limits).about(tenants.as_ref());
-        let ask = |context: &QueryContext, index: &dyn Labels, matchers: &[Matcher]| match context.is_federated() {
-            false => index.names(matchers, range),
-            true => index.names(matchers, range).iter().map(|name| retained(name).to_owned()).collect(),
+        let question = Question { contexts: &contexts, signal, match_sets, range };
+        let mut found: BTreeSet<String> = match signal {
+            Signal::Metrics => {
+                let ask = |_: &QueryContext, part: &OpenPart<MetricTail>, matchers: &[Matcher]| part.names(matchers, range);
+                self.ask(question, &self.caches.tails, &ask).await?.into_iter().collect()
+            }
+            Signal::Logs => {
+                let ask = |_: &QueryContext, part: &OpenPart<logs::Index>, matchers: &[Matcher]| part.names(matchers, range);
+                self.ask(question, &self.log_tails, &ask).await?.into_iter().collect()
+            }
         };
-        let mut found = self.find(&contexts, signal, match_sets, range, &ask).await?;
         let context = first(&contexts)?;
         if context.is_federated() {
+            if found.remove(TENANT_LABEL) {
+                found.insert(retained(TENANT_LABEL).to_owned());
+            }
             found.insert(TENANT_LABEL.to_owned());
         }
         Ok(lookup(context, found, limit))
@@ -219,8 +210,16 @@ impl Engine {
             return Ok(lookup(context, meant.map(|context| context.tenant.to_string()), limit));
         }
         let own = if context.is_federated() && name == RETAINED_LABEL { TENANT_LABEL } else { name };
-        let ask = |_: &QueryContext, index: &dyn Labels, matchers: &[Matcher]| index.values(own, matchers, range);
-        Ok(lookup(context, self.find(&contexts, signal, match_sets, range, &ask).await?, limit))
+        let question = Question { contexts: &contexts, signal, match_sets, range };
+        let found = match signal {
+            Signal::Metrics => self.metric_values(question, context, own).await?,
+            Signal::Logs => {
+                let ask =
+                    |_: &QueryContext, part: &OpenPart<logs::Index>, matchers: &[Matcher]| part.values(own, matchers, range);
+                sorted(self.ask(question, &self.log_tails, &ask).await?)
+            }
+        };
+        Ok(lookup(context, found, limit))
     }
 
     /// Returns the metadata of metric families seen inside `range`; `metric` asks for one family.
@@ -283,38 +282,27 @@ impl Engine {
         self.began(EvalOptions::default(), limits).about_one(tenant)
     }
 
-    /// The one path of label lookups: asks every tail that may match, set by set; what is found is sorted and distinct.
-    async fn find<T: Ord>(
+    /// The one path of label lookups: asks every tail that may match, tenant by tenant, set by set.
+    async fn ask<T: Tail, R: Send>(
         &self,
-        contexts: &[Arc<QueryContext>],
-        signal: Signal,
-        match_sets: &[Vec<Matcher>],
-        range: TimeRangeMs,
-        ask: &Question<'_, T>,
-    ) -> Result<BTreeSet<T>, EngineError> {
-        let finds: Vec<_> = contexts.iter().map(|context| self.find_of(context, signal, match_sets, range, ask)).collect();
-        Ok(try_join_all(finds).await?.into_iter().flatten().collect())
+        question: Question<'_>,
+        cache: &Cache<T>,
+        ask: &(impl Fn(&QueryContext, &OpenPart<T>, &[Matcher]) -> Vec<R> + Sync),
+    ) -> Result<Vec<R>, EngineError> {
+        let answers: Vec<_> = question.contexts.iter().map(|context| self.ask_one(context, question, cache, ask)).collect();
+        Ok(try_join_all(answers).await?.into_iter().flatten().collect())
     }
 
-    async fn find_of<T>(
+    async fn ask_one<T: Tail, R: Send>(
         &self,
         context: &Arc<QueryContext>,
-        signal: Signal,
-        match_sets: &[Vec<Matcher>],
-        range: TimeRangeMs,
-        ask: &Question<'_, T>,
-    ) -> Result<Vec<T>, EngineError> {
+        Question { signal, match_sets, range, .. }: Question<'_>,
+        cache: &Cache<T>,
+        ask: &(impl Fn(&QueryContext, &OpenPart<T>, &[Matcher]) -> Vec<R> + Sync),
+    ) -> Result<Vec<R>, EngineError> {
         let Some(sets) = own_sets(context, match_sets) else { return Ok(Vec::new()) };
-        Ok(match signal {
-            Signal::Metrics => {
-                let tails = self.opened(context, &self.caches.tails, signal, &sets, range).await?;
-                tails.iter().flat_map(|(part, matchers)| ask(context, part, matchers)).collect()
-            }
-            Signal::Logs => {
-                let tails = self.opened(context, &self.log_tails, signal, &sets, range).await?;
-                tails.iter().flat_map(|(part, matchers)| ask(context, part, matchers)).collect()
-            }
-        })
+        let tails = self.opened(context, cache, signal, &sets, range).await?;
+        Ok(tails.iter().flat_map(|(part, matchers)| ask(context, part, matchers)).collect())
     }
 
     /// Takes one snapshot and opens the tails that may match, each beside the match set it may match.
@@ -346,6 +334,12 @@ impl Engine {
 fn own_sets<'m>(context: &QueryContext, match_sets: &'m [Vec<Matcher>]) -> Option<Vec<Cow<'m, [Matcher]>>> {
     let own: Vec<_> = match_sets.iter().filter_map(|matchers| context.own(matchers)).collect();
     (match_sets.is_empty() || !own.is_empty()).then_some(own)
+}
+
+fn sorted<T: Ord>(mut items: Vec<T>) -> Vec<T> {
+    items.sort_unstable();
+    items.dedup();
+    items
 }
 
 /// Returns the first tenant's context, which has the whole query's counts.

@@ -60,6 +60,14 @@ impl Numbers {
     pub(crate) fn of(index: &Index) -> Numbers {
         Numbers { pairs: vec![UNKNOWN; index.pairs_len()], series: vec![UNKNOWN; index.series_len()] }
     }
+
+    fn pair(&mut self, state: &mut State, index: &Index, pair: u32) -> u32 {
+        let number = &mut self.pairs[pair as usize];
+        if *number == UNKNOWN {
+            *number = state.pair(index.pair(pair));
+        }
+        *number
+    }
 }
 
 /// Series by what they have in common.
@@ -100,23 +108,34 @@ impl Names {
     pub(crate) fn number(&self, index: &Index, ordinals: &[u32], known: &mut Numbers) -> Vec<u32> {
         let (mut state, mut pairs) = (self.state(), Vec::with_capacity(32));
         let mut number = |ordinal: &u32| {
-            let number = &mut known.series[*ordinal as usize];
-            if *number == UNKNOWN {
+            if known.series[*ordinal as usize] == UNKNOWN {
                 pairs.clear();
-                pairs.extend(index.pairs(*ordinal).iter().map(|pair| {
-                    let id = &mut known.pairs[*pair as usize];
-                    if *id == UNKNOWN {
-                        *id = state.pair(index.pair(*pair));
-                    }
-                    *id
-                }));
-                *number = state.number(&pairs);
+                pairs.extend(index.pairs(*ordinal).iter().map(|pair| known.pair(&mut state, index, *pair)));
+                known.series[*ordinal as usize] = state.number(&pairs);
             }
-            *number
+            known.series[*ordinal as usize]
         };
         let numbers = ordinals.iter().map(&mut number).collect();
         self.bytes.store(state.bytes, Relaxed);
         numbers
+    }
+
+    /// Returns the numbers of some label pairs of a segment.
+    pub(crate) fn number_pairs(&self, index: &Index, pairs: &[u32], known: &mut Numbers) -> Vec<u32> {
+        let mut state = self.state();
+        let numbers = pairs.iter().map(|pair| known.pair(&mut state, index, *pair)).collect();
+        self.bytes.store(state.bytes, Relaxed);
+        numbers
+    }
+
+    /// Returns the values of label pairs, sorted and distinct.
+    pub(crate) fn values(&self, pairs: &[u32]) -> Vec<String> {
+        let state = self.state();
+        let value = |pair: &u32| Iter::over(state.pairs.get(*pair)).next().map(|(_, value)| value.to_owned());
+        let mut values: Vec<String> = pairs.iter().filter_map(value).collect();
+        values.sort_unstable();
+        values.dedup();
+        values
     }
 
     /// Returns the numbers of some series of a segment by other labels than they have there: those that `labelled` makes of them.

@@ -52,6 +52,10 @@ impl<'a> Cursor<'a> {
                 self.rest = rest;
                 Ok(u64::from(*low & 0x7f) | u64::from(*high) << 7)
             }
+            [low, middle, high, rest @ ..] if *high < 0x80 => {
+                self.rest = rest;
+                Ok(u64::from(*low & 0x7f) | u64::from(*middle & 0x7f) << 7 | u64::from(*high) << 14)
+            }
             _ => take_varint(&mut self.rest).ok_or_else(|| self.fail("has a bad varint")),
         }
     }
@@ -61,8 +65,56 @@ impl<'a> Cursor<'a> {
         self.varint().map(unzigzag)
     }
 
+    /// Takes a signed number for each item. What is left stays in a register in between, and most numbers have one byte.
+    #[inline]
+    pub(crate) fn zigzags<T>(
+        &mut self,
+        items: &mut [T],
+        mut each: impl FnMut(&mut T, i64) -> Result<(), &'static str>,
+    ) -> Result<(), SegmentError> {
+        let mut rest = self.rest;
+        for item in items {
+            let number = match rest {
+                [byte, tail @ ..] if *byte < 0x80 => {
+                    rest = tail;
+                    u64::from(*byte)
+                }
+                _ => {
+                    self.rest = rest;
+                    let number = self.varint()?;
+                    rest = self.rest;
+                    number
+                }
+            };
+            each(item, unzigzag(number)).map_err(|how| self.fail(how))?;
+        }
+        self.rest = rest;
+        Ok(())
+    }
+
+    #[inline]
     pub(crate) fn u32_varint(&mut self) -> Result<u32, SegmentError> {
         u32::try_from(self.varint()?).map_err(|_| self.fail("has a number past 32 bits"))
+    }
+
+    /// Takes so many numbers, each of which has a byte at least: what the file cannot hold is not allocated for.
+    pub(crate) fn varints(&mut self, count: usize) -> Result<Vec<u64>, SegmentError> {
+        self.expect_bytes(count)?;
+        let mut numbers = Vec::with_capacity(count);
+        for _ in 0..count {
+            numbers.push(self.varint()?);
+        }
+        Ok(numbers)
+    }
+
+    /// As [`Cursor::varints`], of numbers of 32 bits.
+    pub(crate) fn u32_varints(&mut self, count: usize) -> Result<Vec<u32>, SegmentError> {
+        self.expect_bytes(count)?;
+        let mut numbers = Vec::with_capacity(count);
+        for _ in 0..count {
+            numbers.push(self.u32_varint()?);
+        }
+        Ok(numbers)
     }
 
     /// Takes a count of items that take at least one byte each, so that no false count allocates more than the file has.

@@ -278,10 +278,7 @@ impl Index {
     /// built, which is most of what [`Index::select`] costs.
     pub fn ordinals(&self, matchers: &[Matcher], range: TimeRangeMs) -> Vec<u32> {
         let mut ordinals = self.inner.table.select(matchers);
-        ordinals.retain(|ordinal| {
-            let row = self.inner.table.row(*ordinal as usize);
-            row.rows > 0 && row.first < range.end.0 && row.last >= range.start.0
-        });
+        ordinals.retain(|ordinal| self.inner.table.overlaps(*ordinal as usize, range.start.0, range.end.0));
         ordinals
     }
 
@@ -342,6 +339,14 @@ impl Index {
     pub fn extent(&self, ordinal: u32) -> Extent {
         let row = self.inner.table.row(ordinal as usize);
         Extent { slot: Slot(row.slot), rows: row.rows, first: TimestampMs(row.first), last: TimestampMs(row.last) }
+    }
+
+    /// Counts the samples of a series.
+    ///
+    /// # Panics
+    /// If the segment has no such ordinal.
+    pub fn rows_of(&self, ordinal: u32) -> u64 {
+        self.inner.table.rows_of(ordinal as usize)
     }
 
     /// Reports whether a series has native histograms.
@@ -406,9 +411,12 @@ impl Index {
         self.inner.table.label_names(&self.ordinals(matchers, range))
     }
 
-    /// Returns the distinct values of label `name` among the matching series, sorted.
-    pub fn label_values(&self, name: &str, matchers: &[Matcher], range: TimeRangeMs) -> Vec<String> {
-        self.inner.table.label_values(name, &self.ordinals(matchers, range))
+    /// Returns the numbers of the distinct pairs with label `name` among some series.
+    ///
+    /// # Panics
+    /// If the segment has no such ordinal.
+    pub fn pairs_of(&self, name: &str, ordinals: &[u32]) -> Vec<u32> {
+        self.inner.table.pairs_of(name, ordinals)
     }
 
     /// Returns the byte ranges of the object that [`Index::decode`] will read, coalesced, ascending. Entries must come in

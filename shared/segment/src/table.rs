@@ -1,22 +1,20 @@
 //! The label table: each series or stream of a segment once, with its labels, slot, rows and times. L0 and L1+ share it.
 
 mod builder;
+mod decode;
+mod select;
 mod verdicts;
 
 use std::ops::Range;
 use std::sync::OnceLock;
 
 use hashbrown::HashTable;
-use model::labels::{METRIC_NAME, take_varint};
-use model::{LabelSet, Matcher};
+use model::LabelSet;
+use model::labels::take_varint;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::SegmentError;
-use crate::cursor::{Cursor, unzigzag};
-use crate::limits::SERIES_MAX;
-
 pub(crate) use builder::TableBuilder;
-use verdicts::{COUNTED, Verdicts};
+use select::Postings;
 
 /// What the table says of one series beside its labels. Times are in the signal's unit.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -36,9 +34,6 @@ pub(crate) struct Row {
     /// What is added to `v_int` before it is scaled (Parquet metrics since version 2).
     pub(crate) base: i64,
 }
-
-/// Stands for the metric name of series that have none.
-const NO_PAIR: u32 = u32::MAX;
 
 /// Version of the format that has [`Row::base`].
 const BASE_SINCE: u16 = 2;
@@ -140,6 +135,8 @@ pub(crate) struct Table {
     runs: OnceLock<Vec<(u32, u32)>>,
     /// Pairs name by name, and where each name's end: a label may have as many values as there are series, most have few.
     by_name: OnceLock<(Vec<u32>, Vec<u32>)>,
+    /// Per name, the series of each of its pairs, where a selection has asked for them.
+    postings: Box<[OnceLock<Postings>]>,
 }
 
 /// [`Row`]s of an opened table, column by column: a fresh segment has many series and is opened by every query of its hour.
@@ -182,46 +179,6 @@ impl Rows {
 }
 
 impl Table {
-    /// Takes a table off the cursor, verifying every invariant.
-    pub(crate) fn decode(version: u16, cursor: &mut Cursor<'_>) -> Result<Table, SegmentError> {
-        let names_len = cursor.count()?;
-        let names = (0..names_len).map(|_| cursor.text().map(Box::from)).collect::<Result<Vec<Box<str>>, _>>()?;
-        if names.iter().any(|name| name.is_empty()) {
-            return Err(cursor.fail("has an empty label name"));
-        }
-        let pairs_len = cursor.count()?;
-        let pair_names = (0..pairs_len).map(|_| cursor.u32_varint()).collect::<Result<Vec<u32>, _>>()?;
-        if pair_names.iter().any(|name| *name as usize >= names.len()) {
-            return Err(cursor.fail("has a pair without a name"));
-        }
-        let (values, value_ends) = decode_values(cursor, pairs_len)?;
-        let series_len = cursor.count()?;
-        if series_len > SERIES_MAX {
-            return Err(cursor.fail("has too many series"));
-        }
-        let (series_pairs, series_ends) = decode_series_pairs(cursor, series_len, pairs_len)?;
-        let rows = decode_rows(version, cursor, series_len)?;
-        let (runs, by_name) = (OnceLock::new(), OnceLock::new());
-        let table = Table { names, pair_names, values, value_ends, series_pairs, series_ends, rows, runs, by_name };
-        table.verify_order().ok_or_else(|| cursor.fail("has labels out of order"))?;
-        Ok(table)
-    }
-
-    fn verify_order(&self) -> Option<()> {
-        // Ranks make the check one integer comparison per label.
-        let mut order: Vec<u32> = (0..self.names.len() as u32).collect();
-        order.sort_unstable_by(|a, b| self.names[*a as usize].cmp(&self.names[*b as usize]));
-        let mut ranks = vec![0u32; self.names.len()];
-        order.iter().enumerate().for_each(|(rank, name)| ranks[*name as usize] = rank as u32);
-        let distinct = order.windows(2).all(|pair| self.names[pair[0] as usize] != self.names[pair[1] as usize]);
-        let ranks: Vec<u32> = self.pair_names.iter().map(|name| ranks[*name as usize]).collect();
-        let sorted = (0..self.len()).all(|series| {
-            let rank = |pair: &u32| ranks[*pair as usize];
-            self.pairs(series).windows(2).all(|pair| rank(&pair[0]) < rank(&pair[1]))
-        });
-        (distinct && sorted).then_some(())
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.rows.slots.len()
     }
@@ -232,6 +189,21 @@ impl Table {
 
     pub(crate) fn row(&self, series: usize) -> Row {
         self.rows.get(series)
+    }
+
+    /// Counts the rows of a series.
+    pub(crate) fn rows_of(&self, series: usize) -> u64 {
+        self.rows.ends[series] - self.rows.start(series)
+    }
+
+    /// Returns [`Row::extra`] of a series.
+    pub(crate) fn extra_of(&self, series: usize) -> u64 {
+        self.rows.extra.get(series).copied().unwrap_or(0)
+    }
+
+    /// Reports whether a series has rows and its times, first to last, overlap `[start, end)`.
+    pub(crate) fn overlaps(&self, series: usize, start: i64, end: i64) -> bool {
+        self.rows.first[series] < end && self.rows.last[series] >= start && self.rows_of(series) > 0
     }
 
     /// Reports whether a series has native histograms.
@@ -282,65 +254,11 @@ impl Table {
     pub(crate) fn memory_bytes(&self) -> usize {
         self.values.len()
             + self.names.iter().map(|name| name.len() + 16).sum::<usize>()
-            + 12 * self.pair_names.len()
-            + 4 * self.series_pairs.len()
+            + 16 * self.pair_names.len()
+            // The pairs, and the series of each once all names' have been asked for.
+            + 8 * self.series_pairs.len()
             + 4 * self.len()
             + self.rows.memory_bytes()
-    }
-
-    /// Returns the series that all matchers accept, ascending.
-    pub(crate) fn select(&self, matchers: &[Matcher]) -> Vec<u32> {
-        let Some(verdicts) = Verdicts::new(self, matchers) else {
-            return Vec::new();
-        };
-        let accept = |series: &u32| verdicts.accept(self.pairs(*series as usize));
-        if !verdicts.metric_required {
-            return (0..self.len() as u32).filter(accept).collect();
-        }
-        let runs = self.runs();
-        let ends = runs.iter().skip(1).map(|(_, start)| *start).chain([self.len() as u32]);
-        let named = runs.iter().zip(ends).filter(|((pair, _), _)| *pair != NO_PAIR && verdicts.pairs[*pair as usize] == COUNTED);
-        let named = named.flat_map(|((_, start), end)| *start..end);
-        if verdicts.required == 1 && verdicts.names == 1 { named.collect() } else { named.filter(accept).collect() }
-    }
-
-    /// Returns the runs of series with the same metric name, found when first asked for.
-    fn runs(&self) -> &[(u32, u32)] {
-        self.runs.get_or_init(|| {
-            let Some(name) = self.names.iter().position(|name| &**name == METRIC_NAME) else { return vec![(NO_PAIR, 0)] };
-            let mut runs: Vec<(u32, u32)> = Vec::new();
-            for series in 0..self.len() {
-                let named = |pair: &&u32| self.pair_names[**pair as usize] as usize == name;
-                let pair = self.pairs(series).iter().find(named).copied().unwrap_or(NO_PAIR);
-                if runs.last().is_none_or(|(last, _)| *last != pair) {
-                    runs.push((pair, series as u32));
-                }
-            }
-            runs
-        })
-    }
-
-    /// Returns the pairs with a label name, grouped when first asked for.
-    fn pairs_named(&self, name: u32) -> &[u32] {
-        let (pairs, ends) = self.by_name.get_or_init(|| {
-            let mut ends = vec![0u32; self.names.len()];
-            self.pair_names.iter().for_each(|name| ends[*name as usize] += 1);
-            let mut next = Vec::with_capacity(ends.len());
-            let mut end = 0;
-            for count in &mut ends {
-                next.push(end as usize);
-                end += *count;
-                *count = end;
-            }
-            let mut pairs = vec![0; self.pair_names.len()];
-            for (pair, name) in self.pair_names.iter().enumerate() {
-                pairs[next[*name as usize]] = pair as u32;
-                next[*name as usize] += 1;
-            }
-            (pairs, ends)
-        });
-        let start = if name == 0 { 0 } else { ends[name as usize - 1] };
-        &pairs[start as usize..ends[name as usize] as usize]
     }
 
     /// Returns how many series have each label name.
@@ -367,143 +285,31 @@ impl Table {
         names
     }
 
-    /// Returns the distinct values of a label among some series, sorted.
-    pub(crate) fn label_values(&self, name: &str, series: &[u32]) -> Vec<String> {
+    /// Returns the distinct pairs with a label name among some series.
+    pub(crate) fn pairs_of(&self, name: &str, series: &[u32]) -> Vec<u32> {
         let Some(name) = self.names.iter().position(|n| &**n == name) else {
             return Vec::new();
         };
-        let mut seen = vec![false; self.pair_names.len()];
-        let pairs = series.iter().filter_map(|series| {
-            let named = |pair: &&u32| self.pair_names[**pair as usize] as usize == name;
-            self.pairs(*series as usize).iter().find(named)
-        });
-        let fresh = pairs.filter(|pair| !std::mem::replace(&mut seen[**pair as usize], true));
-        let mut values: Vec<String> = fresh.map(|pair| self.pair(*pair).1.to_owned()).collect();
+        let (mut seen, mut found, mut place) = (vec![false; self.pair_names.len()], Vec::new(), 0);
+        for series in series {
+            let pairs = self.pairs(*series as usize);
+            let is_named = |pair: &u32| self.pair_names[*pair as usize] as usize == name;
+            // Most series have a label where the one before has it.
+            if !pairs.get(place).is_some_and(is_named) {
+                let Some(at) = pairs.iter().position(is_named) else { continue };
+                place = at;
+            }
+            if !std::mem::replace(&mut seen[pairs[place] as usize], true) {
+                found.push(pairs[place]);
+            }
+        }
+        found
+    }
+
+    /// Returns the distinct values of a label among some series, sorted.
+    pub(crate) fn label_values(&self, name: &str, series: &[u32]) -> Vec<String> {
+        let mut values: Vec<String> = self.pairs_of(name, series).into_iter().map(|pair| self.pair(pair).1.to_owned()).collect();
         values.sort_unstable();
         values
-    }
-}
-
-fn decode_values(cursor: &mut Cursor<'_>, pairs: usize) -> Result<(Box<str>, Vec<u32>), SegmentError> {
-    let mut ends = Vec::with_capacity(pairs);
-    let mut end = 0u32;
-    for _ in 0..pairs {
-        let len = cursor.u32_varint()?;
-        if len == 0 {
-            return Err(cursor.fail("has an empty label value"));
-        }
-        end = end.checked_add(len).ok_or_else(|| cursor.fail("has values past 4 GiB"))?;
-        ends.push(end);
-    }
-    let values = std::str::from_utf8(cursor.take(end as usize)?).map_err(|_| cursor.fail("has values that are not UTF-8"))?;
-    if ends.iter().any(|end| !values.is_char_boundary(*end as usize)) {
-        return Err(cursor.fail("has values that are not UTF-8"));
-    }
-    Ok((values.into(), ends))
-}
-
-fn decode_series_pairs(cursor: &mut Cursor<'_>, series: usize, pairs: usize) -> Result<(Vec<u32>, Vec<u32>), SegmentError> {
-    let mut ends = Vec::with_capacity(series);
-    let (mut end, mut widest, mut narrowest) = (0u32, 0u32, u32::MAX);
-    for _ in 0..series {
-        let len = cursor.u32_varint()?;
-        (widest, narrowest) = (widest.max(len), narrowest.min(len));
-        end = end.checked_add(len).ok_or_else(|| cursor.fail("has too many labels"))?;
-        ends.push(end);
-    }
-    cursor.expect_bytes(end as usize)?;
-    let mut ids = vec![0u32; end as usize];
-    let mut alive: Vec<(u32, u32)> = std::iter::once(0).chain(ends.iter().copied()).zip(ends.iter().copied()).collect();
-    for position in 0..widest {
-        if position >= narrowest {
-            alive.retain(|(start, end)| position < end - start);
-        }
-        let mut previous = 0i64;
-        for (start, _) in &alive {
-            let id = previous.wrapping_add(cursor.zigzag()?);
-            if id < 0 || id >= pairs as i64 {
-                return Err(cursor.fail("has a series with an unknown label pair"));
-            }
-            ids[(start + position) as usize] = id as u32;
-            previous = id;
-        }
-    }
-    Ok((ids, ends))
-}
-
-fn decode_rows(version: u16, cursor: &mut Cursor<'_>, series: usize) -> Result<Rows, SegmentError> {
-    let slots: Vec<u16> = cursor.take(2 * series)?.chunks_exact(2).map(|slot| u16::from_le_bytes([slot[0], slot[1]])).collect();
-    if slots.iter().any(|slot| *slot >= model::series::SLOT_COUNT) {
-        return Err(cursor.fail("has a slot past the ring"));
-    }
-    let mut ends = Vec::with_capacity(series);
-    let mut end = 0u64;
-    for _ in 0..series {
-        let rows = cursor.varint()?;
-        end = end.checked_add(rows).filter(|end| *end < 1 << 40).ok_or_else(|| cursor.fail("has too many rows"))?;
-        ends.push(end);
-    }
-    let mut first = Vec::with_capacity(series);
-    let mut base = 0i64;
-    for _ in 0..series {
-        base = base.wrapping_add(cursor.zigzag()?);
-        first.push(base);
-    }
-    let mut last = Vec::with_capacity(series);
-    for first in &first {
-        let span = i64::try_from(cursor.varint()?).ok();
-        let time = span.and_then(|span| first.checked_add(span)).filter(|time| *time != i64::MAX);
-        last.push(time.ok_or_else(|| cursor.fail("has a time range out of bounds"))?);
-    }
-    let (columns, scales) = (cursor.take(series)?.to_vec(), cursor.take(series)?.to_vec());
-    let numbers = |cursor: &mut Cursor<'_>| (0..series).map(|_| cursor.varint()).collect::<Result<Vec<u64>, _>>();
-    let extra = if cursor.zeros(series) { Vec::new() } else { numbers(cursor)? };
-    let base = if version < BASE_SINCE || cursor.zeros(series) { Vec::new() } else { numbers(cursor)? };
-    let base = base.into_iter().map(unzigzag).collect();
-    Ok(Rows { slots, ends, first, last, columns, scales, extra, base })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use model::MatchOp;
-
-    #[test]
-    fn a_selection_has_what_every_matcher_accepts() {
-        let mut builder = TableBuilder::default();
-        // Names in order as in a segment, out of order, missing, and behind another label.
-        let sets: Vec<LabelSet> = ["a", "a", "b", "", "c", "a", "ab", "b"]
-            .iter()
-            .enumerate()
-            .map(|(at, name)| {
-                let odd = if at % 3 == 1 { "x" } else { "" };
-                LabelSet::from_pairs([("A", odd), ("__name__", *name), ("job", ["api", "db"][at % 2])])
-            })
-            .collect();
-        sets.iter().for_each(|set| builder.push(set.encoded(), Row::default()));
-        let mut encoded = Vec::new();
-        builder.encode(1, &mut encoded);
-        let table = Table::decode(1, &mut Cursor::new(&encoded, "test")).unwrap();
-        let matcher = |name: &str, op, value: &str| Matcher::new(name, op, value).unwrap();
-        let all = [
-            matcher("__name__", MatchOp::Equal, "a"),
-            matcher("__name__", MatchOp::Regex, "a|b"),
-            matcher("__name__", MatchOp::NotEqual, "a"),
-            matcher("__name__", MatchOp::NotEqual, ""),
-            matcher("__name__", MatchOp::Equal, ""),
-            matcher("__name__", MatchOp::Regex, ".*b"),
-            matcher("job", MatchOp::Equal, "db"),
-            matcher("A", MatchOp::Equal, ""),
-            matcher("absent", MatchOp::Equal, "x"),
-        ];
-        for first in &all {
-            for second in &all {
-                let matchers = [first.clone(), second.clone()];
-                let accepted = |at: &u32| matchers.iter().all(|matcher| matcher.matches_labels(&sets[*at as usize]));
-                let expected: Vec<u32> = (0..sets.len() as u32).filter(accepted).collect();
-                assert_eq!(table.select(&matchers), expected, "{matchers:?}");
-                assert_eq!(table.select(&matchers[..1]).len(), table.select(&[first.clone(), first.clone()]).len());
-            }
-        }
     }
 }

@@ -1,6 +1,8 @@
 //! L0 blocks: what goes in comes out, sorted and deduplicated, and no bytes make the reader panic.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::BTreeSet;
+
 use model::batch::{ExemplarRow, HistogramRow};
 use model::{
     Exemplar, Histogram, LabelSet, LogBatch, Matcher, MetricBatch, MetricKind, MetricMetadata, Span, TenantId, TimeRangeMs,
@@ -85,7 +87,9 @@ fn metrics_come_back_sorted_and_settled() {
     assert_eq!(index.exemplars(&[], ALL).unwrap().len(), 1);
     assert_eq!(index.metadata().unwrap().len(), 1);
     assert_eq!(index.label_names(&[], ALL), ["__name__", "instance", "job"]);
-    assert_eq!(index.label_values("instance", &[Matcher::equal("__name__", "up")], ALL), ["host-1", "host-2", "host-3"]);
+    let pairs = index.pairs_of("instance", &index.ordinals(&[Matcher::equal("__name__", "up")], ALL));
+    let values: BTreeSet<&str> = pairs.iter().map(|pair| index.pair(*pair).1).collect();
+    assert_eq!((pairs.len(), Vec::from_iter(values)), (3, vec!["host-1", "host-2", "host-3"]));
     assert!(index.select(&[Matcher::equal("absent", "x")], ALL).is_empty());
     assert_eq!(index.select(&[Matcher::equal("absent", "")], ALL).len(), 7);
 }

@@ -177,7 +177,7 @@ fn read_metrics(bytes: &Bytes) -> Result<(), SegmentError> {
     let fetched = Fetched::whole(bytes.clone());
     index.select(&[Matcher::equal("__name__", "up")], ALL);
     index.label_names(&[], ALL);
-    index.label_values("job", &[], ALL);
+    index.pairs_of("job", &index.ordinals(&[], ALL));
     index.exemplars(&[], ALL)?;
     index.metadata()?;
     let all = index.all();

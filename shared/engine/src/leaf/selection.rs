@@ -30,7 +30,7 @@ impl Selection {
         for ((ordinals, numbers), part) in self.parts.iter().zip(parts) {
             for (ordinal, number) in ordinals.iter().zip(numbers) {
                 let place = place_of[*number as usize] as usize;
-                samples[place] += part.open.index.index.extent(*ordinal).rows;
+                samples[place] += part.open.index.index.rows_of(*ordinal);
                 ends[place] += 1;
             }
         }

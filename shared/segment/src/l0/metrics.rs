@@ -293,9 +293,9 @@ pub(crate) fn decode_samples(raw: &[u8], table: &Table) -> Result<SampleBlock, S
             times.push(timestamp);
         }
     }
-    let histogram_count = |series: usize| table.row(series).extra;
+    let histogram_count = |series: usize| table.extra_of(series);
     let histograms: u64 = (0..table.len()).try_fold(0u64, |sum, series| {
-        let fits = histogram_count(series) <= table.row(series).rows;
+        let fits = histogram_count(series) <= table.rows_of(series);
         sum.checked_add(histogram_count(series)).filter(|_| fits).ok_or_else(|| cursor.fail("counts more histograms than rows"))
     })?;
     let floats = rows - histograms as usize;

@@ -11,10 +11,20 @@ pub(super) struct Verdicts {
     pub(super) pairs: Vec<u8>,
     /// Names that have to be present.
     pub(super) required: usize,
+    /// Of the names that have to be present, but for the metric name, the one of whose pairs the smallest part is accepted.
+    pub(super) narrowest: Option<Accepted>,
     /// Names that are asked about.
     pub(super) names: usize,
     /// Whether the metric name is one that has to be present.
     pub(super) metric_required: bool,
+}
+
+/// The accepted pairs of a label name.
+pub(super) struct Accepted {
+    pub(super) name: u32,
+    /// Their places in [`Table::pairs_named`].
+    pub(super) places: Vec<u32>,
+    part: f64,
 }
 
 const ACCEPTED: u8 = 1;
@@ -28,7 +38,7 @@ impl Verdicts {
         names.sort_unstable();
         names.dedup();
         let pairs = vec![0; table.pair_names.len()];
-        let mut verdicts = Verdicts { pairs, required: 0, names: names.len(), metric_required: false };
+        let mut verdicts = Verdicts { pairs, required: 0, narrowest: None, names: names.len(), metric_required: false };
         for name in names {
             let of_name: Vec<&Matcher> = matchers.iter().filter(|matcher| matcher.name() == name).collect();
             let required = of_name.iter().any(|matcher| !matcher.matches_empty());
@@ -45,15 +55,22 @@ impl Verdicts {
 
     fn judge(&mut self, table: &Table, name: u32, matchers: &[&Matcher], required: bool) {
         self.required += usize::from(required);
-        for id in table.pairs_named(name) {
+        let (named, mut places) = (table.pairs_named(name), Vec::new());
+        for (place, id) in named.iter().enumerate() {
             let accepted = matchers.iter().all(|matcher| matcher.matches(table.pair(*id).1));
             self.pairs[*id as usize] = if !accepted {
                 REFUSED
             } else if required {
+                places.push(place as u32);
                 COUNTED
             } else {
                 ACCEPTED
             };
+        }
+        let part = places.len() as f64 / named.len() as f64;
+        let is_metric = matchers.iter().any(|matcher| matcher.name() == METRIC_NAME);
+        if required && !is_metric && self.narrowest.as_ref().is_none_or(|other| part < other.part) {
+            self.narrowest = Some(Accepted { name, places, part });
         }
     }
 
