@@ -16,9 +16,10 @@ use model::{CompileEntryFilter, EntryFilter, Histogram, LabelSet, Limits, Matche
 use plan::EvalOptions;
 use plan::value::HistogramSample;
 use store::Objects;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::annotations::Annotations;
-use crate::limits::CORRUPT_REPORTED_MAX;
+use crate::limits::{CORRUPT_REPORTED_MAX, SNAPSHOTS_IN_FLIGHT};
 use crate::sources::Sources;
 use crate::{EngineError, QueryStats, StageTimes, federation};
 
@@ -46,6 +47,10 @@ pub(crate) struct Query {
     pub(crate) limits: Limits,
     pub(crate) options: EvalOptions,
     pub(crate) fetches_in_flight: usize,
+    /// Places for so many reads at once, whatever asks for them: partitions, selectors, tenants.
+    pub(crate) reads: Semaphore,
+    /// Places for so many snapshots at once.
+    pub(crate) snapshots: Semaphore,
     pub(crate) annotations: Annotations,
     pub(crate) attachments: Attachments,
     pub(crate) counters: Counters,
@@ -93,6 +98,8 @@ impl Query {
             limits: limits.clone(),
             options,
             fetches_in_flight,
+            reads: Semaphore::new(fetches_in_flight.max(1)),
+            snapshots: Semaphore::new(SNAPSHOTS_IN_FLIGHT),
             annotations: Annotations::default(),
             attachments: Attachments::default(),
             counters: Counters::default(),
@@ -238,6 +245,11 @@ impl QueryContext {
 
     pub(crate) fn unboxed(&self, error: datafusion_common::DataFusionError) -> EngineError {
         EngineError::unboxed(error, self.limits.query_memory_bytes_max)
+    }
+
+    /// Waits for one of the query's places.
+    pub(crate) async fn place<'s>(&self, places: &'s Semaphore) -> Result<SemaphorePermit<'s>, EngineError> {
+        places.acquire().await.map_err(|closed| EngineError::Internal(closed.to_string()))
     }
 
     /// Counts a request about to be made.

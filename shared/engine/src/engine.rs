@@ -30,7 +30,7 @@ use crate::{EngineError, QueryStats, StageTimes};
 pub struct EngineConfig {
     /// Partitions a scan is cut into at most.
     pub partitions: usize,
-    /// Object requests in flight per query.
+    /// Object requests in flight per query, of all its tenants.
     pub fetches_in_flight: usize,
     /// Bytes of segment tails kept in memory, per signal.
     pub tail_cache_bytes: usize,
@@ -159,6 +159,7 @@ impl Engine {
         range: Option<TimeRangeMs>,
     ) -> Result<Vec<Part>, EngineError> {
         let Some(range) = range else { return Ok(Vec::new()) };
+        let _place = context.place(&context.snapshots).await?;
         if signal == Signal::Metrics && range.start.plus(COARSE_AGE_MIN) <= self.clock.now() {
             return self.parts_or_copies(context, range).await;
         }

@@ -266,6 +266,7 @@ async fn get_at(context: &QueryContext, key: &str, range: Range<u64>) -> Result<
 
 pub(crate) async fn get(context: &QueryContext, key: &str, range: Range<u64>) -> Result<Bytes, EngineError> {
     context.count_request()?;
+    let _place = context.place(&context.reads).await?;
     let path = ObjectPath::from(key);
     let bytes = match context.objects.get_range(&path, range.clone()).await {
         Ok(bytes) => bytes,
@@ -281,4 +282,27 @@ pub(crate) async fn get(context: &QueryContext, key: &str, range: Range<u64>) ->
 async fn ends_before(context: &QueryContext, path: &ObjectPath, offset: u64) -> Result<bool, EngineError> {
     context.count_request()?;
     Ok(context.objects.head(path).await.is_ok_and(|object| object.size <= offset))
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+    use model::{Limits, TenantId};
+    use plan::EvalOptions;
+
+    use super::*;
+    use crate::context::Query;
+
+    #[tokio::test]
+    async fn the_tenants_of_a_question_share_its_places() {
+        let tenants = ["a", "b"].map(|name| TenantId::parse(name).unwrap());
+        let objects = store::objects::memory();
+        objects.put(&ObjectPath::from("k"), Bytes::from_static(b"bytes").into()).await.unwrap();
+        let contexts = Query::new(&objects, &Limits::default(), EvalOptions::default(), 1).about(&tenants);
+        let place = contexts[0].place(&contexts[0].reads).await.unwrap();
+        let mut read = Box::pin(get(&contexts[1], "k", 1..3));
+        assert!((&mut read).now_or_never().is_none(), "there is no place");
+        drop(place);
+        assert_eq!(read.await.unwrap(), "yt");
+    }
 }

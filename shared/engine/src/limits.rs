@@ -24,6 +24,8 @@ pub const CORRUPT_REPORTED_MAX: usize = 4;
 pub const NAMES_BYTES_MAX: usize = 256 << 20;
 /// Selectors that may turn out to be needed only during evaluation: `info` within `info`.
 pub const LATE_FETCHES_MAX: usize = 32;
+/// Snapshots that one question takes at once, of tenants: each reads up to 32 records at a time.
+pub const SNAPSHOTS_IN_FLIGHT: usize = 8;
 /// Pieces of a log scan that are fetched or wait decoded while others are worked on: a dozen objects' answers overlap, and memory stays
 /// at some 100 MB.
 pub const PIECES_IN_FLIGHT: usize = 12;
