@@ -125,13 +125,13 @@ impl Source for EngineSource {
         let found = found.map_err(|error| failed(&tenants, &error))?;
         let by_series = found.items.chunk_by(|a, b| a.0 == b.0);
         let items = by_series.map(|one| (one[0].0.clone(), one.iter().map(|(_, exemplar)| exemplar.clone()).collect()));
-        Ok(Found { items: items.collect(), warnings: found.warnings })
+        Ok(Found { items: items.collect(), warnings: found.warnings, truncated: found.truncated })
     }
 }
 
 impl<T> From<engine::Lookup<T>> for Found<T> {
     fn from(lookup: engine::Lookup<T>) -> Found<T> {
-        Found { items: lookup.items, warnings: lookup.warnings }
+        Found { items: lookup.items, warnings: lookup.warnings, truncated: lookup.truncated }
     }
 }
 

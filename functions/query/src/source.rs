@@ -86,12 +86,14 @@ pub struct SourceError {
 }
 
 /// What a look-up found.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Found<T> {
     /// The items, sorted and distinct.
     pub items: Vec<T>,
     /// Segments that could not be read.
     pub warnings: Vec<String>,
+    /// Whether there is more than was asked for.
+    pub truncated: bool,
 }
 
 /// How much streams hold.

@@ -40,7 +40,7 @@ impl Clock for Fixed {
 struct Canned;
 
 fn found<T>(items: impl IntoIterator<Item = T>) -> Found<T> {
-    Found { items: items.into_iter().collect(), warnings: Vec::new() }
+    Found { items: items.into_iter().collect(), warnings: Vec::new(), truncated: false }
 }
 
 fn named(plan: &LogicalPlan, text: &str) -> bool {
@@ -101,7 +101,9 @@ impl Source for Canned {
     }
 
     async fn series(&self, lookup: Lookup) -> Result<Found<LabelSet>, SourceError> {
-        Ok(found((0..lookup.limit.min(3)).map(|i| LabelSet::from_pairs([("i", i.to_string().as_str())]))))
+        let truncated = lookup.matcher_sets.iter().flatten().any(|matcher| matcher.value() == "cut");
+        let items = (0..lookup.limit.min(3)).map(|i| LabelSet::from_pairs([("i", i.to_string().as_str())]));
+        Ok(Found { truncated, ..found(items) })
     }
 
     async fn label_names(&self, lookup: Lookup) -> Result<Found<String>, SourceError> {
@@ -333,6 +335,9 @@ async fn look_ups_of_replicas_as_one_do_not_show_them() {
         assert_eq!(get(&format!("/api/v1/{path}")).await, (200, expected), "{path}");
     }
     assert_eq!(get("/api/v1/labels?dedup=2").await.0, 400);
+    // What was cut before replicas became one is said even where less than the limit is left.
+    let cut = r#"{"status":"success","data":[{}],"warnings":["results truncated due to limit"]}"#;
+    assert_eq!(get("/api/v1/series?match[]=cut&dedup=true&replicaLabels[]=i").await, (200, cut.to_owned()));
 }
 
 /// Snappy block of a remote read request for `{a="b", c="d"}`, all time, with one accepted response type.

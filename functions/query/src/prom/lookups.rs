@@ -44,18 +44,19 @@ fn asked(state: &State, request: &ApiRequest, in_parameter: bool) -> Result<Aske
     Ok(Asked { lookup, limit: most, replica_labels })
 }
 
-/// Cuts a result to the limit, with a warning that says so.
+/// Cuts a result to the limit, with a warning that says so; also where what became fewer was cut before.
 fn truncate<T>(found: Found<T>, limit: usize) -> Found<T> {
-    let Found { mut items, mut warnings } = found;
-    if items.len() > limit {
-        items.truncate(limit);
+    let Found { mut items, mut warnings, truncated } = found;
+    let truncated = truncated || items.len() > limit;
+    items.truncate(limit);
+    if truncated {
         warnings.push(TRUNCATED.to_owned());
     }
-    Found { items, warnings }
+    Found { items, warnings, truncated }
 }
 
 fn names(found: Found<String>, limit: usize) -> Response {
-    let Found { items, warnings } = truncate(found, limit);
+    let Found { items, warnings, .. } = truncate(found, limit);
     let body = envelope::noted_answer(|out| html_strings(out, items.iter().map(String::as_str)), &warnings, &[]);
     whole(StatusCode::OK, JSON, body)
 }
@@ -73,7 +74,7 @@ pub async fn series(Extract(state): Extract<State>, Across(request): Across) -> 
         found.items.sort_unstable();
         found.items.dedup();
     }
-    let Found { items, warnings } = truncate(found, limit);
+    let Found { items, warnings, .. } = truncate(found, limit);
     Ok(whole(StatusCode::OK, JSON, envelope::noted_answer(|out| envelope::series_list(out, &items), &warnings, &[])))
 }
 
@@ -101,7 +102,7 @@ pub async fn label_values(
     }
     let Asked { lookup, limit, replica_labels } = asked(&state, &request, false)?;
     if replica_labels.contains(&name) {
-        return Ok(names(Found { items: Vec::new(), warnings: Vec::new() }, limit));
+        return Ok(names(Found::default(), limit));
     }
     let found = state.looked_up(&request.limits, |source| async move { source.label_values(lookup, name).await }).await??;
     Ok(names(found, limit))
@@ -118,7 +119,7 @@ pub async fn metadata(Extract(state): Extract<State>, request: ApiRequest) -> Re
     let metric = Some(request.form.get("metric").to_owned()).filter(|metric| !metric.is_empty());
     let tenant = request.tenant.clone();
     let range = state.bounded(TimeRangeMs::new(TIME_MIN, TIME_MAX));
-    let Found { items, warnings } =
+    let Found { items, warnings, .. } =
         state.looked_up(&request.limits, |source| async move { source.metadata(&tenant, metric, range).await }).await??;
     let kept = items.chunk_by(|a, b| a.metric == b.metric).take(metrics).flat_map(|family| family.iter().take(per_metric));
     let kept: Vec<MetricMetadata> = kept.cloned().collect();
