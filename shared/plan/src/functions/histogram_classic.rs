@@ -29,8 +29,9 @@ fn prepare(buckets: &mut Vec<Bucket>) -> bool {
     true
 }
 
-/// The φ-quantile, with the correction made to get there.
-pub fn quantile(q: f64, mut buckets: Vec<Bucket>) -> (f64, Correction) {
+/// The φ-quantile, with the correction made to get there. Buckets are left in order and corrected: as upstream, the next quantile of the
+/// same ones has nothing to correct.
+pub fn quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Correction) {
     if q.is_nan() {
         return (f64::NAN, None);
     }
@@ -40,10 +41,10 @@ pub fn quantile(q: f64, mut buckets: Vec<Bucket>) -> (f64, Correction) {
     if q > 1.0 {
         return (f64::INFINITY, None);
     }
-    if !prepare(&mut buckets) {
+    if !prepare(buckets) {
         return (f64::NAN, None);
     }
-    let correction = make_monotonic(&mut buckets);
+    let correction = make_monotonic(buckets);
     let last = buckets.len() - 1;
     let observations = buckets[last].count;
     if buckets.len() < 2 || observations == 0.0 {
@@ -167,7 +168,7 @@ mod tests {
             (0.25, &[(-1.0, 10.0), (1.0, 20.0), (INF, 20.0)], -1.0),
             (0.75, &[(-1.0, 10.0), (1.0, 20.0), (INF, 20.0)], 0.0),
         ] {
-            let (got, correction) = quantile(q, buckets(pairs));
+            let (got, correction) = quantile(q, &mut buckets(pairs));
             assert!(same(got, want), "quantile {q} of {pairs:?}: {got}, want {want}");
             assert_eq!(correction, None, "quantile {q} of {pairs:?}");
         }
@@ -183,10 +184,13 @@ mod tests {
             (0.5, &[(1.0, 1.0), (2.0, 1.0 - 1e-13), (INF, 2.0)], 1.0, None),
             (0.5, &[(1.0, 1.0), (2.0, 0.75), (INF, 2.0)], 1.0, Some((2.0, 2.0, 0.25))),
         ] {
-            let (got, found) = quantile(q, buckets(pairs));
+            let (got, found) = quantile(q, &mut buckets(pairs));
             assert!(same(got, want), "quantile {q} of {pairs:?}: {got}, want {want}");
             assert_eq!(found, correction, "quantile {q} of {pairs:?}");
         }
+        let mut dipped = buckets(&[(2.0, 8.0), (1.0, 10.0), (3.0, 20.0), (INF, 20.0)]);
+        assert_eq!(quantile(0.75, &mut dipped), (2.5, Some((2.0, 2.0, 2.0))));
+        assert_eq!(quantile(0.75, &mut dipped), (2.5, None));
     }
 
     #[test]

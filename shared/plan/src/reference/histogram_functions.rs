@@ -95,7 +95,7 @@ pub(super) fn apply(call: &Call, args: Vec<Value>, context: &mut Context<'_>) ->
                 }
             }
         }
-        let groups = split(&input, step, span, context);
+        let mut groups = split(&input, step, span, context);
         let rounds = if quantiles { scalars.len() } else { 1 };
         for round in 0..rounds {
             let argument = scalars[round].1[step];
@@ -125,10 +125,10 @@ pub(super) fn apply(call: &Call, args: Vec<Value>, context: &mut Context<'_>) ->
                 }
                 out.push(step, relabel(labels), delayed, StepValue::Float(value))?;
             }
-            for (labels, buckets) in &groups.classic {
+            for (labels, buckets) in &mut groups.classic {
                 let metric = if delayed { labels.metric_name().unwrap_or("") } else { "" };
                 let value = if quantiles {
-                    let (value, correction) = classic::quantile(argument, buckets.clone());
+                    let (value, correction) = classic::quantile(argument, buckets);
                     if let Some((bucket_min, bucket_max, diff_max)) = correction {
                         let forced = Forced { first_ms: at, last_ms: at, bucket_min, bucket_max, diff_max };
                         context.annotations.forced_monotonicity(metric, span, forced);
