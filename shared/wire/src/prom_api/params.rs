@@ -81,7 +81,8 @@ pub fn duration_ns(text: &str) -> Result<i64, String> {
     if let Some(seconds) = go_float(text) {
         let ns = seconds * 1e9;
         return match ns {
-            ns if ns.is_nan() => Err(invalid()),
+            // Go converts it to the least integer (on x86-64), which no step and no timeout may be.
+            ns if ns.is_nan() => Ok(i64::MIN),
             ns if ns.abs() > i64::MAX as f64 => Err(format!("{}. It overflows int64", invalid())),
             ns => Ok(ns as i64),
         };
@@ -306,6 +307,7 @@ mod tests {
         for text in ["", "abc", "1m1h", "1m1m", "1", "5x", "-5s", "999999999999y", "1hm"] {
             assert!(duration_units_ms(text).is_none(), "{text}");
         }
+        assert_eq!(duration_ns("NaN"), Ok(i64::MIN));
         assert_eq!(duration_ns("1e300"), Err("cannot parse \"1e300\" to a valid duration. It overflows int64".into()));
     }
 
