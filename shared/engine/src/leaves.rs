@@ -201,7 +201,7 @@ impl<'a> Leaves<'a> {
                     self.read(&inner.left, grid, histogram_stats).await?;
                     self.read(&inner.right, grid, histogram_stats).await
                 }
-                Node::Negate(inner, _) => self.read(inner, grid, histogram_stats).await,
+                Node::Negate(inner, _) | Node::Plus(inner) => self.read(inner, grid, histogram_stats).await,
                 Node::StepInvariant(inner) => {
                     // A range vector belongs to the grid of the function around it.
                     let grid = if matches!(**inner, Node::Range(_)) { grid } else { first_step(grid) };

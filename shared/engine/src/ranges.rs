@@ -57,7 +57,7 @@ fn visit(node: &Node, grid: Grid, found: &mut dyn FnMut(TimeRangeMs)) {
             visit(&binary.left, grid, found);
             visit(&binary.right, grid, found);
         }
-        Node::Negate(inner, _) => visit(inner, grid, found),
+        Node::Negate(inner, _) | Node::Plus(inner) => visit(inner, grid, found),
         Node::StepInvariant(inner) if matches!(**inner, Node::Range(_)) => visit(inner, grid, found),
         Node::StepInvariant(inner) => visit(inner, first_step(grid), found),
         Node::LogWindow(window) => found(log_window_range(window, grid).cover_ms()),

@@ -48,9 +48,10 @@ impl Tree {
         let inner = depth + 1;
         match node {
             Node::Literal(_) | Node::Text(_) | Node::Instant(_) | Node::Range(RangeInput::Select { .. }) => {}
-            Node::Range(RangeInput::Subquery { node, .. }) | Node::Negate(node, _) | Node::StepInvariant(node) => {
-                self.node(inner, "", node);
-            }
+            Node::Range(RangeInput::Subquery { node, .. })
+            | Node::Negate(node, _)
+            | Node::Plus(node)
+            | Node::StepInvariant(node) => self.node(inner, "", node),
             Node::Call(call) => call.args.iter().for_each(|arg| self.node(inner, "", arg)),
             Node::Aggregate(aggregate) => {
                 if let Some(param) = &aggregate.param {
@@ -109,6 +110,7 @@ fn title(node: &Node) -> String {
         Node::Aggregate(aggregate) => aggregate_title(aggregate),
         Node::Binary(binary) => binary_title(binary),
         Node::Negate(..) => "negate".to_owned(),
+        Node::Plus(_) => "plus".to_owned(),
         Node::StepInvariant(_) => "step invariant".to_owned(),
         Node::LogWindow(window) => log_window_title(window),
         Node::Logs(logs) => logs_title(logs),

@@ -157,6 +157,8 @@ pub enum Node {
     Binary(Box<Binary>),
     /// Unary minus.
     Negate(Box<Node>, Span),
+    /// Unary plus of a selector: the same values, but no selector whose times or matchers a function around it may look at.
+    Plus(Box<Node>),
     /// Evaluated once, at the first step, and repeated at every other (PromQL's step-invariant expressions).
     StepInvariant(Box<Node>),
     /// A LogQL range aggregation.
@@ -540,7 +542,7 @@ impl Node {
                 (NodeKind::Scalar, NodeKind::Scalar) => NodeKind::Scalar,
                 _ => NodeKind::Vector,
             },
-            Node::Negate(node, _) | Node::StepInvariant(node) => node.kind(),
+            Node::Negate(node, _) | Node::Plus(node) | Node::StepInvariant(node) => node.kind(),
         }
     }
 }

@@ -213,7 +213,7 @@ fn inner(node_: &Node, source: &dyn Source, context: &mut Context<'_>) -> Result
             let (left, right) = (left?, right?);
             applied(node_, vec![left, right], context)
         }
-        Node::Negate(inner, _) => {
+        Node::Negate(inner, _) | Node::Plus(inner) => {
             let value = node(inner, source, context)?;
             apply(node_, vec![value], context)
         }
@@ -241,6 +241,7 @@ pub fn apply(node: &Node, children: Vec<Value>, context: &mut Context<'_>) -> Re
         Node::Text(text) => Ok(Value::Text(text.clone())),
         Node::StepInvariant(_) => repeat(next()?, context),
         Node::Negate(..) => negate(next()?, context),
+        Node::Plus(_) => next(),
         Node::Binary(binary) => binary::apply(binary, next()?, next()?, context),
         Node::Aggregate(aggregate) => {
             let param = if aggregate.param.is_some() { Some(next()?) } else { None };

@@ -96,7 +96,11 @@ impl Lowering<'_> {
             })),
             ExprKind::Unary { minus, inner } => {
                 let node = self.child(inner, fixed)?;
-                if *minus { Node::Negate(Box::new(node), expr.span) } else { node }
+                match node {
+                    node if *minus => Node::Negate(Box::new(node), expr.span),
+                    node @ Node::Instant(_) => Node::Plus(Box::new(node)),
+                    node => node,
+                }
             }
         })
     }
@@ -113,9 +117,10 @@ impl Lowering<'_> {
             ExprKind::Subquery { inner, range, step, modifiers } => Ok(RangeInput::Subquery {
                 node: Box::new(self.child(inner, false)?),
                 range_ms: self.positive(range)?,
-                step_ms: match step {
-                    Some(step) => self.positive(step)?,
-                    None => self.params.options.subquery_step_ms,
+                step_ms: match step.as_ref().map(|step| self.positive(step)).transpose()? {
+                    // Less than a millisecond is cut off to no step at all, as upstream does it to an expression.
+                    None | Some(0) => self.params.options.subquery_step_ms,
+                    Some(step_ms) => step_ms,
                 },
                 offset_ms: self.offset(modifiers)?,
                 at: self.at(modifiers),

@@ -166,6 +166,14 @@ fn lowering_resolves_times() {
 }
 
 #[test]
+fn a_selector_behind_a_plus_is_none_for_the_function_around_it() {
+    for (text, wanted) in [("absent(+x)", true), ("absent(x)", false), ("absent((x))", false), ("absent(+(x + 1))", false)] {
+        let plan::Node::Call(call) = lowered(text).root else { panic!("{text} is no call") };
+        assert_eq!(matches!(call.args[0], plan::Node::Plus(_)), wanted, "{text}");
+    }
+}
+
+#[test]
 fn what_does_not_change_is_evaluated_once() {
     for (text, wanted) in [
         ("timestamp((x @ 1))", true),

@@ -176,7 +176,7 @@ pub fn finish(value: Value, root: &Node, context: &mut Context<'_>) -> Result<Va
 
 fn ordered(node: &Node) -> bool {
     match node {
-        Node::StepInvariant(inner) | Node::Negate(inner, _) => ordered(inner),
+        Node::StepInvariant(inner) | Node::Negate(inner, _) | Node::Plus(inner) => ordered(inner),
         Node::Call(call) => {
             use Function::{LabelJoin, LabelReplace, Sort, SortByLabel, SortByLabelDesc, SortDesc};
             match call.function {

@@ -41,7 +41,7 @@ fn time_of(node: &Node, around: (Option<TimestampMs>, i64)) -> Option<(Option<Ti
             let around = if at.is_some() { (*at, *offset_ms) } else { (around.0, around.1 + offset_ms) };
             time_of(node, around)
         }
-        Node::StepInvariant(inner) | Node::Negate(inner, _) => time_of(inner, around),
+        Node::StepInvariant(inner) | Node::Negate(inner, _) | Node::Plus(inner) => time_of(inner, around),
         Node::Call(call) => call.args.iter().find_map(|arg| time_of(arg, around)),
         Node::Aggregate(aggregate) => time_of(&aggregate.input, around),
         Node::Binary(binary) => time_of(&binary.left, around).or_else(|| time_of(&binary.right, around)),
