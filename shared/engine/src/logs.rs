@@ -4,12 +4,14 @@
 //! ([`query`]), what a range aggregation makes of entries ([`windows`]), what stages do (`plan::pipeline`).
 //!
 //! ```text
-//! parts ─ prune ─▶ tails ─ select ─▶ streams ─ token filters ─▶ pieces ─ fetch, decode ─▶ rows ─ line filters ─▶ stages
+//! parts ─ prune ─▶ tails ─ select ─▶ streams ─ token filters ─▶ pieces ─ fetch ─▶ times, line filters ─▶ rows ─ decode ─▶ stages
 //! ```
 
+mod known;
 pub(crate) mod query;
 mod rows;
 pub(crate) mod spans;
+mod wanted;
 pub(crate) mod windows;
 
 use std::hash::RandomState;
@@ -23,8 +25,11 @@ use model::series::stable_hash;
 use model::{ErrorKind, LabelSet, Signal, TimeRangeNs, TimestampNs};
 use plan::logical::LogSelect;
 use plan::pipeline::Pipeline;
+use plan::pipeline::excerpt::Excerpt;
+use plan::pipeline::sieve::Sieve;
 use segment::logs::{Chunk, EntryColumns, Index, Projection, StreamEntry};
 use tokio::sync::Semaphore;
+use wanted::{Need, WantedRows};
 
 use crate::EngineError;
 use crate::cache::Cache;
@@ -42,6 +47,8 @@ pub(crate) struct LogScan {
     /// In the order of parts, and of row groups within each.
     pub(crate) pieces: Vec<Piece>,
     pub(crate) range: TimeRangeNs,
+    /// The line filters in front: rows whose lines do not pass are not decoded.
+    sieve: Option<Arc<Sieve>>,
     /// Two hash functions, for contents that must not be taken for one another.
     hashers: (RandomState, RandomState),
 }
@@ -67,6 +74,28 @@ pub(crate) struct Piece {
 pub(crate) struct Decoded {
     pub(crate) piece: usize,
     pub(crate) columns: EntryColumns,
+}
+
+/// What is made of pieces.
+pub(crate) trait Work: Send + Sync + 'static {
+    /// What becomes of one.
+    type Output: Send + 'static;
+
+    /// Returns the columns a piece is read by.
+    fn projection(&self, scan: &LogScan, piece: &Piece) -> Projection;
+
+    /// Returns what is asked for beside the filters.
+    fn need(&self) -> Need {
+        Need::default()
+    }
+
+    /// Returns what leaves out of lines what is not looked at.
+    fn excerpt(&self) -> Option<Excerpt<'_>> {
+        None
+    }
+
+    /// Works on a piece.
+    fn run(&self, scan: &LogScan, decoded: &Decoded) -> Result<Self::Output, EngineError>;
 }
 
 impl LogScan {
@@ -95,7 +124,8 @@ impl LogScan {
         let streams = numbered(&selected);
         let shared = shared(&selected, &streams);
         let hashers = (RandomState::new(), RandomState::new());
-        let mut scan = LogScan { parts: Vec::new(), streams: Vec::new(), shared, pieces: Vec::new(), range, hashers };
+        let (parts, pieces) = (Vec::new(), Vec::new());
+        let mut scan = LogScan { parts, streams: Vec::new(), shared, pieces, range, sieve: None, hashers };
         for (open, entries) in selected {
             let chunks = chunks(context, &open.index, &entries, range, &literals);
             let of_stream = |entry: &StreamEntry| (streams[&entry.labels], open.erasures(context, &entry.labels));
@@ -108,6 +138,7 @@ impl LogScan {
         let mut labels: Vec<(u32, LabelSet)> = streams.into_iter().map(|(labels, number)| (number, labels)).collect();
         labels.sort_unstable_by_key(|(number, _)| *number);
         scan.streams = labels.into_iter().map(|(_, labels)| labels).collect();
+        scan.sieve = if scan.pieces.is_empty() { None } else { pipeline.sieve().map(Arc::new) };
         Ok(scan)
     }
 
@@ -136,39 +167,46 @@ impl LogScan {
         piece.chunk.runs.iter().map(|(of, _)| part.streams[*of as usize].0)
     }
 
+    /// Reports whether every row of a piece counts: none is deleted, and none may stand in another part as well.
+    fn is_certain(&self, piece: &Piece) -> bool {
+        let streams = &self.parts[piece.part as usize].streams;
+        !piece.doubtful && piece.chunk.runs.iter().all(|(of, _)| streams[*of as usize].1.is_empty())
+    }
+
     /// Reports whether an entry of this time may be met again in another part.
     fn is_shared(&self, piece: &Piece, stream: u32, timestamp: i64) -> bool {
         piece.doubtful && self.shared[stream as usize].iter().any(|range| range.contains(TimestampNs(timestamp)))
     }
 
-    /// Fetches pieces, in the order of `order`, and has `work` decode and process each on a thread that may be busy; `workers` at a
-    /// time. Results come in the same order. A corrupt segment is named in a warning and left out.
-    pub(crate) fn run<'s, T: Send + 'static>(
+    /// Fetches pieces, in the order of `order`, and has each decoded and worked on by a thread that may be busy; `workers` at a time.
+    /// Results come in the same order. A corrupt segment is named in a warning and left out.
+    pub(crate) fn run<'s, W: Work>(
         self: &'s Arc<LogScan>,
         context: &'s Arc<QueryContext>,
         order: impl IntoIterator<Item = usize>,
-        projection: impl Fn(&Piece) -> Projection,
-        work: Arc<impl Fn(&LogScan, Decoded) -> Result<T, EngineError> + Send + Sync + 'static>,
+        work: &Arc<W>,
         workers: usize,
-    ) -> impl Stream<Item = Result<Option<T>, EngineError>> + Send + 's {
+    ) -> impl Stream<Item = Result<Option<W::Output>, EngineError>> + Send + 's {
         // Futures first, then the stream: a closure inside a stream is not general enough over lifetimes.
         let turns = Arc::new(Semaphore::new(workers.max(1)));
-        let read =
-            |index: usize| self.piece(context, index, projection(&self.pieces[index]), (Arc::clone(&work), Arc::clone(&turns)));
+        let read = |index: usize| self.piece(context, index, Arc::clone(work), Arc::clone(&turns));
         let reads: Vec<_> = order.into_iter().map(read).collect();
         stream::iter(reads).buffered(PIECES_IN_FLIGHT.min(context.fetches_in_flight).max(1))
     }
 
-    async fn piece<T: Send + 'static>(
+    async fn piece<W: Work>(
         self: &Arc<LogScan>,
         context: &Arc<QueryContext>,
         index: usize,
-        projection: Projection,
-        (work, turns): (Arc<impl Fn(&LogScan, Decoded) -> Result<T, EngineError> + Send + Sync + 'static>, Arc<Semaphore>),
-    ) -> Result<Option<T>, EngineError> {
+        work: Arc<W>,
+        turns: Arc<Semaphore>,
+    ) -> Result<Option<W::Output>, EngineError> {
         let (piece, scan) = (&self.pieces[index], Arc::clone(self));
         let part = &self.parts[piece.part as usize].open;
-        let fetched = read_ranges(context, part, part.index.plan_ranges(&piece.chunk, projection)).await?;
+        let projection = work.projection(self, piece);
+        // What is read of lines is known once some is read, and a second round of requests would cost more.
+        let reached = Projection { lines: projection.lines || self.sieve.is_some(), ..projection };
+        let fetched = read_ranges(context, part, part.index.plan_ranges(&piece.chunk, reached)).await?;
         let _turn = turns.acquire().await.map_err(|error| EngineError::Internal(error.to_string()))?;
         let context_of_work = Arc::clone(context);
         let busy = tokio::task::spawn_blocking(move || {
@@ -176,13 +214,16 @@ impl LogScan {
                 return Ok(Err(EngineError::Cancelled));
             }
             let piece = &scan.pieces[index];
-            let columns = scan.parts[piece.part as usize].open.index.decode(&piece.chunk, projection, &fetched)?;
+            let rows: u64 = piece.chunk.runs.iter().map(|(_, rows)| rows.end - rows.start).sum();
+            let mut wanted = WantedRows::new(&scan, piece, work.need(), work.excerpt());
+            let segment = &scan.parts[piece.part as usize].open.index;
+            let columns = segment.decode_wanted(&piece.chunk, projection, &mut wanted, &fetched)?;
             let (lines, line_bytes) = (columns.lines.len() as u64, columns.lines.bytes_len() as u64);
-            context_of_work.counters.entries.fetch_add(columns.timestamps.len() as u64, Ordering::Relaxed);
+            context_of_work.counters.entries.fetch_add(rows, Ordering::Relaxed);
             context_of_work.counters.lines.fetch_add(lines, Ordering::Relaxed);
             context_of_work.counters.line_bytes.fetch_add(line_bytes, Ordering::Relaxed);
-            context_of_work.count_samples(columns.timestamps.len() as u64);
-            Ok(work(&scan, Decoded { piece: index, columns }))
+            context_of_work.count_samples(rows);
+            Ok(work.run(&scan, &Decoded { piece: index, columns }))
         });
         match busy.await.map_err(|error| EngineError::Internal(error.to_string()))? {
             Ok(result) => result.map(Some),

@@ -3,7 +3,9 @@
 //! Owns: [`Stage`] and its canonical text, and what each stage does to an entry (Loki's semantics, LogQL reference section B).
 //! Does not own: LogQL's syntax (`logql`), which entries are read, window functions over samples.
 
+mod automaton;
 mod compiled;
+pub mod excerpt;
 mod expression;
 pub mod fields;
 mod format;
@@ -20,13 +22,12 @@ pub mod pattern;
 mod reduce;
 pub mod regexp;
 pub mod sample;
+pub mod sieve;
 pub mod stage;
 pub mod units;
 
 use std::borrow::Cow;
-use std::ops::Range;
 
-use model::batch::Arena;
 use model::{ErrorKind, LabelSet};
 
 use compiled::Compiled;
@@ -35,6 +36,7 @@ use hints::Hints;
 pub use labels::{Category, Labels};
 use line_filter::CompiledLineFilter;
 pub use sample::{Extractor, Input, LineUse, PipelineError, Sample};
+use sieve::Sieve;
 pub use stage::{
     CompareOp, Conversion, Extraction, LabelFilter, LabelFormat, LabelPick, LineFilter, LineOp, LineTerm, Logfmt, Stage, Unwrap,
 };
@@ -116,7 +118,7 @@ impl Pipeline {
         self.process_filtered(scratch, Input { timestamp_ns, line, stream, metadata }, false)
     }
 
-    /// As [`Pipeline::process`]; `filtered` says that [`Pipeline::filter_lines`] let the line pass.
+    /// As [`Pipeline::process`]; `filtered` says that the filters in front ([`Pipeline::sieve`]) let the line pass.
     pub fn process_filtered<'s>(&self, scratch: &'s mut Scratch, entry: Input<'s, '_>, filtered: bool) -> Outcome<'s> {
         let moment = scratch.moment(entry.timestamp_ns);
         match self.run(&mut scratch.labels, moment, entry.line, filtered, entry.stream, entry.metadata) {
@@ -151,10 +153,10 @@ impl Pipeline {
         }
     }
 
-    /// Appends to `out` those of `rows` whose lines pass the line filters in front of all other stages, ascending: the same as
-    /// asking each, but a substring is looked for in all of them at once.
-    pub fn filter_lines(&self, lines: &Arena, rows: Range<usize>, out: &mut Vec<u32>) {
-        line_filter::filter_lines(self.front().0, lines, rows, out);
+    /// Returns the line filters in front of all other stages, for lines that are not put together yet; `None` where there are none.
+    pub fn sieve(&self) -> Option<Sieve> {
+        let (filters, _) = self.front();
+        (!filters.is_empty()).then(|| Sieve::new(filters))
     }
 
     /// Reports whether every line passes unchanged, with the labels of its stream and metadata.
@@ -162,9 +164,19 @@ impl Pipeline {
         self.stages.is_empty()
     }
 
-    /// Reports whether the line itself is looked at or changed at all.
+    /// Reports whether the line itself is looked at or changed, once it has passed the filters in front.
     pub fn reads_line(&self) -> bool {
-        self.stages.iter().any(Compiled::reads_line)
+        self.front().1.iter().any(Compiled::reads_line)
+    }
+
+    /// Reports whether every entry stays that has passed the filters in front.
+    pub fn keeps_all(&self) -> bool {
+        !self.front().1.iter().any(Compiled::drops)
+    }
+
+    /// Reports whether what becomes of an entry depends on when it was, or when it is asked for.
+    pub fn reads_time(&self) -> bool {
+        self.stages.iter().any(Compiled::reads_time)
     }
 
     /// Returns literals that stored lines must have to pass: one of each inner list. For pushing filters into the scan.

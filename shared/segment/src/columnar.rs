@@ -5,13 +5,16 @@
 //!                      └────────────────────────── tail ───────────────────────────────────────────────┘
 //! ```
 
+mod cut_lines;
 mod delta;
 mod describe;
 mod lines;
+mod log_metadata;
 pub(crate) mod logs_reader;
 pub(crate) mod logs_writer;
 pub(crate) mod metrics_reader;
 pub(crate) mod metrics_writer;
+mod numbered;
 mod pages;
 mod runs;
 mod values;
@@ -19,6 +22,7 @@ pub(crate) mod windows_reader;
 mod windows_values;
 pub(crate) mod windows_writer;
 
+pub(crate) use cut_lines::CutColumns;
 pub(crate) use pages::{Layout, read_error};
 
 use parquet::basic::{Compression, Encoding, ZstdLevel};

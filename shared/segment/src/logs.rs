@@ -1,5 +1,8 @@
 //! Reading log segments, L0 and L1+ alike.
 
+mod metadata;
+mod wanted;
+
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -16,6 +19,8 @@ use crate::table::Table;
 pub use crate::tokens::Needle;
 use crate::tokens::TokenFilters;
 use crate::{Fetched, SegmentError};
+pub use metadata::MetadataColumn;
+pub use wanted::{RowVariables, Verdict, Wanted};
 
 /// The opened tail of a log segment. Cheap to clone, immutable, cacheable.
 #[derive(Clone, Debug)]
@@ -121,7 +126,7 @@ pub struct Chunk {
 }
 
 /// Entries of several streams as shared columns.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Debug, Default)]
 pub struct EntryColumns {
     /// Per run: the stream's index in the selection, and its rows in these columns, time ascending.
     pub runs: Vec<(u32, Range<u32>)>,
@@ -131,8 +136,20 @@ pub struct EntryColumns {
     pub lines: Arena,
     /// Byte lengths of lines; empty where not projected.
     pub line_lens: Vec<u32>,
-    /// Structured metadata, canonical label-set encoding; empty where not projected.
-    pub metadata: Arena,
+    /// Structured metadata; empty where not projected.
+    pub metadata: MetadataColumn,
+}
+
+impl EntryColumns {
+    /// Leaves only `rows`, ascending: runs and times.
+    pub(crate) fn keep(&mut self, rows: &[u32]) {
+        if rows.len() == self.timestamps.len() {
+            return;
+        }
+        let kept = |row: u32| rows.partition_point(|kept| *kept < row) as u32;
+        self.runs.iter_mut().for_each(|(_, run)| *run = kept(run.start)..kept(run.end));
+        self.timestamps = rows.iter().map(|row| self.timestamps[*row as usize]).collect();
+    }
 }
 
 impl Index {
@@ -323,12 +340,39 @@ impl Index {
     /// # Panics
     /// If `chunk` is of another segment.
     pub fn decode(&self, chunk: &Chunk, projection: Projection, fetched: &Fetched) -> Result<EntryColumns, SegmentError> {
+        self.decode_rows(chunk, projection, None, fetched)
+    }
+
+    /// Decodes the rows of a chunk that are wanted: of the others little more than times is read.
+    ///
+    /// # Errors
+    /// As [`Index::decode`].
+    ///
+    /// # Panics
+    /// If `chunk` is of another segment.
+    pub fn decode_wanted(
+        &self,
+        chunk: &Chunk,
+        projection: Projection,
+        wanted: &mut dyn Wanted,
+        fetched: &Fetched,
+    ) -> Result<EntryColumns, SegmentError> {
+        self.decode_rows(chunk, projection, Some(wanted), fetched)
+    }
+
+    fn decode_rows(
+        &self,
+        chunk: &Chunk,
+        projection: Projection,
+        wanted: Option<&mut dyn Wanted>,
+        fetched: &Fetched,
+    ) -> Result<EntryColumns, SegmentError> {
         match &self.inner.data {
             Data::Block(frame) => {
                 let raw = frame.open(&fetched.get(0..u64::from(frame.len))?)?;
-                Ok(pick(&l0::decode_entries(&raw, &self.inner.table)?, chunk, projection))
+                Ok(pick(&l0::decode_entries(&raw, &self.inner.table)?, chunk, projection, wanted))
             }
-            Data::Parquet(layout, _) => reader::decode(layout, chunk, projection, fetched),
+            Data::Parquet(layout, _) => reader::decode(layout, chunk, projection, wanted, fetched),
         }
     }
 }
@@ -340,24 +384,43 @@ fn whole_block(entries: &[StreamEntry]) -> Vec<Chunk> {
     cover.map(|range| Chunk { row_group: 0, range, runs }).into_iter().collect()
 }
 
-fn pick(block: &EntryBlock, chunk: &Chunk, projection: Projection) -> EntryColumns {
+fn pick(block: &EntryBlock, chunk: &Chunk, projection: Projection, wanted: Option<&mut dyn Wanted>) -> EntryColumns {
     let mut columns = EntryColumns::default();
-    for (stream, rows) in &chunk.runs {
-        let start = columns.timestamps.len() as u32;
-        let rows = rows.start as usize..rows.end as usize;
-        columns.timestamps.extend_from_slice(&block.timestamps[rows.clone()]);
-        for row in rows {
-            if projection.lines {
-                columns.lines.push(block.lines.get(row));
-            }
-            if projection.line_lens {
-                columns.line_lens.push(block.lines.get(row).len() as u32);
-            }
-            if projection.metadata {
-                columns.metadata.push(block.metadata.get(row));
+    // Rows of the block, in the order of the columns.
+    let mut rows: Vec<u32> = Vec::new();
+    for (stream, run) in &chunk.runs {
+        let start = rows.len() as u32;
+        rows.extend(run.start as u32..run.end as u32);
+        columns.runs.push((*stream, start..rows.len() as u32));
+    }
+    columns.timestamps = rows.iter().map(|row| block.timestamps[*row as usize]).collect();
+    if let Some(wanted) = wanted {
+        let mut kept = Vec::new();
+        wanted.by_time(&columns, &mut kept);
+        if wanted.asks_lines() {
+            let (all, mut passed) = (std::mem::take(&mut kept), Vec::new());
+            // Rows that follow each other are asked together.
+            for run in all.chunk_by(|a, b| a + 1 == *b && rows[*a as usize] + 1 == rows[*b as usize]) {
+                let first = rows[run[0] as usize];
+                passed.clear();
+                wanted.lines(&block.lines, first as usize..first as usize + run.len(), &mut passed);
+                kept.extend(passed.iter().map(|row| run[0] + (row - first)));
             }
         }
-        columns.runs.push((*stream, start..columns.timestamps.len() as u32));
+        wanted.last(&columns, &mut kept);
+        columns.keep(&kept);
+        rows = kept.into_iter().map(|row| rows[row as usize]).collect();
+    }
+    for row in rows.into_iter().map(|row| row as usize) {
+        if projection.lines {
+            columns.lines.push(block.lines.get(row));
+        }
+        if projection.line_lens {
+            columns.line_lens.push(block.lines.get(row).len() as u32);
+        }
+        if projection.metadata {
+            columns.metadata.push(block.metadata.get(row));
+        }
     }
     columns
 }

@@ -179,7 +179,7 @@ fn number_of(digits: &[u8]) -> i64 {
 
 /// Appends the digits that a number stands for.
 #[inline]
-fn put_digits(number: i64, out: &mut Vec<u8>) {
+pub(crate) fn put_digits(number: i64, out: &mut Vec<u8>) {
     let mut buffer = [0u8; 20];
     let (mut at, mut rest) = (buffer.len(), number.unsigned_abs());
     loop {
@@ -289,14 +289,16 @@ pub enum Part {
     Constant(Box<[u8]>),
     /// Decimal digits, at least one: the number of this column.
     Number(usize),
-    /// Anything: the text of this column.
+    /// A word: letters, digits, hyphens and bytes past ASCII, at least one; the text of this column.
     Text(usize),
+    /// Anything: the text of this column, at the end of lines with more variables than there are columns.
+    Rest(usize),
 }
 
 /// What lines have in common: constants, and between them variables that are numbers or texts.
 ///
 /// # Invariants
-/// Columns of each kind are first named in ascending order, from 0 on without a gap.
+/// As stored: columns of each kind are first named in ascending order, from 0 on without a gap.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Template {
     parts: Vec<Part>,
@@ -326,7 +328,32 @@ impl Template {
             rest = &rest[at + 2..];
         }
         template.constant(rest);
+        template.name_rest();
         Ok(template)
+    }
+
+    /// Tells the last text from a word, where all columns for numbers or for words may have run out before it.
+    fn name_rest(&mut self) {
+        let is_full = self.numbers == NUMBERS_MAX || self.texts == TEXTS_MAX;
+        if let Some(last) = self.parts.last_mut()
+            && let Part::Text(column) = *last
+            && is_full
+        {
+            *last = Part::Rest(column);
+        }
+    }
+
+    /// Makes a template of parts of another one.
+    pub fn of_parts(parts: Vec<Part>) -> Template {
+        let mut template = Template { parts, numbers: 0, texts: 0 };
+        for part in &template.parts {
+            match part {
+                Part::Constant(_) => {}
+                Part::Number(column) => template.numbers = template.numbers.max(column + 1),
+                Part::Text(column) | Part::Rest(column) => template.texts = template.texts.max(column + 1),
+            }
+        }
+        template
     }
 
     fn constant(&mut self, bytes: &[u8]) {
@@ -350,14 +377,28 @@ impl Template {
         self.texts
     }
 
+    /// Returns which number columns it names, then which text columns, as bits.
+    pub(crate) fn named(&self) -> (u32, u32) {
+        self.parts.iter().fold((0, 0), |(numbers, texts), part| match part {
+            Part::Constant(_) => (numbers, texts),
+            Part::Number(column) => (numbers | 1 << column, texts),
+            Part::Text(column) | Part::Rest(column) => (numbers, texts | 1 << column),
+        })
+    }
+
     /// Appends the line that has these variables.
     #[inline]
-    pub(crate) fn put_line<'v>(&self, number: impl Fn(usize) -> i64, text: impl Fn(usize) -> &'v [u8], out: &mut Vec<u8>) {
+    pub(crate) fn put_line<'v>(
+        &self,
+        put_digits: impl Fn(usize, &mut Vec<u8>),
+        text: impl Fn(usize) -> &'v [u8],
+        out: &mut Vec<u8>,
+    ) {
         for part in &self.parts {
             match part {
                 Part::Constant(bytes) => out.extend_from_slice(bytes),
-                Part::Number(column) => put_digits(number(*column), out),
-                Part::Text(column) => out.extend_from_slice(text(*column)),
+                Part::Number(column) => put_digits(*column, out),
+                Part::Text(column) | Part::Rest(column) => out.extend_from_slice(text(*column)),
             }
         }
     }

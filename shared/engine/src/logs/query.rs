@@ -17,22 +17,41 @@ use plan::value::Entry;
 use plan::{Grid, StreamEntries};
 use segment::logs::{Index, Projection};
 
-use super::rows::{MetadataSets, Run, filtered};
-use super::{Decoded, LogScan};
+use super::rows::{MetadataSets, Run};
+use super::wanted::Need;
+use super::{Decoded, LogScan, Piece, Work};
 use crate::EngineError;
 use crate::cache::Cache;
 use crate::context::QueryContext;
 use crate::limits::PIECES_IN_FLIGHT;
 
-/// Rows of a run that are filtered before the limit is looked at again.
-const ROWS_PER_LOOK: usize = 4096;
-
 /// What is asked for, as the threads that work on pieces share it.
 struct Ask {
     pipeline: Pipeline,
-    newest_first: bool,
     limit: usize,
     interval_ns: i64,
+}
+
+/// What is asked of some pieces.
+struct Wave {
+    ask: Arc<Ask>,
+    need: Need,
+}
+
+impl Work for Wave {
+    type Output = Vec<Candidate>;
+
+    fn projection(&self, _: &LogScan, _: &Piece) -> Projection {
+        Projection::ALL
+    }
+
+    fn need(&self) -> Need {
+        self.need
+    }
+
+    fn run(&self, scan: &LogScan, decoded: &Decoded) -> Result<Vec<Candidate>, EngineError> {
+        self.ask.candidates(scan, decoded, self.need)
+    }
 }
 
 /// An entry that passed.
@@ -79,20 +98,17 @@ pub(crate) async fn query(
     let (scan, pipeline) = open(context, cache, parts, query, grid).await?;
     let scan = Arc::new(scan);
     let LogQuery { newest_first, limit, interval_ns, .. } = *query;
-    let ask = Arc::new(Ask { pipeline, newest_first, limit, interval_ns });
+    let exact = interval_ns == 0 && pipeline.keeps_all();
+    let ask = Arc::new(Ask { pipeline, limit, interval_ns });
     let mut walk = Walk { newest_first, limit, interval_ns, ..Walk::default() };
     let (mut next, mut wave) = (0, 1);
     while next < scan.pieces.len() && !walk.is_full() {
         // The first piece alone is often enough; where it was not, more and more are read at a time.
         let pieces = next..(next + wave).min(scan.pieces.len());
         (next, wave) = (pieces.end, (wave * 2).min(PIECES_IN_FLIGHT));
-        let bound = walk.bound();
-        let work = {
-            let ask = Arc::clone(&ask);
-            Arc::new(move |scan: &LogScan, decoded: Decoded| ask.candidates(scan, &decoded, bound))
-        };
-        let found: Vec<Option<Vec<Candidate>>> =
-            scan.run(context, pieces, |_| Projection::ALL, work, workers).try_collect().await?;
+        let need = Need { newest_first, limit: exact.then_some(limit), bound: walk.bound() };
+        let work = Arc::new(Wave { ask: Arc::clone(&ask), need });
+        let found: Vec<Option<Vec<Candidate>>> = scan.run(context, pieces, &work, workers).try_collect().await?;
         walk.pending.extend(found.into_iter().flatten().flatten());
         let following = scan.pieces.get(next).map(|piece| piece.chunk.range);
         walk.settle(following);
@@ -101,15 +117,14 @@ pub(crate) async fn query(
 }
 
 impl Ask {
-    /// Returns the entries of a piece that pass; of many only those that may be among the first `limit`. `bound`: times beyond it
-    /// cannot be.
-    fn candidates(&self, scan: &LogScan, decoded: &Decoded, bound: Option<i64>) -> Result<Vec<Candidate>, EngineError> {
+    /// Returns the entries of a piece that pass; of many only those that may be among the first `limit`.
+    fn candidates(&self, scan: &LogScan, decoded: &Decoded, need: Need) -> Result<Vec<Candidate>, EngineError> {
         let mut worker = Worker {
             ask: self,
             scan,
             decoded,
             best: BinaryHeap::new(),
-            bound,
+            need,
             out: Vec::new(),
             scratch: Scratch::default(),
             sets: MetadataSets::default(),
@@ -117,18 +132,9 @@ impl Ask {
         for run in scan.runs(decoded)? {
             worker.run(&run)?;
         }
-        let Worker { mut out, bound, .. } = worker;
-        out.retain(|candidate| !self.is_beyond(candidate.entry.timestamp, bound));
+        let Worker { mut out, need, .. } = worker;
+        out.retain(|candidate| !need.is_beyond(candidate.entry.timestamp));
         Ok(out)
-    }
-
-    /// Returns a time as a number that is the smaller the earlier its entry comes.
-    fn rank(&self, timestamp: i64) -> i64 {
-        if self.newest_first { !timestamp } else { timestamp }
-    }
-
-    fn is_beyond(&self, timestamp: i64, bound: Option<i64>) -> bool {
-        bound.is_some_and(|bound| self.rank(timestamp) > self.rank(bound))
     }
 }
 
@@ -139,8 +145,8 @@ struct Worker<'a> {
     decoded: &'a Decoded,
     /// The ranks of the best `limit` entries so far that count for sure.
     best: BinaryHeap<i64>,
-    /// The time of the worst of them, once they are so many.
-    bound: Option<i64>,
+    /// Its bound is the time of the worst of them, once they are so many.
+    need: Need,
     out: Vec<Candidate>,
     scratch: Scratch,
     sets: MetadataSets,
@@ -148,33 +154,13 @@ struct Worker<'a> {
 
 impl Worker<'_> {
     fn run(&mut self, run: &Run) -> Result<(), EngineError> {
-        let timestamps = &self.decoded.columns.timestamps;
-        let mut rest = run.rows.clone();
-        let mut picked = Vec::new();
-        while rest.start < rest.end {
-            let look = match self.ask.newest_first {
-                true => rest.end.saturating_sub(ROWS_PER_LOOK).max(rest.start)..rest.end,
-                false => rest.start..(rest.start + ROWS_PER_LOOK).min(rest.end),
-            };
-            let nearest = if self.ask.newest_first { look.end - 1 } else { look.start };
-            if self.ask.is_beyond(timestamps[nearest], self.bound) {
+        let rows = run.rows.clone();
+        for nth in 0..rows.len() {
+            let row = if self.need.newest_first { rows.end - 1 - nth } else { rows.start + nth };
+            if self.need.is_beyond(self.decoded.columns.timestamps[row]) {
                 break;
             }
-            match self.ask.newest_first {
-                true => rest.end = look.start,
-                false => rest.start = look.end,
-            }
-            picked.clear();
-            filtered(&self.ask.pipeline, &self.decoded.columns, look, &mut picked);
-            if self.ask.newest_first {
-                picked.reverse();
-            }
-            for row in &picked {
-                if self.ask.is_beyond(timestamps[*row as usize], self.bound) {
-                    return Ok(());
-                }
-                self.entry(run, *row as usize)?;
-            }
+            self.entry(run, row)?;
         }
         Ok(())
     }
@@ -194,16 +180,16 @@ impl Worker<'_> {
         self.out.push(Candidate { place, content, labels: labels.merged(), entry });
         // An entry that may be met again, or be too near to another one, does not count for sure.
         if content.is_none() && self.ask.interval_ns == 0 {
-            self.best.push(self.ask.rank(timestamp));
+            self.best.push(self.need.rank(timestamp));
             if self.best.len() > self.ask.limit {
                 self.best.pop();
             }
             if self.best.len() == self.ask.limit {
-                let worst = self.best.peek().map(|rank| self.ask.rank(*rank));
-                self.bound = match self.bound {
-                    Some(bound) if worst.is_some_and(|worst| self.ask.rank(worst) > self.ask.rank(bound)) => Some(bound),
-                    _ => worst,
-                };
+                let worst = self.best.peek().map(|rank| self.need.rank(*rank));
+                // The bound only ever comes nearer.
+                if worst.is_some_and(|worst| !self.need.is_beyond(worst)) {
+                    self.need.bound = worst;
+                }
             }
         }
         Ok(())

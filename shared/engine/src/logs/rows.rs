@@ -1,10 +1,9 @@
-//! The rows of a decoded piece that are inside the query's range and not deleted, run by run.
+//! The rows of a decoded piece that are inside the query's range and not deleted, run by run. Their lines have passed the filters in
+//! front ([`super::wanted`]).
 
 use std::ops::Range;
 
-use hashbrown::HashMap;
 use model::LabelSet;
-use plan::pipeline::Pipeline;
 use segment::logs::EntryColumns;
 
 use super::{Decoded, LogScan, Piece};
@@ -87,36 +86,23 @@ fn rejected(
     Ok(rejected)
 }
 
-/// Appends the rows of a run that pass the line filters in front, ascending.
-pub(crate) fn filtered(pipeline: &Pipeline, columns: &EntryColumns, rows: Range<usize>, out: &mut Vec<u32>) {
-    match pipeline.reads_line() {
-        true => pipeline.filter_lines(&columns.lines, rows, out),
-        false => out.extend(rows.map(|row| row as u32)),
-    }
-}
-
-/// Structured metadata of rows, decoded once per distinct set.
+/// Structured metadata of the rows of one piece, decoded once per distinct set.
 #[derive(Default)]
 pub(crate) struct MetadataSets {
-    known: HashMap<Vec<u8>, LabelSet>,
+    known: Vec<Option<LabelSet>>,
 }
-
-/// Distinct sets kept by one worker; more are decoded again.
-const METADATA_SETS_MAX: usize = 1024;
 
 impl MetadataSets {
     pub(crate) fn get(&mut self, columns: &EntryColumns, row: usize) -> Result<LabelSet, EngineError> {
         if columns.metadata.is_empty() {
             return Ok(LabelSet::empty());
         }
-        let encoded = columns.metadata.get(row);
-        if let Some(known) = self.known.get(encoded) {
+        self.known.resize(columns.metadata.sets_len(), None);
+        let known = &mut self.known[columns.metadata.set_of(row) as usize];
+        if let Some(known) = known {
             return Ok(known.clone());
         }
-        let set = crate::batch::label_set(encoded)?;
-        if self.known.len() < METADATA_SETS_MAX {
-            self.known.insert(encoded.to_vec(), set.clone());
-        }
-        Ok(set)
+        let set = crate::batch::label_set(columns.metadata.get(row))?;
+        Ok(known.insert(set).clone())
     }
 }

@@ -10,12 +10,14 @@ use hashbrown::{HashMap, HashSet};
 use model::LabelSet;
 use plan::functions::log_range::{LogSamples, adds_up, log_range, of_sum};
 use plan::logical::LogWindow;
+use plan::pipeline::excerpt::Excerpt;
 use plan::pipeline::{Extractor, Input, LineUse, PipelineError, Scratch};
 use segment::logs::Projection;
 
-use super::rows::{MetadataSets, Run, filtered};
+use super::known::KnownLines;
+use super::rows::{MetadataSets, Run};
 use super::spans::{Span, Spans};
-use super::{Decoded, LogScan, Piece};
+use super::{Decoded, LogScan, Piece, Work};
 use crate::EngineError;
 use crate::context::QueryContext;
 
@@ -66,7 +68,7 @@ struct Series {
 }
 
 #[derive(Debug, Default)]
-struct Extracted {
+pub(crate) struct Extracted {
     series: Series,
     doubtful: Vec<Doubtful>,
 }
@@ -79,31 +81,42 @@ impl Ask {
 
     /// Says what is read of entries, for a plan's text.
     pub(crate) fn reads(&self) -> &'static str {
-        match self.extractor.line_use() {
+        match self.extractor.filtered_line_use() {
             LineUse::None => "times",
             LineUse::Length => "lengths",
             LineUse::Text => "lines",
         }
     }
+}
 
-    /// Returns the columns a piece is read by.
+impl Work for Ask {
+    type Output = Extracted;
+
     fn projection(&self, scan: &LogScan, piece: &Piece) -> Projection {
         if piece.doubtful {
             return Projection::ALL;
         }
-        let line_use = self.extractor.line_use();
+        let line_use = self.extractor.filtered_line_use();
         let settled = scan.streams_of(piece).all(|stream| self.extractor.series_of_stream(scan.labels(stream)).is_some());
         Projection { lines: line_use == LineUse::Text, line_lens: line_use == LineUse::Length, metadata: !settled }
     }
 
-    fn extract(&self, scan: &LogScan, decoded: &Decoded) -> Result<Extracted, EngineError> {
+    fn excerpt(&self) -> Option<Excerpt<'_>> {
+        self.extractor.excerpt()
+    }
+
+    fn run(&self, scan: &LogScan, decoded: &Decoded) -> Result<Extracted, EngineError> {
+        // Excerpts of lines repeat where lines do not.
+        let repeats = self.extractor.excerpt().is_some() && !self.extractor.pipeline().reads_time();
         let mut worker = Worker {
             ask: self,
             scan,
             decoded,
             out: Extracted::default(),
             scratch: Scratch::default(),
-            rows: Vec::new(),
+            known: HashMap::new(),
+            known_lines: KnownLines::new(repeats),
+            encoded: Vec::new(),
             sets: MetadataSets::default(),
         };
         for run in scan.runs(decoded)? {
@@ -120,7 +133,11 @@ struct Worker<'a> {
     decoded: &'a Decoded,
     out: Extracted,
     scratch: Scratch,
-    rows: Vec<u32>,
+    /// By stream and set of metadata, where nothing else decides: the series of an entry and its value, none where it is dropped.
+    known: HashMap<(u32, u32), Option<(u32, f64)>>,
+    /// The same by stream, set and line, where lines are likely to repeat.
+    known_lines: KnownLines,
+    encoded: Vec<u8>,
     sets: MetadataSets,
 }
 
@@ -142,30 +159,15 @@ impl Worker<'_> {
         let columns = &self.decoded.columns;
         let timestamps = &columns.timestamps;
         let found = &mut self.out.series.found[series as usize];
-        let line_use = self.ask.extractor.line_use();
         let mut rows = run.rows.clone();
-        self.rows.clear();
-        if line_use == LineUse::Text {
-            filtered(self.ask.extractor.pipeline(), columns, run.rows.clone(), &mut self.rows);
-            rows = 0..self.rows.len();
-        }
-        let picked = &self.rows;
-        let row_of = |at: usize| if line_use == LineUse::Text { picked[at] as usize } else { at };
         while rows.start < rows.end {
-            let span = self.ask.spans.of(timestamps[row_of(rows.start)]);
-            let end = match line_use {
-                LineUse::Text => rows.start + picked[rows.clone()].partition_point(|row| timestamps[*row as usize] <= span.until),
-                _ => rows.start + timestamps[rows.clone()].partition_point(|time| *time <= span.until),
-            };
+            let span = self.ask.spans.of(timestamps[rows.start]);
+            let end = rows.start + timestamps[rows.clone()].partition_point(|time| *time <= span.until);
             if span.first < span.end {
                 let all = rows.start..end;
-                let sum = match line_use {
-                    LineUse::None => all.len() as f64,
-                    LineUse::Length => columns.line_lens[all].iter().map(|len| u64::from(*len)).sum::<u64>() as f64,
-                    LineUse::Text if self.ask.extractor.counts_bytes() => {
-                        all.map(|at| columns.lines.get(row_of(at)).len() as u64).sum::<u64>() as f64
-                    }
-                    LineUse::Text => all.len() as f64,
+                let sum = match self.ask.extractor.counts_bytes() {
+                    false => all.len() as f64,
+                    true => columns.line_lens[all].iter().map(|len| u64::from(*len)).sum::<u64>() as f64,
                 };
                 found.add(span, sum);
             }
@@ -176,15 +178,8 @@ impl Worker<'_> {
     /// Extracts a run entry by entry.
     fn extracted(&mut self, run: &Run) -> Result<(), EngineError> {
         let columns = &self.decoded.columns;
-        let labels = self.scan.labels(run.stream);
-        let line_use = self.ask.extractor.line_use();
-        let doubtful = self.scan.piece_of(self.decoded).doubtful;
-        self.rows.clear();
-        filtered(self.ask.extractor.pipeline(), columns, run.rows.clone(), &mut self.rows);
         let mut span = Span { first: 0, end: 0, until: i64::MIN };
-        let mut encoded = Vec::new();
-        let rows = std::mem::take(&mut self.rows);
-        for row in rows.iter().map(|row| *row as usize) {
+        for row in run.rows.clone() {
             let timestamp = columns.timestamps[row];
             if timestamp > span.until || span.until == i64::MIN {
                 span = self.ask.spans.of(timestamp);
@@ -192,30 +187,7 @@ impl Worker<'_> {
             if span.first == span.end {
                 continue;
             }
-            let metadata = self.sets.get(columns, row)?;
-            let value = match line_use {
-                LineUse::Text => {
-                    let entry =
-                        Input { timestamp_ns: timestamp, line: columns.lines.get(row), stream: labels, metadata: &metadata };
-                    self.ask.extractor.extract_into(&mut self.scratch, entry, true, &mut encoded)
-                }
-                LineUse::Length | LineUse::None => {
-                    let line_bytes = match (line_use, doubtful) {
-                        (LineUse::None, _) => 0,
-                        (_, true) => columns.lines.get(row).len(),
-                        (_, false) => columns.line_lens[row] as usize,
-                    };
-                    self.ask.extractor.extract_unread_into(
-                        &mut self.scratch,
-                        timestamp,
-                        line_bytes,
-                        (labels, &metadata),
-                        &mut encoded,
-                    )
-                }
-            };
-            let Some(value) = value else { continue };
-            let series = self.out.series.of(&encoded);
+            let Some((series, value)) = self.value(run, row)? else { continue };
             match self.scan.content(self.decoded, run, row) {
                 Some(content) => self.out.doubtful.push(Doubtful { key: (run.stream, timestamp, content), series, value }),
                 None => {
@@ -223,8 +195,49 @@ impl Worker<'_> {
                 }
             }
         }
-        self.rows = rows;
         Ok(())
+    }
+
+    /// Returns series and value of an entry; `None` where it is dropped.
+    fn value(&mut self, run: &Run, row: usize) -> Result<Option<(u32, f64)>, EngineError> {
+        let (columns, extractor) = (&self.decoded.columns, &self.ask.extractor);
+        let line_bytes = match extractor.filtered_line_use() {
+            LineUse::Text => return self.read_value(run, row),
+            LineUse::None => 0,
+            LineUse::Length if self.scan.piece_of(self.decoded).doubtful => columns.lines.get(row).len(),
+            LineUse::Length => columns.line_lens[row] as usize,
+        };
+        let settled = |value: f64| if extractor.counts_bytes() { line_bytes as f64 } else { value };
+        let set = if columns.metadata.is_empty() { 0 } else { columns.metadata.set_of(row) };
+        if let Some(known) = self.known.get(&(run.stream, set)) {
+            return Ok(known.map(|(series, value)| (series, settled(value))));
+        }
+        let metadata = self.sets.get(columns, row)?;
+        let (labels, timestamp) = (self.scan.labels(run.stream), columns.timestamps[row]);
+        let value =
+            extractor.extract_unread_into(&mut self.scratch, timestamp, line_bytes, (labels, &metadata), &mut self.encoded);
+        let found = value.map(|value| (self.out.series.of(&self.encoded), value));
+        if !extractor.pipeline().reads_time() {
+            self.known.insert((run.stream, set), found);
+        }
+        Ok(found)
+    }
+
+    /// As [`Worker::value`], where the line is looked at.
+    fn read_value(&mut self, run: &Run, row: usize) -> Result<Option<(u32, f64)>, EngineError> {
+        let columns = &self.decoded.columns;
+        let line = columns.lines.get(row);
+        let set = if columns.metadata.is_empty() { 0 } else { columns.metadata.set_of(row) };
+        if let Some(known) = self.known_lines.get(run.stream, set, line) {
+            return Ok(known);
+        }
+        let metadata = self.sets.get(columns, row)?;
+        let (timestamp_ns, stream) = (columns.timestamps[row], self.scan.labels(run.stream));
+        let entry = Input { timestamp_ns, line, stream, metadata: &metadata };
+        let value = self.ask.extractor.extract_into(&mut self.scratch, entry, true, &mut self.encoded);
+        let found = value.map(|value| (self.out.series.of(&self.encoded), value));
+        self.known_lines.insert(found);
+        Ok(found)
     }
 }
 
@@ -309,11 +322,7 @@ impl Ask {
         let mut all = Series::default();
         let mut seen = HashSet::new();
         let mut held = 0;
-        let work = {
-            let ask = Arc::clone(ask);
-            Arc::new(move |scan: &LogScan, decoded: Decoded| ask.extract(scan, &decoded))
-        };
-        let pieces = scan.run(context, 0..scan.pieces.len(), |piece| ask.projection(scan, piece), work, workers);
+        let pieces = scan.run(context, 0..scan.pieces.len(), ask, workers);
         let mut pieces = std::pin::pin!(pieces);
         while let Some(extracted) = pieces.try_next().await? {
             let Some(extracted) = extracted else { continue };

@@ -55,7 +55,14 @@ fn line(random: &mut Random) -> Vec<u8> {
     let level = random.pick(&["info", "warn", "error", ""]);
     let (number, status) = (random.below(2000), 200 + random.below(4) * 100);
     let user = random.pick(&["ann", "bob", "eve", "é x"]);
-    match random.below(12) {
+    let id =
+        random.pick(&["7Fx2Kq9Zw4errorTs", "3f2a9c4b7d1e8f60", "550e8400-e29b-41d4-a716-446655440000", "0xdead", "a1b2é3c4"]);
+    match random.below(16) {
+        12 => format!("trace={id} handled in {number} ms order-{number:05} by {user}").into_bytes(),
+        13 => format!("{id}: retry {status} of {id}/{number}, error={number}").into_bytes(),
+        // More variables than there are columns.
+        14 => (0..27).map(|n| format!("{} {n}error ", number % (n + 2))).collect::<String>().into_bytes(),
+        15 => (0..9).map(|n| format!("x{n}y{}z{} ", number % 3, status)).collect::<String>().into_bytes(),
         0..4 => format!(
             r#"{{"level":"{level}","status":{status},"took":{number},"user":{{"name":"{user}","id":{number}}},"app":"x","size":"{number}KB"}}"#
         )

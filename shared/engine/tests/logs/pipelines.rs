@@ -5,7 +5,7 @@ use crate::random::Random;
 const SELECTORS: [&str; 5] =
     [r#"{app="web"}"#, r#"{app=~".+"}"#, r#"{app!="web", pod=~".*-0"}"#, r#"{level="error"}"#, r#"{app=~"db|cron"}"#];
 
-const FILTERS: [&str; 14] = [
+const FILTERS: [&str; 28] = [
     r#"|= "error""#,
     r#"|= "took" != "info""#,
     r#"|= "ann" or "bob""#,
@@ -16,6 +16,20 @@ const FILTERS: [&str; 14] = [
     r#"|~ "ser.*d\"$""#,
     r#"|> "<_>status=<_> took=<_>""#,
     r#"!> "<_>level<_>""#,
+    r#"!~ "trace=[a-z0-9]+ handled""#,
+    r#"!= "-29b" !~ "error=[0-9]*7$""#,
+    r#"|= "trace=3f""#,
+    r#"|~ "handled in [0-9]+ ms""#,
+    r#"|~ "in 1?[0-9]+ ms|status=4""#,
+    r#"|= "0400 of 5" or "took=1""#,
+    r#"|~ "(?i)ERRORTS|xdea""#,
+    r#"|~ "^.{8}:|00 of|z\\d+ x8""#,
+    r#"|~ "\\border-0""#,
+    r#"|~ "(?m)ann$|é3" != "17""#,
+    r#"|~ "[^\\x00-\\x7f]""#,
+    r#"|~ "^$|1error 1" or "0error""#,
+    r#"|= "er=" or "200,\"took\":1""#,
+    r#"|~ "[0-9]error [0-9]{1,2} 1?""#,
     r#"|= ip("10.0.1.0/24")"#,
     r#"|= """#,
     r#"|~ ".\xff|bytes .""#,
@@ -84,7 +98,7 @@ fn pipeline(random: &mut Random) -> String {
     };
     for _ in 0..[0, 1, 1, 2][random.below(4) as usize] {
         // Those at the end pass little.
-        let filters = if random.below(6) == 0 { &FILTERS[..] } else { &FILTERS[..10] };
+        let filters = if random.below(4) == 0 { &FILTERS[..] } else { &FILTERS[..12] };
         push(random.pick(filters));
     }
     if random.below(3) > 0 {

@@ -94,6 +94,16 @@ impl Compiled {
         }
     }
 
+    /// Reports whether the stage may drop an entry. Parsers drop where a filter that follows would: there is such a filter then.
+    pub(super) fn drops(&self) -> bool {
+        matches!(self, Compiled::LineFilters(_) | Compiled::LabelFilter(_))
+    }
+
+    /// Reports whether the stage looks at the time of an entry, or may.
+    pub(super) fn reads_time(&self) -> bool {
+        matches!(self, Compiled::LineFormat(_) | Compiled::LabelFormat(_))
+    }
+
     /// Reports whether the stage may change the line.
     pub(super) fn changes_line(&self) -> bool {
         matches!(self, Compiled::Unpack | Compiled::LineFormat(_) | Compiled::Decolorize(_))

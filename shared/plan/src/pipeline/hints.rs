@@ -43,6 +43,11 @@ impl Hints {
         self.nothing
     }
 
+    /// Reports whether only some labels are asked for.
+    pub(super) fn is_narrow(&self) -> bool {
+        self.nothing || !self.required.is_empty()
+    }
+
     /// Reports whether a parser has nothing (more) to find.
     pub(super) fn done(&self, labels: &Labels) -> bool {
         self.nothing || self.all_found(labels)

@@ -13,7 +13,7 @@ use super::reduce::{Reduced, reduce};
 use super::stage::{LineFilter, LineOp, LineTerm};
 
 /// One line filter ready to run.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct CompiledLineFilter {
     negative: bool,
     any: Vec<LineTest>,
@@ -55,6 +55,24 @@ impl CompiledLineFilter {
             any.retain(|test| !matches!(test, LineTest::Everything));
         }
         Ok(CompiledLineFilter { negative, any })
+    }
+
+    /// Reports whether lines stay that no test accepts.
+    pub(super) fn is_negative(&self) -> bool {
+        self.negative
+    }
+
+    /// Returns its tests, of which one has to accept, each for one thing.
+    pub(super) fn tests(&self) -> Vec<&LineTest> {
+        fn add<'t>(test: &'t LineTest, out: &mut Vec<&'t LineTest>) {
+            match test {
+                LineTest::Any(tests) => tests.iter().for_each(|test| add(test, out)),
+                one => out.push(one),
+            }
+        }
+        let mut tests = Vec::new();
+        self.any.iter().for_each(|test| add(test, &mut tests));
+        tests
     }
 
     /// Reports whether the line stays.

@@ -27,6 +27,11 @@ impl<'a> LogfmtScanner<'a> {
         self.fault.as_ref().map(|(at, why)| format!("logfmt syntax error at pos {} : {why}", at + 1))
     }
 
+    /// Returns how far the line is read.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
     /// Reports whether the line is read to its end.
     pub(crate) fn at_end(&self) -> bool {
         self.at >= self.line.len()

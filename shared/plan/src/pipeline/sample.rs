@@ -3,6 +3,7 @@
 use model::{ErrorKind, LabelSet};
 
 use super::compiled::Compiled;
+use super::excerpt::Excerpt;
 use super::hints::Hints;
 use super::label_filter::CompiledFilter;
 use super::labels::{ERROR, Labels, PRESERVE_ERROR};
@@ -168,7 +169,7 @@ impl Extractor {
     }
 
     /// Extracts the value of an entry, and puts the canonical encoding of its series into `series`; `filtered` says that
-    /// [`Pipeline::filter_lines`] let the line pass.
+    /// the filters in front ([`Pipeline::sieve`]) let the line pass.
     pub fn extract_into(&self, scratch: &mut Scratch, entry: Input<'_, '_>, filtered: bool, series: &mut Vec<u8>) -> Option<f64> {
         let moment = scratch.moment(entry.timestamp_ns);
         let labels = &mut scratch.labels;
@@ -176,7 +177,7 @@ impl Extractor {
         self.value(labels, line.len(), series)
     }
 
-    /// As [`Extractor::extract_into`], for entries whose line is not read.
+    /// As [`Extractor::extract_into`], for entries whose line has passed the filters in front and is not read.
     pub fn extract_unread_into(
         &self,
         scratch: &mut Scratch,
@@ -185,7 +186,7 @@ impl Extractor {
         (stream, metadata): (&LabelSet, &LabelSet),
         series: &mut Vec<u8>,
     ) -> Option<f64> {
-        debug_assert!(self.line_use() != LineUse::Text, "the line is read");
+        debug_assert!(self.filtered_line_use() != LineUse::Text, "the line is read");
         let moment = scratch.moment(timestamp_ns);
         let labels = &mut scratch.labels;
         self.pipeline.run(labels, moment, &[], true, stream, metadata)?;
@@ -194,11 +195,22 @@ impl Extractor {
 
     /// Returns what an extraction needs of a line.
     pub fn line_use(&self) -> LineUse {
+        if self.pipeline.front().0.is_empty() { self.filtered_line_use() } else { LineUse::Text }
+    }
+
+    /// Returns what an extraction needs of a line that has passed the filters in front.
+    pub fn filtered_line_use(&self) -> LineUse {
         match &self.value {
             _ if self.pipeline.reads_line() => LineUse::Text,
             Source::LineBytes => LineUse::Length,
             Source::One | Source::Unwrapped { .. } => LineUse::None,
         }
+    }
+
+    /// Returns what leaves out of lines what this extraction does not ask for; `None` where it may ask for anything.
+    pub fn excerpt(&self) -> Option<Excerpt<'_>> {
+        let (_, stages) = self.pipeline.front();
+        (!self.counts_bytes()).then(|| Excerpt::of_stages(stages, &self.pipeline.hints)).flatten()
     }
 
     /// Reports whether a value is the length of the line in bytes.

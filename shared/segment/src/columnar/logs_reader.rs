@@ -1,25 +1,21 @@
 //! Reading logs out of Parquet pages, one row group at a time.
 
-use std::collections::hash_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::ops::Range;
 
-use model::labels::encode_label;
+use model::batch::Arena;
 use model::{TimeRangeNs, TimestampNs};
 use parquet::data_type::{ByteArray, ByteArrayType, DataType, Int32Type, Int64Type};
 
 use super::Layout;
+use super::log_metadata::MAP;
 use super::pages::read_error;
 use crate::fetched::coalesce;
 use crate::limits::ROWS_PER_PAGE;
-use crate::logs::{Chunk, EntryColumns, Projection, StreamEntry};
+use crate::logs::{Chunk, EntryColumns, Projection, StreamEntry, Wanted};
 use crate::schema;
-use crate::template::Template;
 use crate::tokens::{Needle, TokenFilters};
 use crate::{Fetched, SegmentError};
-
-const MAP_KEY: &str = "metadata.key_value.key";
-const MAP_VALUE: &str = "metadata.key_value.value";
 
 pub(crate) fn chunks(
     layout: &Layout,
@@ -115,7 +111,7 @@ fn columns(layout: &Layout, projection: Projection) -> Vec<usize> {
     }
     if projection.metadata {
         columns.extend(layout.metadata_columns().into_iter().map(|(_, column)| column));
-        paths.extend([MAP_KEY, MAP_VALUE]);
+        paths.extend(MAP);
     }
     columns.extend(paths.into_iter().filter_map(|path| layout.column(path)));
     columns
@@ -130,15 +126,15 @@ pub(crate) fn plan(layout: &Layout, chunk: &Chunk, projection: Projection) -> Ve
     coalesce(ranges, 0)
 }
 
+/// Decodes a chunk: all rows of it, or those that are wanted.
 pub(crate) fn decode(
     layout: &Layout,
     chunk: &Chunk,
     projection: Projection,
+    mut wanted: Option<&mut dyn Wanted>,
     fetched: &Fetched,
 ) -> Result<EntryColumns, SegmentError> {
-    let rows = local(layout, chunk);
-    let source = Source { layout, group: chunk.row_group as usize, rows: &rows, fetched };
-    let len = rows.iter().map(|rows| (rows.end - rows.start) as usize).sum::<usize>();
+    let source = Source { layout, group: chunk.row_group as usize, rows: local(layout, chunk), fetched };
     let mut out = EntryColumns::default();
     let mut at = 0u32;
     for (stream, rows) in &chunk.runs {
@@ -146,27 +142,20 @@ pub(crate) fn decode(
         out.runs.push((*stream, at..end));
         at = end;
     }
-    expect(at as usize == len)?;
+    expect(at as usize == source.len())?;
     out.timestamps = source.read::<Int64Type>(schema::TS)?;
-    expect(out.timestamps.len() == len)?;
-    if projection.lines {
-        match layout.cuts_lines() {
-            true => source.cut_lines(len, &mut out)?,
-            false => source.whole_lines(len, &mut out)?,
-        }
-    }
-    if projection.line_lens {
-        out.line_lens = source.read::<Int32Type>(schema::LINE_LEN)?.into_iter().map(|len| len as u32).collect();
-        expect(out.line_lens.len() == len)?;
-    }
-    if projection.metadata {
-        source.metadata(len, &mut out)?;
-    }
+    expect(out.timestamps.len() == source.len())?;
+    let rows = match &mut wanted {
+        Some(wanted) => source.wanted_rows(&out, *wanted)?,
+        None => (0..at).collect(),
+    };
+    out.keep(&rows);
+    source.fill(&rows, projection, wanted, &mut out)?;
     Ok(out)
 }
 
 /// Fails where lines would pass what an arena holds.
-fn expect_room(bytes: usize) -> Result<(), SegmentError> {
+pub(super) fn expect_room(bytes: usize) -> Result<(), SegmentError> {
     let limit = u64::from(u32::MAX);
     match bytes as u64 > limit {
         true => Err(SegmentError::TooLarge { what: "lines of a chunk", value: bytes as u64, limit }),
@@ -174,64 +163,140 @@ fn expect_room(bytes: usize) -> Result<(), SegmentError> {
     }
 }
 
-struct Source<'a> {
-    layout: &'a Layout,
-    group: usize,
-    rows: &'a [Range<u64>],
-    fetched: &'a Fetched,
+/// Rows that are read of a row group: ranges inside it, ascending. A *row of the source* is a place among them.
+pub(super) struct Source<'a> {
+    pub(super) layout: &'a Layout,
+    pub(super) group: usize,
+    pub(super) rows: Vec<Range<u64>>,
+    pub(super) fetched: &'a Fetched,
 }
+
+/// Rows of a source, and how they are read: with few that lie between them, because each range has its cost.
+pub(super) struct Pick {
+    /// Rows of the source that are read.
+    pub(super) read: Vec<Range<u32>>,
+    /// The same as ranges of the row group.
+    of_group: Vec<Range<u64>>,
+    /// Per row picked, its place among those that are read.
+    places: Vec<u32>,
+}
+
+/// Rows between two picked ones that are rather read than skipped.
+const GAP_ROWS_MAX: u64 = 32;
 
 /// Values of a column with its levels.
-struct Levelled<T> {
-    values: Vec<T>,
-    levels: Vec<i16>,
-    repetition: Vec<i16>,
-}
-
-/// Values of a column that some rows have, taken row by row.
-struct Present<T>(std::vec::IntoIter<T>);
-
-impl<T> Present<T> {
-    fn next(&mut self) -> Result<T, SegmentError> {
-        self.0.next().ok_or_else(|| SegmentError::corrupt("column has fewer values than templates ask for"))
-    }
-}
-
-/// The templates of the rows of a chunk.
-struct Templates {
-    distinct: Vec<Template>,
-    /// By row.
-    rows: Vec<u32>,
-}
-
-impl Templates {
-    fn of(stored: &[ByteArray]) -> Result<Templates, SegmentError> {
-        let mut templates = Templates { distinct: Vec::new(), rows: Vec::with_capacity(stored.len()) };
-        // Rows of one template share its bytes in the dictionary: where they lie is as good as what they are, and cheaper.
-        let mut ids: HashMap<(*const u8, usize), u32> = HashMap::new();
-        for template in stored {
-            let bytes = template.data();
-            let id = match ids.entry((bytes.as_ptr(), bytes.len())) {
-                Entry::Occupied(known) => *known.get(),
-                Entry::Vacant(new) => {
-                    templates.distinct.push(Template::parse(bytes)?);
-                    *new.insert(templates.distinct.len() as u32 - 1)
-                }
-            };
-            templates.rows.push(id);
-        }
-        Ok(templates)
-    }
+pub(super) struct Levelled<T> {
+    pub(super) values: Vec<T>,
+    pub(super) levels: Vec<i16>,
+    pub(super) repetition: Vec<i16>,
 }
 
 impl Source<'_> {
+    pub(super) fn len(&self) -> usize {
+        self.rows.iter().map(|rows| (rows.end - rows.start) as usize).sum()
+    }
+
+    /// Finds out how `rows` (of this source, ascending) are read.
+    pub(super) fn pick(&self, rows: &[u32]) -> Pick {
+        if rows.len() == self.len() {
+            let all = 0..rows.len() as u32;
+            return Pick { read: vec![all.clone()], of_group: self.rows.clone(), places: all.collect() };
+        }
+        let mut pick = Pick { read: Vec::new(), of_group: Vec::new(), places: Vec::with_capacity(rows.len()) };
+        let (mut ranges, mut first) = (self.rows.iter().peekable(), 0u32);
+        let mut read = 0;
+        for row in rows {
+            while let Some(range) = ranges.next_if(|range| u64::from(row - first) >= range.end - range.start) {
+                first += (range.end - range.start) as u32;
+            }
+            let Some(range) = ranges.peek() else { break };
+            let at = range.start + u64::from(row - first);
+            match pick.of_group.last_mut().zip(pick.read.last_mut()) {
+                Some((last, rows)) if last.end >= range.start && at <= last.end + GAP_ROWS_MAX => {
+                    read += (at + 1 - last.end) as u32;
+                    (last.end, rows.end) = (at + 1, row + 1);
+                }
+                _ => {
+                    read += 1;
+                    pick.of_group.push(at..at + 1);
+                    pick.read.push(*row..row + 1);
+                }
+            }
+            pick.places.push(read - 1);
+        }
+        pick
+    }
+
+    /// Returns the source of the rows that are read.
+    pub(super) fn narrowed(&self, pick: &Pick) -> Source<'_> {
+        Source { layout: self.layout, group: self.group, rows: pick.of_group.clone(), fetched: self.fetched }
+    }
+
+    /// Returns the rows that are wanted, ascending.
+    fn wanted_rows(&self, columns: &EntryColumns, wanted: &mut dyn Wanted) -> Result<Vec<u32>, SegmentError> {
+        let mut rows = Vec::new();
+        wanted.by_time(columns, &mut rows);
+        if wanted.asks_lines() && !rows.is_empty() {
+            let pick = self.pick(&rows);
+            let source = self.narrowed(&pick);
+            let mut places = pick.places.clone();
+            match self.layout.cuts_lines() {
+                true => source.sift(&mut places, wanted)?,
+                false => {
+                    let lines = source.whole_lines()?;
+                    let mut passed = Vec::new();
+                    for run in pick.places.chunk_by(|a, b| a + 1 == *b) {
+                        wanted.lines(&lines, run[0] as usize..run[run.len() - 1] as usize + 1, &mut passed);
+                    }
+                    places = passed;
+                }
+            }
+            let (mut places, mut all) = (places.into_iter().peekable(), pick.places.iter());
+            rows.retain(|_| all.next().is_some_and(|place| places.next_if_eq(place).is_some()));
+        }
+        wanted.last(columns, &mut rows);
+        Ok(rows)
+    }
+
+    /// Reads what is projected of `rows` (of this source, ascending).
+    fn fill(
+        &self,
+        rows: &[u32],
+        projection: Projection,
+        wanted: Option<&mut dyn Wanted>,
+        out: &mut EntryColumns,
+    ) -> Result<(), SegmentError> {
+        if rows.is_empty() || projection == Projection::default() {
+            return Ok(());
+        }
+        let pick = self.pick(rows);
+        let source = self.narrowed(&pick);
+        if projection.lines && self.layout.cuts_lines() {
+            let templates = source.templates()?;
+            let excerpts = wanted.map_or_else(Vec::new, |wanted| Source::excerpts(&templates, wanted));
+            out.lines = source.cut_lines(&templates, &pick.places, &excerpts)?;
+        } else if projection.lines {
+            let lines = source.whole_lines()?;
+            pick.places.iter().for_each(|place| out.lines.push(lines.get(*place as usize)));
+        }
+        if projection.line_lens {
+            let lens = source.read::<Int32Type>(schema::LINE_LEN)?;
+            expect(lens.len() == source.len())?;
+            out.line_lens = pick.places.iter().map(|place| lens[*place as usize] as u32).collect();
+        }
+        if projection.metadata {
+            out.metadata = source.metadata(&pick.places)?;
+        }
+        Ok(())
+    }
+
     /// Reads a column that is never null.
-    fn read<T: DataType>(&self, path: &str) -> Result<Vec<T::T>, SegmentError> {
+    pub(super) fn read<T: DataType>(&self, path: &str) -> Result<Vec<T::T>, SegmentError> {
         let column = self.layout.column(path).ok_or_else(|| SegmentError::corrupt(format!("column {path} is missing")))?;
         let mut reader = self.layout.reader::<T>(self.group, column, self.fetched)?;
         let mut values = Vec::new();
         let mut at = 0;
-        for run in self.rows {
+        for run in &self.rows {
             reader.skip_records((run.start - at) as usize).map_err(read_error)?;
             let read = reader.read_records((run.end - run.start) as usize, None, None, &mut values).map_err(read_error)?;
             expect(read.0 as u64 == run.end - run.start)?;
@@ -241,66 +306,22 @@ impl Source<'_> {
     }
 
     /// Reads lines that are stored whole.
-    fn whole_lines(&self, len: usize, out: &mut EntryColumns) -> Result<(), SegmentError> {
-        let lines = self.read::<ByteArrayType>(schema::BODY)?;
-        expect(lines.len() == len)?;
-        let bytes: usize = lines.iter().map(ByteArray::len).sum();
+    fn whole_lines(&self) -> Result<Arena, SegmentError> {
+        let stored = self.read::<ByteArrayType>(schema::BODY)?;
+        expect(stored.len() == self.len())?;
+        let bytes: usize = stored.iter().map(ByteArray::len).sum();
         expect_room(bytes)?;
-        out.lines = model::batch::Arena::with_capacity(len, bytes);
-        lines.iter().for_each(|line| out.lines.push(line.data()));
-        Ok(())
-    }
-
-    /// Puts lines together again.
-    fn cut_lines(&self, len: usize, out: &mut EntryColumns) -> Result<(), SegmentError> {
-        let stored = self.read::<ByteArrayType>(schema::LINE_TEMPLATE)?;
-        let templates = Templates::of(&stored)?;
-        expect(templates.rows.len() == len)?;
-        let body = self.layout.column(schema::BODY).ok_or_else(|| SegmentError::corrupt("column body is missing"))?;
-        let body = self.read_levels::<ByteArrayType>(body)?;
-        expect(body.levels.len() == len)?;
-        let used = |count: fn(&Template) -> usize| templates.distinct.iter().map(count).max().unwrap_or(0);
-        let numbers = self.layout.line_numbers().take(used(Template::numbers));
-        let mut numbers = numbers.map(|column| self.present::<Int64Type>(column)).collect::<Result<Vec<_>, _>>()?;
-        let texts = self.layout.line_texts().take(used(Template::texts));
-        let mut texts = texts.map(|column| self.present::<ByteArrayType>(column)).collect::<Result<Vec<_>, _>>()?;
-        let mut bodies = Present(body.values.into_iter());
-        let (mut row_numbers, mut row_texts) = (Vec::new(), Vec::new());
-        out.lines = model::batch::Arena::with_capacity(len, 0);
-        let mut line = Vec::new();
-        for (template, level) in templates.rows.iter().zip(&body.levels) {
-            line.clear();
-            if *level > 0 {
-                line.extend_from_slice(bodies.next()?.data());
-            } else {
-                let template = &templates.distinct[*template as usize];
-                row_numbers.clear();
-                row_texts.clear();
-                for column in numbers.iter_mut().take(template.numbers()) {
-                    row_numbers.push(column.next()?);
-                }
-                for column in texts.iter_mut().take(template.texts()) {
-                    row_texts.push(column.next()?);
-                }
-                template.put_line(|column| row_numbers[column], |column| row_texts[column].data(), &mut line);
-            }
-            expect_room(out.lines.bytes_len() + line.len())?;
-            out.lines.push(&line);
-        }
-        let left = numbers.iter().any(|column| column.0.len() > 0) || texts.iter().any(|column| column.0.len() > 0);
-        expect(!left && bodies.0.len() == 0)
-    }
-
-    fn present<T: DataType>(&self, column: usize) -> Result<Present<T::T>, SegmentError> {
-        Ok(Present(self.read_levels::<T>(column)?.values.into_iter()))
+        let mut lines = Arena::with_capacity(stored.len(), bytes);
+        stored.iter().for_each(|line| lines.push(line.data()));
+        Ok(lines)
     }
 
     /// Reads a column that may be null or repeated.
-    fn read_levels<T: DataType>(&self, column: usize) -> Result<Levelled<T::T>, SegmentError> {
+    pub(super) fn read_levels<T: DataType>(&self, column: usize) -> Result<Levelled<T::T>, SegmentError> {
         let mut reader = self.layout.reader::<T>(self.group, column, self.fetched)?;
         let mut out = Levelled { values: Vec::new(), levels: Vec::new(), repetition: Vec::new() };
         let mut at = 0;
-        for run in self.rows {
+        for run in &self.rows {
             reader.skip_records((run.start - at) as usize).map_err(read_error)?;
             let wanted = (run.end - run.start) as usize;
             let read = reader.read_records(wanted, Some(&mut out.levels), Some(&mut out.repetition), &mut out.values);
@@ -309,44 +330,8 @@ impl Source<'_> {
         }
         Ok(out)
     }
-
-    /// Puts metadata together again: columns of frequent keys, and the map.
-    fn metadata(&self, len: usize, out: &mut EntryColumns) -> Result<(), SegmentError> {
-        let mut pairs: Vec<(u32, ByteArray, ByteArray)> = Vec::new();
-        for (key, column) in self.layout.metadata_columns() {
-            let read = self.read_levels::<ByteArrayType>(column)?;
-            expect(read.levels.len() == len)?;
-            let key = ByteArray::from(key.into_bytes());
-            let rows = read.levels.iter().enumerate().filter(|(_, level)| **level > 0).map(|(row, _)| row as u32);
-            pairs.extend(rows.zip(read.values).map(|(row, value)| (row, key.clone(), value)));
-        }
-        if let (Some(keys), Some(values)) = (self.layout.column(MAP_KEY), self.layout.column(MAP_VALUE)) {
-            let (keys, values) = (self.read_levels::<ByteArrayType>(keys)?, self.read_levels::<ByteArrayType>(values)?);
-            expect(keys.values.len() == values.values.len())?;
-            let mut row = 0u32;
-            let mut entries = keys.values.into_iter().zip(values.values);
-            for (level, repeated) in keys.levels.iter().zip(&keys.repetition) {
-                row += u32::from(*repeated == 0);
-                if *level > 0 {
-                    let (key, value) = entries.next().ok_or_else(|| SegmentError::corrupt("metadata map is broken"))?;
-                    pairs.push((row - 1, key, value));
-                }
-            }
-            expect(row as usize == len)?;
-        }
-        pairs.sort_by(|a, b| a.0.cmp(&b.0).then_with(|| a.1.data().cmp(b.1.data())));
-        let mut pairs = pairs.into_iter().peekable();
-        for row in 0..len as u32 {
-            out.metadata.push_with(|bytes| {
-                while let Some((_, key, value)) = pairs.next_if(|(of, _, _)| *of == row) {
-                    encode_label(bytes, key.data(), value.data());
-                }
-            });
-        }
-        Ok(())
-    }
 }
 
-fn expect(holds: bool) -> Result<(), SegmentError> {
+pub(super) fn expect(holds: bool) -> Result<(), SegmentError> {
     if holds { Ok(()) } else { Err(SegmentError::corrupt("columns do not agree on their rows")) }
 }

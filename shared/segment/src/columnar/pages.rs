@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
+use parquet::column::page::PageReader;
 use parquet::column::reader::{ColumnReaderImpl, get_column_reader, get_typed_column_reader};
 use parquet::data_type::DataType;
 use parquet::errors::ParquetError;
@@ -278,12 +279,31 @@ impl Layout {
         column: usize,
         source: VerifiedPages,
     ) -> Result<ColumnReaderImpl<T>, SegmentError> {
-        let row_group = self.metadata.row_group(group);
-        let chunk = row_group.column(column);
-        let source = Arc::new(source);
-        let pages = locations(&self.metadata, group, column).to_vec();
-        let pages = SerializedPageReader::new(source, chunk, row_group.num_rows() as usize, Some(pages)).map_err(read_error)?;
+        let chunk = self.metadata.row_group(group).column(column);
+        let pages = self.pages_with(group, column, source)?;
         Ok(get_typed_column_reader(get_column_reader(chunk.column_descr_ptr(), Box::new(pages))))
+    }
+
+    /// Opens the pages of a column of a row group; they are verified as they are read.
+    pub(super) fn page_reader(
+        &self,
+        group: usize,
+        column: usize,
+        fetched: &Fetched,
+    ) -> Result<impl PageReader + use<>, SegmentError> {
+        self.pages_with(group, column, VerifiedPages { fetched: fetched.clone(), sums: Some(self.sums.clone()) })
+    }
+
+    fn pages_with(
+        &self,
+        group: usize,
+        column: usize,
+        source: VerifiedPages,
+    ) -> Result<SerializedPageReader<VerifiedPages>, SegmentError> {
+        let row_group = self.metadata.row_group(group);
+        let pages = locations(&self.metadata, group, column).to_vec();
+        let rows = row_group.num_rows() as usize;
+        SerializedPageReader::new(Arc::new(source), row_group.column(column), rows, Some(pages)).map_err(read_error)
     }
 }
 

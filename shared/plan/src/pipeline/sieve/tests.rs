@@ -1,0 +1,155 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::pipeline::stage::{LineFilter, LineOp, LineTerm};
+
+/// Variables by column, the same columns for numbers and texts.
+struct Values(Vec<String>);
+
+impl Variables for Values {
+    fn put_digits(&self, column: usize, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.0[column].as_bytes());
+    }
+
+    fn text(&self, column: usize) -> &[u8] {
+        self.0[column].as_bytes()
+    }
+}
+
+fn filter(op: LineOp, texts: &[&str]) -> LineFilter {
+    LineFilter { op, terms: texts.iter().map(|text| LineTerm::Text((*text).to_owned())).collect() }
+}
+
+fn sifter(filters: &[LineFilter]) -> Sifter {
+    Sifter::new(Arc::new(Sieve::new(&CompiledLineFilter::all(filters).unwrap())))
+}
+
+fn verdict(op: LineOp, texts: &[&str], pieces: &[Piece<'_>]) -> Verdict {
+    sifter(&[filter(op, texts)]).shape(pieces)
+}
+
+#[test]
+fn pieces_mostly_settle_it() {
+    use LineOp::{Contains, Matches, NotContains, NotMatches, Pattern};
+    let order = [
+        Piece::Constant(b"INFO order "),
+        Piece::Number(0),
+        Piece::Constant(b" handled in "),
+        Piece::Number(1),
+        Piece::Constant(b" ms trace="),
+        Piece::Word(0),
+    ];
+    for (op, texts, expected) in [
+        (Contains, &["needle in"][..], Verdict::Never),
+        (Contains, &[" handled"], Verdict::Always),
+        (Contains, &["handled", "x y"], Verdict::Always),
+        (NotContains, &["order"], Verdict::Never),
+        (NotContains, &[" needle"], Verdict::Always),
+        (Contains, &["error"], Verdict::Texts),
+        (Contains, &["trace=f"], Verdict::Texts),
+        (Contains, &["in 17"], Verdict::Variables),
+        (Contains, &["4711"], Verdict::Variables),
+        (Matches, &["handled in [0-9]+ ms"], Verdict::Always),
+        (Matches, &["(?i)HANDLED"], Verdict::Always),
+        (NotMatches, &["handled in [0-9]+ ms"], Verdict::Never),
+        (Matches, &["handled in [0-9]{3} ms"], Verdict::Variables),
+        (Matches, &["^order"], Verdict::Never),
+        (Matches, &["^INFO .* ms trace=[^ ]"], Verdict::Texts),
+        (Matches, &["trace=[0-9]+$"], Verdict::Texts),
+        (Matches, &["^$"], Verdict::Never),
+        (Pattern, &["<_>no such<_>"], Verdict::Never),
+        (Pattern, &["<_> order <_>"], Verdict::Line),
+    ] {
+        assert_eq!(verdict(op, texts, &order), expected, "{op:?} {texts:?}");
+    }
+    assert_eq!(verdict(Contains, &["x y"], &[Piece::Constant(b"a"), Piece::Rest(0)]), Verdict::Texts);
+    assert_eq!(verdict(Matches, &[r"\pL{90}.{900}"], &order), Verdict::Line, "an automaton would be too large");
+}
+
+const WORDS: [&str; 9] = ["a", "error", "1x", "é3", "-", "ab12", "550e8400-e29b", "ERRor7", "x0"];
+const CONSTANTS: [&str; 9] = ["id=", " ", "err", "a b", "or\"", "é", "\n", "1", "ms order-"];
+const RESTS: [&str; 4] = ["", " 1 b", "error\n", "12"];
+const NUMBERS: [&str; 6] = ["0", "7", "12", "007", "4711", "90"];
+const TESTS: [(LineOp, &[&str]); 20] = [
+    (LineOp::Contains, &["error"]),
+    (LineOp::Contains, &["id=1"]),
+    (LineOp::Contains, &["7"]),
+    (LineOp::Contains, &["12x", "a b"]),
+    (LineOp::NotContains, &["err", "00"]),
+    (LineOp::Contains, &["11"]),
+    (LineOp::Matches, &["(?i)error"]),
+    (LineOp::Matches, &["^id=[0-9]+"]),
+    (LineOp::Matches, &["[0-9]+ms|ab1$"]),
+    (LineOp::Matches, &["(?m)^a|b$"]),
+    (LineOp::NotMatches, &[r"\b1"]),
+    (LineOp::Matches, &[r"id=\S+ "]),
+    (LineOp::NotMatches, &["^.{7}$"]),
+    (LineOp::Matches, &["[^\\x00-\\x7f]1?e"]),
+    (LineOp::Matches, &[".+"]),
+    (LineOp::Matches, &["^$"]),
+    (LineOp::Pattern, &["<_>id=<_>"]),
+    (LineOp::NotPattern, &["a b<_>"]),
+    (LineOp::Contains, &[""]),
+    (LineOp::Matches, &["err.*order-[0-9]{2}"]),
+];
+
+fn pieces() -> impl Strategy<Value = Vec<(u8, usize)>> {
+    proptest::collection::vec((0u8..4, 0usize..CONSTANTS.len()), 1..7)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2048))]
+
+    /// What pieces say, and what variables say, is what the line says.
+    #[test]
+    fn verdicts_are_those_of_the_line(
+        pieces in pieces(),
+        tests in proptest::collection::vec(0..TESTS.len(), 1..3),
+        picks in proptest::collection::vec(any::<prop::sample::Index>(), 24),
+    ) {
+        let last = pieces.len() - 1;
+        let shape: Vec<Piece<'_>> = pieces
+            .iter()
+            .enumerate()
+            .map(|(at, (kind, constant))| match kind {
+                0 => Piece::Number(at),
+                1 => Piece::Word(at),
+                2 if at == last => Piece::Rest(at),
+                _ => Piece::Constant(CONSTANTS[*constant].as_bytes()),
+            })
+            .collect();
+        let filters: Vec<LineFilter> = tests.iter().map(|test| filter(TESTS[*test].0, TESTS[*test].1)).collect();
+        let mut sifter = sifter(&filters);
+        let verdict = sifter.shape(&shape);
+        for picks in picks.chunks_exact(6) {
+            let values: Vec<String> = shape
+                .iter()
+                .enumerate()
+                .map(|(at, piece)| match piece {
+                    Piece::Number(_) => *picks[at % 6].get(&NUMBERS),
+                    Piece::Word(_) => *picks[at % 6].get(&WORDS),
+                    Piece::Rest(_) => *picks[at % 6].get(&RESTS),
+                    Piece::Constant(_) => "",
+                }.to_owned())
+                .collect();
+            let line: String = shape
+                .iter()
+                .zip(&values)
+                .map(|(piece, value)| match piece {
+                    Piece::Constant(bytes) => std::str::from_utf8(bytes).unwrap(),
+                    _ => value,
+                })
+                .collect();
+            let expected = sifter.accepts_line(line.as_bytes());
+            match verdict {
+                Verdict::Never => prop_assert!(!expected, "{filters:?} {line:?} of {shape:?}"),
+                Verdict::Always => prop_assert!(expected, "{filters:?} {line:?} of {shape:?}"),
+                Verdict::Texts | Verdict::Variables => {
+                    let found = sifter.accepts(0, &Values(values));
+                    prop_assert_eq!(found, Some(expected), "{:?} {:?} of {:?}", filters, line, shape);
+                }
+                Verdict::Line => {}
+            }
+        }
+    }
+}
