@@ -195,7 +195,7 @@ mod tests {
         };
         // The example of Parquet's specification: 0 to 7 in three bits each.
         assert_eq!(unpacked(&[3, 0b1000_1000, 0b1100_0110, 0b1111_1010], 3, 8).unwrap(), (0..8).collect::<Vec<_>>());
-        assert_eq!(unpacked(&[8, 0x2c, 1, 3, 0xff, 0xff], 9, 5).unwrap(), [300, 300, 300, 300, 511]);
+        assert_eq!(unpacked(&[8, 0x2c, 1, 3, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0], 9, 5).unwrap(), [300, 300, 300, 300, 511]);
         assert_eq!(unpacked(&[6, 5], 3, 2).unwrap(), [5, 5]);
         assert_eq!(unpacked(&[6], 0, 3).unwrap(), [0, 0, 0]);
         assert!(unpacked(&[0, 5], 3, 2).is_err() && unpacked(&[3, 0], 3, 8).is_err() && unpacked(&[6, 5], 33, 3).is_err());
