@@ -154,6 +154,18 @@ fn day() {
 }
 
 #[test]
+fn each_job_of_a_day_takes_parts_of_hours() {
+    let (day, now) = (HOUR.day(), HOUR.start().plus(Duration::from_secs(40 * 3_600)));
+    let hour = Window::Hour(Hour(day * 24));
+    let own = |id| part(id, 3, MIB, minute(0), Window::Day(day));
+    let parts = vec![own(1), own(2), part(3, 2, 3 * MIB, minute(0), hour)];
+    let snapshot = Snapshot { parts, heads: vec![head(hour, true, minute(0))], ..Snapshot::empty(now) };
+    let policy = Policy { inputs_max: 2, ..Policy::default() };
+    let plan = plan_day(day, &snapshot, Ring::default().latest(), &policy, now);
+    assert_eq!(levels(plan.jobs), [(3, vec![2])]);
+}
+
+#[test]
 fn outputs_end_at_the_runs_of_the_epoch() {
     let epoch = Ring::default().changed(RingChange::Grow(1), minute(0)).unwrap();
     let half = SlotRange { lo: 0, hi: 512 };
