@@ -4,7 +4,7 @@
 //! interval is exact where the interval covers that range, and otherwise its share of the time, as Loki scales what its index
 //! knows of a chunk. An entry that two segments hold counts twice until they are merged.
 //!
-//! What several tenants hold is added up, as Loki's `MultiTenantQuerier` does; whose it is is told only where that label is asked for.
+//! What several tenants hold is added up, as Loki's `MultiTenantQuerier` does; whose it is is told only where that label is named.
 
 use std::borrow::Cow;
 
