@@ -226,10 +226,7 @@ impl Index {
 
     fn ordinals(&self, matchers: &[Matcher], range: TimeRangeNs) -> Vec<u32> {
         let mut ordinals = self.inner.table.select(matchers);
-        ordinals.retain(|ordinal| {
-            let row = self.inner.table.row(*ordinal as usize);
-            row.rows > 0 && row.first < range.end.0 && row.last >= range.start.0
-        });
+        ordinals.retain(|ordinal| self.inner.table.overlaps(*ordinal as usize, range.start.0, range.end.0));
         ordinals
     }
 
