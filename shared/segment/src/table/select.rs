@@ -8,7 +8,7 @@ use model::labels::METRIC_NAME;
 use super::Table;
 use super::verdicts::{COUNTED, Verdicts};
 
-/// Stands for the metric name of series that have none.
+/// Stands for no pair: the metric name of series that have none, the place of a pair of another name.
 const NO_PAIR: u32 = u32::MAX;
 
 /// A selection looks at series one by one where they are at most this part of the table; past it, listing a label's series once costs
@@ -57,7 +57,7 @@ impl Table {
         let listed = narrowest.map(|accepted| (self.postings(accepted.name), &accepted.places));
         let (mut series, proven): (Vec<u32>, bool) = match listed.filter(|(postings, places)| postings.count(places) < candidates)
         {
-            Some((postings, places)) => (postings.series(places), !verdicts.metric_required),
+            Some((postings, places)) => (postings.series(places), true),
             None => (runs.into_iter().flatten().collect(), verdicts.metric_required),
         };
         // Where the one name asked about has led to the series, nothing is left to be looked at.
@@ -117,7 +117,8 @@ impl Table {
             named.iter().enumerate().for_each(|(place, pair)| places[*pair as usize] = place as u32);
             let all = (0..self.len()).flat_map(|series| self.pairs(series).iter().map(move |pair| (*pair, series as u32)));
             let of_name = all.map(|(pair, series)| (places[pair as usize], series)).filter(|(place, _)| *place != NO_PAIR);
-            let (series, ends) = grouped(of_name.collect::<Vec<_>>().into_iter(), named.len());
+            let of_name: Vec<(u32, u32)> = of_name.collect();
+            let (series, ends) = grouped(of_name.iter().copied(), named.len());
             Postings { series, ends }
         })
     }

@@ -68,7 +68,7 @@ impl Verdicts {
             };
         }
         let part = places.len() as f64 / named.len() as f64;
-        let is_metric = matchers.iter().any(|matcher| matcher.name() == METRIC_NAME);
+        let is_metric = &*table.names[name as usize] == METRIC_NAME;
         if required && !is_metric && self.narrowest.as_ref().is_none_or(|other| part < other.part) {
             self.narrowest = Some(Accepted { name, places, part });
         }
