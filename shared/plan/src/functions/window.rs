@@ -17,6 +17,10 @@ use crate::annotations::{self as texts, Annotations};
 use crate::error::EvalError;
 use crate::logical::{Extension, Function, Span};
 use crate::value::{HistogramSample, StepValue};
+use extended::extended_rate;
+pub use extended::{extend, interpolate, interpolate_histograms};
+use neighbours::{instant_value, resets_or_changes};
+use rate::rate;
 
 /// Samples of one window, staleness markers left out.
 #[derive(Clone, Copy, Debug)]
@@ -55,11 +59,6 @@ pub struct Outcome<'a> {
     /// Where annotations point.
     pub span: Span,
 }
-
-use extended::extended_rate;
-pub use extended::{extend, interpolate, interpolate_histograms};
-use neighbours::{instant_value, resets_or_changes};
-use rate::rate;
 
 type Answer = Result<Option<StepValue>, EvalError>;
 
