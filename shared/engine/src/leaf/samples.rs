@@ -117,7 +117,7 @@ impl Leaf {
         }
     }
 
-    /// Calls `each` with the samples of a series inside the range, and counts them.
+    /// Calls `each` with the samples of a series inside the range.
     pub(crate) fn with_samples<R>(
         &self,
         decoded: &Decoded,
