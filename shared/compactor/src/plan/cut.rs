@@ -40,6 +40,12 @@ pub fn cut(inputs: Vec<Part>, policy: &Policy) -> Vec<Vec<Part>> {
     jobs
 }
 
+/// Cuts inputs into jobs each of which takes something fresh: one of older parts alone may come out as it went in, be the first
+/// again at the next look, and keep what is fresh waiting.
+pub fn cut_fresh(inputs: Vec<Part>, policy: &Policy, is_fresh: impl Fn(&Part) -> bool) -> Vec<Vec<Part>> {
+    cut(inputs, policy).into_iter().filter(|inputs| inputs.iter().any(&is_fresh)).collect()
+}
+
 /// A single merged part is not rewritten into itself.
 pub fn worthwhile(inputs: &[Part]) -> bool {
     inputs.len() > 1 || inputs.iter().any(|input| input.level == 0)

@@ -6,7 +6,7 @@ use manifest::ring::Epoch;
 use manifest::{HeadState, Part, Snapshot, Window};
 use model::{Hour, Resolution, TimestampMs};
 
-use super::cut::{cut, joined};
+use super::cut::{cut_fresh, joined};
 use super::{Job, Merge, deletions, jobs, run_of};
 use crate::Policy;
 
@@ -113,8 +113,6 @@ fn roll(waiting: Vec<Part>, own: &[Part], epoch: &Epoch, policy: &Policy) -> Vec
     let runs = epoch.assignment.cuts();
     // Neighbours in time make a part that covers little of it; with several groups, a job is one group's.
     inputs.sort_by_key(|part| (run_of(&runs, part), part.stats.time_range.start, part.id));
-    let of_hours = |inputs: &[Part]| inputs.iter().any(|input| matches!(input.window, Window::Hour(_)));
-    // A job of the day's own parts alone may come out as it went in, be the first again at the next look, and keep what waits waiting.
-    let cuts = cut(inputs, policy).into_iter().filter(|inputs| of_hours(inputs));
-    cuts.map(|inputs| (DAY_LEVEL, inputs)).collect()
+    let cuts = cut_fresh(inputs, policy, |part| matches!(part.window, Window::Hour(_)));
+    cuts.into_iter().map(|inputs| (DAY_LEVEL, inputs)).collect()
 }

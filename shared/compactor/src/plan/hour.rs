@@ -6,7 +6,7 @@ use manifest::ring::Epoch;
 use manifest::{Part, Snapshot, Window};
 use model::{Hour, Resolution, TimestampMs};
 
-use super::cut::{cut, joined, size_bytes, tier, worthwhile};
+use super::cut::{cut, cut_fresh, joined, size_bytes, tier, worthwhile};
 use super::{Job, Merge, deletions, jobs, run_of};
 use crate::Policy;
 
@@ -107,7 +107,11 @@ fn plan_closed(
     }
     let due = must || enough(&l0, policy) || l0.first().is_some_and(|oldest| oldest.minted_at.plus(policy.late_after) <= now);
     let merged = [l1, small_l2].concat();
-    if due && !l0.is_empty() { merge(2, joined(l0, merged), policy) } else { thin_out(merged, epoch, policy) }
+    if !due || l0.is_empty() {
+        return thin_out(merged, epoch, policy);
+    }
+    let cuts = cut_fresh(joined(l0, merged), policy, |part| part.level == 0);
+    cuts.into_iter().map(|inputs| (2, inputs)).collect()
 }
 
 /// Merges what many late merges left, each run of slots by itself: across runs there would be as many parts afterwards.

@@ -116,6 +116,16 @@ fn closed_hour() {
 }
 
 #[test]
+fn each_job_of_late_data_takes_some() {
+    let window = Window::Hour(HOUR);
+    let late = parts(&[Parts(2, 2, MIB, 66), Parts(0, 1, 3 * MIB, 70)], window);
+    let snapshot = Snapshot { parts: late, ..Snapshot::empty(minute(75)) };
+    let policy = Policy { inputs_max: 2, ..Policy::default() };
+    let jobs = plan_hour(HOUR, &snapshot, Ring::default().latest(), &policy, minute(75));
+    assert_eq!(levels(jobs), [(2, vec![0])]);
+}
+
+#[test]
 fn rolled_hour() {
     let none = Jobs::new();
     assert_eq!(hour_jobs(&[Parts(0, 2, 5, 500), Parts(2, 3, 5, 66)], 505, true), none);
