@@ -6,7 +6,7 @@ use manifest::ring::Epoch;
 use manifest::{HeadState, Part, Snapshot, Window};
 use model::{Hour, Resolution, TimestampMs};
 
-use super::cut::{cut_fresh, joined};
+use super::cut::{cut_fresh, is_small, joined};
 use super::{Job, Merge, deletions, jobs, run_of};
 use crate::Policy;
 
@@ -108,7 +108,7 @@ fn roll(waiting: Vec<Part>, own: &[Part], epoch: &Epoch, policy: &Policy) -> Vec
     if waiting.is_empty() {
         return Vec::new();
     }
-    let small = own.iter().filter(|part| part.location.len_bytes() < policy.output_bytes / 2).cloned().collect();
+    let small = own.iter().filter(|part| is_small(part, policy)).cloned().collect();
     let mut inputs = joined(waiting, small);
     let runs = epoch.assignment.cuts();
     // Neighbours in time make a part that covers little of it; with several groups, a job is one group's.

@@ -6,7 +6,7 @@ use manifest::ring::Epoch;
 use manifest::{Part, Snapshot, Window};
 use model::{Hour, Resolution, TimestampMs};
 
-use super::cut::{cut, cut_fresh, joined, size_bytes, tier, worthwhile};
+use super::cut::{cut, cut_fresh, is_small, joined, size_bytes, tier, worthwhile};
 use super::{Job, Merge, deletions, jobs, run_of};
 use crate::Policy;
 
@@ -132,10 +132,6 @@ fn plan_rolled(parts: HourParts, must: bool, policy: &Policy, now: TimestampMs) 
         return Vec::new();
     }
     merge_l0(parts.l0, policy)
-}
-
-fn is_small(part: &Part, policy: &Policy) -> bool {
-    part.location.len_bytes() < policy.output_bytes / 2
 }
 
 fn merge_l0(l0: Vec<Part>, policy: &Policy) -> Vec<Merge> {

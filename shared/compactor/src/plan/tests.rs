@@ -126,6 +126,19 @@ fn each_job_of_late_data_takes_some() {
 }
 
 #[test]
+fn what_is_full_of_rows_is_not_merged_again() {
+    let window = Window::Hour(HOUR);
+    let plan = |rows: u64| {
+        let mut merged = parts(&[Parts(2, 8, 42 * MIB, 70)], window);
+        merged.iter_mut().for_each(|part| part.stats.rows = rows);
+        let snapshot = Snapshot { parts: merged, ..Snapshot::empty(minute(90)) };
+        levels(plan_hour(HOUR, &snapshot, Ring::default().latest(), &Policy::default(), minute(90)))
+    };
+    assert_eq!(plan(200_000_000), Jobs::new());
+    assert_eq!(plan(90_000_000), [(2, vec![2; 6]), (2, vec![2; 2])]);
+}
+
+#[test]
 fn rolled_hour() {
     let none = Jobs::new();
     assert_eq!(hour_jobs(&[Parts(0, 2, 5, 500), Parts(2, 3, 5, 66)], 505, true), none);
