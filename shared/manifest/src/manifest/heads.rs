@@ -53,7 +53,7 @@ impl Manifest {
     }
 
     /// Reads HEAD and its pages; an absent one is empty.
-    pub(super) async fn load(&self, key: &RecordKey, lists: Lists) -> Result<Loaded> {
+    async fn load(&self, key: &RecordKey, lists: Lists) -> Result<Loaded> {
         let record = self.records.get(key).await.step("read head")?;
         self.load_pages(key, record, lists).await
     }

@@ -8,9 +8,9 @@
 //! step, and the day lets go of it afterwards. Sealing the day's heads keeps others from replacing a part that is being
 //! adopted; from then on it is rewritten under its month. A late part rolls into the day as ever, and is adopted the same way.
 
-use super::Manifest;
 use super::catalogs::decode_day;
-use super::heads::{Decision, Lists};
+use super::heads::{Decision, Lists, decode_head};
+use super::{Manifest, Step};
 use crate::Result;
 use crate::head::{Change, Head, HeadRecord};
 use crate::limits::{PACK_AGE_MIN, ROLL_REST_MIN};
@@ -72,7 +72,8 @@ impl Manifest {
         }
         // The month's generation is read before the parts: adopting under it takes nothing the month has had and forgotten.
         let above = keys::head(tenant, signal, month, resolution);
-        let generation = self.load(&above, Lists::Visible).await?.record.head.generation;
+        let record = self.records.get(&above).await.step("read head")?;
+        let generation = decode_head(&above, record.as_ref())?.head.generation;
         let Some(head) = self.head(&key, Lists::Visible).await? else { return Ok(true) };
         if head.rollable_from() > self.now() {
             return Ok(false);
