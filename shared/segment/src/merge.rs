@@ -1,11 +1,11 @@
 //! Many segments into few: k-way merge by series or stream, deduplicated by W3, written as Parquet (L1 and up).
 //!
 //! ```text
-//!  inputs ─ reduce (only where opening all at once would take too much memory: groups become one segment each)
+//!  inputs ─ reduce (only where opening all at once would take too much memory: groups become one run of small segments each)
 //!         ─ open: label tables, one batch of rows each ─▶ heap by (metric, slot, id) ─▶ settle ─▶ writer ─▶ emit
 //! ```
-//! Memory beside the encoded inputs: about [`OPEN_BYTES_MAX`], one row group, and the output in the making. Where there are two steps
-//! the inputs of the second are let go of while they are read.
+//! Memory beside the encoded inputs: about [`OPEN_BYTES_MAX`], one row group, and the output in the making. Where there are two
+//! steps the inputs of the second are let go of while they are read.
 
 mod coarse;
 mod logs;

@@ -24,13 +24,6 @@ pub(super) struct Input {
     pub(super) position: Option<usize>,
 }
 
-impl Input {
-    /// Names the input in an error about its bytes.
-    fn error(&self, error: SegmentError) -> SegmentError {
-        at_input(self.position, error)
-    }
-}
-
 /// Names the input in an error about its bytes; what we wrote ourselves a moment ago has no name.
 pub(super) fn at_input(position: Option<usize>, error: SegmentError) -> SegmentError {
     match position {
@@ -50,7 +43,7 @@ const BLOCK_FACTOR: usize = 3;
 /// takes.
 fn open_bytes(input: &Input, batch: usize) -> Result<usize, SegmentError> {
     let open = |segment: &Bytes| {
-        let tail = frame::open_tail(segment, 0).map_err(|error| input.error(error))?;
+        let tail = frame::open_tail(segment, 0).map_err(|error| at_input(input.position, error))?;
         let table = TABLE_FACTOR * frame::raw_len(tail.index);
         Ok(match tail.seal.kind {
             Kind::BlockMetrics | Kind::BlockLogs => table + BLOCK_FACTOR * frame::raw_len(segment),
