@@ -55,7 +55,8 @@ impl HeadRecord {
     }
 }
 
-/// Lays out a head of which `before` and `pages` were read; pages that were not stay as they are. `Err` is the size in bytes of HEAD where the pages would be too many.
+/// Lays out a head of which `before` and `pages` were read; pages that were not stay as they are. `Err` is the size in bytes of
+/// HEAD where the pages would be too many.
 pub fn lay_out(
     mut head: Head,
     before: &HeadRecord,

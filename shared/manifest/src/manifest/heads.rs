@@ -89,8 +89,9 @@ impl Manifest {
 
     /// Changes a head by `decide`, which may run several times, each time on the head as it then is. It sees the lists asked for;
     /// of another it sees what lies in HEAD, and may add to that: an hour's dead objects, of which a busy one lists tens of
-    /// thousands, are read by collection alone. New pages are written before HEAD is swapped to reference them. After a lost answer the head is read again: our `last_op` there means that
-    /// the change was made; otherwise `decide` sees what others made of it.
+    /// thousands, are read by collection and retention alone. New pages are written before HEAD is swapped to reference them. After
+    /// a lost answer the head is read again: our `last_op` there means that the change was made; otherwise `decide` sees what others
+    /// made of it.
     pub(super) async fn update_head(
         &self,
         key: &RecordKey,

@@ -174,8 +174,8 @@ impl Manifest {
 /// The version of every L0 item: it is put once and never updated.
 const ITEM_VERSION: u64 = 1;
 
-/// Returns which inputs are replaced and were not found gone by a collection yet. An id that was gone once and is back was put again by a
-/// frozen writer; only a collection may delete that item, because it resets the time the id is kept for.
+/// Returns which inputs are replaced and were not found gone by a collection yet. An id that was gone once and is back was put again
+/// by a frozen writer; only a collection may delete that item, because it resets the time the id is kept for.
 fn just_replaced(head: &Head, inputs: &[Part]) -> SegmentIds {
     let inputs: SegmentIds = inputs.iter().map(|input| input.id).collect();
     let just = head.replaced.iter().filter(|replaced| replaced.gone_since.is_none() && inputs.contains(&replaced.id));
