@@ -3,6 +3,7 @@
 //! Who is elected is `manifest::election`'s; this finds the replicas in a batch, asks, and leaves of the batch what is to be stored, without
 //! the label that tells replicas apart. A series that has not both labels is no replica's and stays as it is.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use manifest::election::{Candidate, Denied, Elections, Mandate, Outcome, Share};
@@ -63,9 +64,22 @@ pub async fn choose(
     if senders.is_empty() {
         return Ok(Chosen { batch, ..chosen });
     }
-    for sender in &mut senders {
-        let outcome = elections.decide(&sender.candidate(tenant), limits).await?;
-        sender.fate = chosen.note(sender, outcome);
+    // The newest first: where nobody is elected, it claims, and none of its cluster is ahead of it.
+    let mut order: Vec<usize> = (0..senders.len()).collect();
+    order.sort_by_key(|sender| Reverse(senders[*sender].times.1));
+    let mut undecided = Vec::new();
+    for sender in order {
+        match elections.decide(&senders[sender].candidate(tenant), limits).await {
+            Ok(outcome) => senders[sender].fate = chosen.note(&senders[sender], outcome),
+            Err(error @ manifest::Error::Undecided { .. }) => undecided.push((sender, error)),
+            Err(error) => return Err(error),
+        }
+    }
+    // What waits for a claimer of this very request is answered with it, and would wait for ever.
+    for (sender, error) in undecided {
+        let candidate = senders[sender].candidate(tenant);
+        let outcome = chosen.mandates.iter().find_map(|mandate| mandate.beside(&candidate, limits)).ok_or(error)?;
+        senders[sender].fate = chosen.note(&senders[sender], outcome);
     }
     let fate_of = |sender: Option<usize>| sender.map_or(Fate::Kept, |sender| senders[sender].fate);
     let fates: Vec<Fate> = of_series.into_iter().map(fate_of).collect();

@@ -68,7 +68,27 @@ async fn of_a_batch_of_many_what_each_is_to_store_is_left() {
     assert_eq!(chosen.batch, expected);
     assert_eq!((chosen.taken, chosen.covered, chosen.denied), (rows(3), rows(1), rows(0)));
     let claimed: Vec<bool> = chosen.mandates.iter().map(|mandate| mandate.claimed).collect();
-    assert_eq!((claimed, chosen.batch.metadata.len()), (vec![true, false], 1));
+    assert_eq!((claimed, chosen.batch.metadata.len()), (vec![false, true], 1));
+}
+
+/// A gateway sends both at once: the one would wait for the other, at each repetition again.
+#[tokio::test]
+async fn replicas_of_one_request_do_not_wait_for_each_other() {
+    let elections = Elections::new(store::records::memory(), Arc::new(Noon), &Nonces::seeded(1));
+    let limits = ElectionLimits { enabled: true, ..ElectionLimits::default() };
+    let mut batch = MetricBatch::default();
+    add(&mut batch, &labels("c", "a"), &[889_000, 905_000]);
+    add(&mut batch, &labels("c", "b"), &[890_000, 906_000]);
+    let mut expected = MetricBatch::default();
+    add(&mut expected, &labels("c", ""), &[889_000]);
+    add(&mut expected, &labels("c", ""), &[890_000, 906_000]);
+    for claims in [true, false] {
+        let chosen = choose(&elections, &TenantId::anonymous(), batch.clone(), &limits).await.unwrap();
+        assert_eq!(chosen.batch, expected);
+        assert_eq!((chosen.taken, chosen.covered), (rows(3), rows(1)));
+        let claimed: Vec<bool> = chosen.mandates.iter().map(|mandate| mandate.claimed).collect();
+        assert_eq!(claimed, [claims], "the first one's write failed");
+    }
 }
 
 #[tokio::test]

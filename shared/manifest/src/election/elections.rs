@@ -69,6 +69,23 @@ pub struct Mandate {
     pub claimed: bool,
 }
 
+impl Mandate {
+    /// Says what becomes of another replica's part of the same request, of which nothing is acknowledged unless what the mandate is for is
+    /// stored. `None` where it is of another cluster, too far ahead, or somebody else was elected meanwhile.
+    pub fn beside(&self, candidate: &Candidate<'_>, limits: &ElectionLimits) -> Option<Outcome> {
+        let election = self.place.reading()?.election;
+        if self.key != keys::election(candidate.tenant, candidate.cluster) || election.replica != self.replica {
+            return None;
+        }
+        let stored = election.confirmed(self.at, self.newest);
+        match stored.judge(candidate, Duration::ZERO, self.at, limits) {
+            Verdict::TakeBefore(share) => Some(Outcome::Taken { share, mandate: None }),
+            Verdict::Cover => Some(Outcome::Covered { elected: stored.replica }),
+            Verdict::Take(_) | Verdict::Claim | Verdict::Wait => None,
+        }
+    }
+}
+
 impl fmt::Debug for Mandate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "mandate of {} for {}", self.replica, self.key)
