@@ -66,7 +66,7 @@ pub async fn choose(
     }
     // The newest first: where nobody is elected, it claims, and none of its cluster is ahead of it.
     let mut order: Vec<usize> = (0..senders.len()).collect();
-    order.sort_by_key(|sender| Reverse(senders[*sender].times.1));
+    order.sort_by_key(|sender| Reverse(senders[*sender].times.newest));
     let mut undecided = Vec::new();
     for sender in order {
         match elections.decide(&senders[sender].candidate(tenant), limits).await {
@@ -99,7 +99,7 @@ fn senders(batch: &MetricBatch, limits: &ElectionLimits) -> (Vec<Sender>, Vec<Op
         };
         let place = *places.entry((cluster, replica)).or_insert(senders.len());
         match senders.get_mut(place) {
-            Some(sender) => sender.times = union(sender.times, times),
+            Some(sender) => sender.times = sender.times.and(times),
             None => senders.push(Sender { cluster: cluster.to_owned(), replica: replica.to_owned(), times, fate: Fate::Kept }),
         }
         of_series.push(Some(place));
@@ -114,31 +114,53 @@ fn labels_of<'b>(batch: &'b MetricBatch, series: usize, limits: &ElectionLimits)
     value(&limits.cluster_label).zip(value(&limits.replica_label))
 }
 
-type Times = (TimestampMs, TimestampMs);
-
-fn union(one: Times, other: Times) -> Times {
-    (one.0.min(other.0), one.1.max(other.1))
+/// The oldest and the newest of rows.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    /// Of samples and histograms. Exemplars count only where there is nothing else: one that is hours older than the samples beside it
+    /// would put the begin of a term where nothing is stored.
+    of_samples: bool,
+    oldest: TimestampMs,
+    newest: TimestampMs,
 }
 
-/// Returns the oldest and the newest sample of every series; exemplars count, where there is nothing else.
+impl Times {
+    fn of_sample(at: TimestampMs) -> Times {
+        Times { of_samples: true, oldest: at, newest: at }
+    }
+
+    fn of_exemplar(at: TimestampMs) -> Times {
+        Times { of_samples: false, oldest: at, newest: at }
+    }
+
+    fn and(self, other: Times) -> Times {
+        match (self.of_samples, other.of_samples) {
+            (true, false) => self,
+            (false, true) => other,
+            _ => Times { oldest: self.oldest.min(other.oldest), newest: self.newest.max(other.newest), ..self },
+        }
+    }
+}
+
+/// Returns the times of every series that has a row.
 fn times(batch: &MetricBatch) -> Vec<Option<Times>> {
     let of = |series: usize| {
         let samples = batch.timestamps[batch.sample_range(series)].iter();
-        samples.map(|at| (TimestampMs(*at), TimestampMs(*at))).reduce(union)
+        samples.map(|at| Times::of_sample(TimestampMs(*at))).reduce(Times::and)
     };
     let mut times: Vec<Option<Times>> = (0..batch.series_len()).map(of).collect();
-    let histograms = batch.histograms.iter().map(|row| (row.series, row.timestamp));
-    let exemplars = batch.exemplars.iter().map(|row| (row.series, row.exemplar.timestamp));
+    let histograms = batch.histograms.iter().map(|row| (row.series, Times::of_sample(row.timestamp)));
+    let exemplars = batch.exemplars.iter().map(|row| (row.series, Times::of_exemplar(row.exemplar.timestamp)));
     for (series, at) in histograms.chain(exemplars) {
         let known = &mut times[series as usize];
-        *known = Some(known.map_or((at, at), |known| union(known, (at, at))));
+        *known = Some(known.map_or(at, |known| known.and(at)));
     }
     times
 }
 
 impl Sender {
     fn candidate<'s>(&'s self, tenant: &'s TenantId) -> Candidate<'s> {
-        let Sender { cluster, replica, times: (oldest, newest), .. } = self;
+        let Sender { cluster, replica, times: Times { oldest, newest, .. }, .. } = self;
         Candidate { tenant, cluster, replica, oldest: *oldest, newest: *newest }
     }
 }
@@ -159,7 +181,7 @@ impl Chosen {
         match outcome {
             Outcome::Taken { share, mandate } => {
                 // Only what is stored speaks for an election: of a range, one end at least is.
-                let any_stored = share.has(sender.times.0) || share.has(sender.times.1);
+                let any_stored = share.has(sender.times.oldest) || share.has(sender.times.newest);
                 self.mandates.extend(mandate.filter(|_| any_stored));
                 Fate::Taken(share)
             }

@@ -91,6 +91,26 @@ async fn replicas_of_one_request_do_not_wait_for_each_other() {
     }
 }
 
+/// As a Prometheus sends them: exemplars are series of their own, and may be hours old.
+#[test]
+fn exemplars_do_not_begin_a_term() {
+    let limits = ElectionLimits::default();
+    let exemplar = |series: u32, at: i64| {
+        let exemplar = Exemplar { labels: LabelSet::empty(), value: 1.0, timestamp: TimestampMs(at) };
+        ExemplarRow { series, exemplar }
+    };
+    let times_of = |batch: &MetricBatch| {
+        let (senders, _) = senders(batch, &limits);
+        senders.iter().map(|sender| (sender.times.oldest.0, sender.times.newest.0)).collect::<Vec<_>>()
+    };
+    let mut batch = MetricBatch::default();
+    batch.start_series_of(&labels("c", "a"));
+    batch.exemplars.extend([exemplar(0, 1_000), exemplar(0, 2_000)]);
+    assert_eq!(times_of(&batch), [(1_000, 2_000)], "there is nothing else");
+    add(&mut batch, &labels("c", "a"), &[900_000, 905_000]);
+    assert_eq!(times_of(&batch), [(900_000, 905_000)]);
+}
+
 #[tokio::test]
 async fn nothing_is_touched_where_nobody_asked_for_it() {
     let elections = Elections::new(store::records::memory(), Arc::new(Noon), &Nonces::seeded(1));
