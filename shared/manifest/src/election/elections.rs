@@ -100,6 +100,8 @@ pub struct Elections {
     /// Where this process stands in the jitter, from -1 to 1.
     spread: f64,
     places: Arc<Mutex<HashMap<RecordKey, Arc<Place>>>>,
+    /// When tenants were found to have as many clusters as they may.
+    full: Arc<Mutex<HashMap<TenantId, TimestampMs>>>,
 }
 
 /// One cluster, as this process knows it.
@@ -172,7 +174,7 @@ impl Elections {
     /// Makes the elections over a record store; none is known yet.
     pub fn new(records: Records, clock: Arc<dyn Clock>, nonces: &Nonces) -> Elections {
         let spread = nonces.next() as u32 as f64 / f64::from(u32::MAX) * 2.0 - 1.0;
-        Elections { records, clock, spread, places: Arc::default() }
+        Elections { records, clock, spread, places: Arc::default(), full: Arc::default() }
     }
 
     /// Says what becomes of a request.
@@ -258,7 +260,7 @@ impl Elections {
     async fn found(&self, case: &Case<'_>, place: &Arc<Place>) -> Result<Option<Outcome>> {
         let now = self.clock.now();
         if let Some(limit) = case.limits.clusters_max
-            && self.clusters(case.candidate.tenant, now).await? >= limit
+            && self.is_full(case, limit, now).await?
         {
             *place.known() = Known::Full { since: now, limit };
             return Ok(Some(Outcome::Denied(Denied::TooManyClusters { limit })));
@@ -280,6 +282,28 @@ impl Elections {
             }
             Cas::Stale => Ok(None),
         }
+    }
+
+    /// Reports whether a tenant has as many clusters as it may. Once it has, none is counted for an update timeout, however many it names.
+    async fn is_full(&self, case: &Case<'_>, limit: usize, now: TimestampMs) -> Result<bool> {
+        let tenant = case.candidate.tenant;
+        let found_full = self.full().get(tenant).copied();
+        if found_full.is_some_and(|at| since(at, now) < case.update) {
+            return Ok(true);
+        }
+        let is_full = self.clusters(tenant, now).await? >= limit;
+        if is_full {
+            let mut full = self.full();
+            if full.len() >= KNOWN_ELECTIONS_MAX {
+                full.clear();
+            }
+            full.insert(tenant.clone(), now);
+        }
+        Ok(is_full)
+    }
+
+    fn full(&self) -> MutexGuard<'_, HashMap<TenantId, TimestampMs>> {
+        self.full.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts the tenant's clusters that were heard of lately.

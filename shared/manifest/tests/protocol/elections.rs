@@ -136,6 +136,8 @@ async fn clusters_are_bounded_and_silent_ones_do_not_count() {
     let calls = world.records.calls();
     assert_eq!(world.send(&process, "c", "r").await, "too many");
     assert_eq!(world.records.calls(), calls, "a refusal is remembered");
+    assert_eq!(world.send(&process, "d", "r").await, "too many");
+    assert_eq!(world.records.calls(), calls + 1, "read, and not counted again");
     world.clock.advance(Duration::from_secs(3600));
     assert_eq!(world.send(&process, "c", "r").await, "taken");
     assert_eq!(world.send(&process, &"x".repeat(513), "r").await, "too long");
