@@ -149,7 +149,7 @@ impl Place {
     /// Keeps what was read, and since when it stands.
     fn keep(&self, election: Election, version: u64, read_at: TimestampMs) -> Reading {
         let same = self.reading().filter(|known| known.version == version && known.election == election);
-        let reading = Reading { election, version, seen_at: same.map_or(read_at, |known| known.seen_at), read_at };
+        let reading = Reading { election, version, seen_at: same.map_or(read_at, |known| known.seen_at.min(read_at)), read_at };
         *self.known() = Known::Elected(reading.clone());
         reading
     }
@@ -168,6 +168,11 @@ impl Reading {
 
 fn since(then: TimestampMs, now: TimestampMs) -> Duration {
     Duration::from_millis(u64::try_from(now.0.saturating_sub(then.0)).unwrap_or(0))
+}
+
+/// Reports whether what was learnt then may still be relied on; a clock that was set back does not tell.
+fn is_fresh(then: TimestampMs, now: TimestampMs, update: Duration) -> bool {
+    then <= now && since(then, now) < update
 }
 
 impl Elections {
@@ -288,7 +293,7 @@ impl Elections {
     async fn is_full(&self, case: &Case<'_>, limit: usize, now: TimestampMs) -> Result<bool> {
         let tenant = case.candidate.tenant;
         let found_full = self.full().get(tenant).copied();
-        if found_full.is_some_and(|at| since(at, now) < case.update) {
+        if found_full.is_some_and(|at| is_fresh(at, now, case.update)) {
             return Ok(true);
         }
         let is_full = self.clusters(tenant, now).await? >= limit;
@@ -330,15 +335,16 @@ impl Case<'_> {
         let reading = match known {
             Known::Nothing => return None,
             Known::Full { since: full, limit } => {
-                return (since(full, now) < self.update).then_some(Outcome::Denied(Denied::TooManyClusters { limit }));
+                return is_fresh(full, now, self.update).then_some(Outcome::Denied(Denied::TooManyClusters { limit }));
             }
             Known::Elected(reading) => reading,
         };
         let verdict = reading.judge(self.candidate, now, self.limits);
         let is_new = match verdict {
-            // Nobody else can have been elected before the failover timeout, which is longer.
+            // Nobody else can have been elected before the failover timeout, which is longer; only where this one lags, and then both are
+            // stored for that long.
             Verdict::Take(_) => reading.silent(now) < self.update,
-            Verdict::TakeBefore(_) | Verdict::Cover => since(reading.read_at, now) < self.update,
+            Verdict::TakeBefore(_) | Verdict::Cover => is_fresh(reading.read_at, now, self.update),
             Verdict::Claim | Verdict::Wait => false,
         };
         if is_new { self.outcome(verdict, &reading.election, place, now).ok() } else { None }

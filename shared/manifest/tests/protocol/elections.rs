@@ -8,6 +8,7 @@ use rand::{RngExt, SeedableRng};
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use testkit::faulty_records::Chances;
 use testkit::{Fault, FaultyRecords, SimulatedClock};
@@ -122,6 +123,32 @@ async fn a_clock_that_is_wrong_keeps_no_dead_replica_elected() {
     let outcomes = world.send_for(60, &right, &["b"]).await;
     let taken = outcomes.iter().position(|outcome| *outcome == "taken").unwrap();
     assert_eq!(taken, 30, "the record stood still for 30 s of this clock");
+}
+
+/// A clock that is set by hand.
+#[derive(Debug)]
+struct Hand(AtomicI64);
+
+impl Clock for Hand {
+    fn now(&self) -> TimestampMs {
+        TimestampMs(self.0.load(Ordering::Relaxed))
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_keeps_no_dead_replica_elected() {
+    let world = World::new(6);
+    let hand = Arc::new(Hand(AtomicI64::new(START.0)));
+    let process = Elections::new(Arc::new(world.records.clone()), hand.clone(), &Nonces::seeded(1));
+    assert_eq!(world.send(&process, "c", "a").await, "taken");
+    let mut outcomes = Vec::new();
+    for second in 0..60 {
+        hand.0.store(START.0 - 3_600_000 + second * 1000, Ordering::Relaxed);
+        world.clock.advance(Duration::from_secs(1));
+        outcomes.push(world.send(&process, "c", "b").await);
+    }
+    let taken = outcomes.iter().position(|outcome| *outcome == "taken");
+    assert_eq!(taken, Some(30), "as long as another replica waits anyway: {outcomes:?}");
 }
 
 #[tokio::test]
