@@ -79,9 +79,12 @@ pub struct Decoded {
 }
 
 impl Decoded {
-    /// Refuses points that were translated.
+    /// Refuses points that were translated and are no longer in the batch. A point may have become many rows: they count as no more
+    /// points than came, and as all of them only where nothing is left to be stored.
     pub fn deny(&mut self, rows: Written, reason: impl std::fmt::Display) {
-        self.refuse(rows.samples + rows.histograms, reason);
+        let left = usize::from(self.written().rows() > 0);
+        let most = self.points.saturating_sub(self.refused + left);
+        self.refuse((rows.samples + rows.histograms).min(most), reason);
     }
 
     fn refuse(&mut self, points: usize, reason: impl std::fmt::Display) {

@@ -355,3 +355,18 @@ fn answers() {
     assert!(decode(deep.as_bytes(), Encoding::Json, "", &options, &Limits::default(), now()).is_err());
     assert!(Encoding::negotiate("text/plain").is_err());
 }
+
+#[test]
+fn a_point_of_many_rows_is_denied_as_points() {
+    let of = |batch| Decoded { batch, points: 2, refused: 0, reasons: Vec::new(), warnings: Vec::new() };
+    let rows = Written { samples: 12, ..Written::default() };
+    let mut all = of(MetricBatch::default());
+    all.deny(rows, "no place");
+    assert_eq!((all.refused, all.answer(Encoding::Json).status), (2, 400));
+    let mut batch = MetricBatch::default();
+    batch.start_series_of(&model::LabelSet::from_pairs([("__name__", "m")]));
+    batch.push_sample(TimestampMs(1), 1.0, TimestampMs(0));
+    let mut some = of(batch);
+    some.deny(rows, "no place");
+    assert_eq!((some.refused, some.answer(Encoding::Json).status), (1, 200));
+}
