@@ -113,14 +113,21 @@ impl Automaton {
         self.dfa.create_cache()
     }
 
-    /// Returns the state before a line; `None` where the automaton gives up.
+    /// Returns the state before a line; `None` where the automaton gives up, or has before.
     pub(super) fn start(&self, cache: &mut Cache) -> Option<LazyStateID> {
+        if cache.clear_count() > 0 {
+            return None;
+        }
         self.dfa.start_state(cache, &start::Config::new()).ok()
     }
 
     /// Walks over bytes, up to where the answer is known; `None` where the automaton gives up: its states are not those of before.
     #[inline]
     pub(super) fn walk(&self, cache: &mut Cache, mut state: LazyStateID, bytes: &[u8]) -> Option<LazyStateID> {
+        // The state itself may be one of before, which is not there any more.
+        if cache.clear_count() > 0 {
+            return None;
+        }
         for byte in bytes {
             // Matches and dead ends are tagged, and so is what is not computed yet.
             if state.is_tagged() {
@@ -136,6 +143,9 @@ impl Automaton {
     pub(super) fn ends_matched(&self, cache: &mut Cache, state: LazyStateID) -> Option<bool> {
         if state.is_match() || state.is_dead() {
             return Some(state.is_match());
+        }
+        if cache.clear_count() > 0 {
+            return None;
         }
         let end = self.dfa.next_eoi_state(cache, state).ok()?;
         (cache.clear_count() == 0).then(|| end.is_match())

@@ -66,6 +66,26 @@ fn pieces_mostly_settle_it() {
     assert_eq!(verdict(Matches, &[r"\pL{90}.{900}"], &order), Verdict::Line, "an automaton would be too large");
 }
 
+#[test]
+fn an_automaton_that_outgrows_its_memory_gives_up_for_good() {
+    let mut sifter = sifter(&[filter(LineOp::Matches, &["[ab].{15}$"])]);
+    assert_eq!(sifter.shape(&[Piece::Word(0), Piece::Constant(b"="), Piece::Number(1)]), Verdict::Variables);
+    let (mut random, mut answers) = (1u64, Vec::new());
+    for _ in 0..4000 {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        let word: String = (0..24).map(|bit| if random >> (40 + bit) & 1 == 1 { 'a' } else { 'x' }).collect();
+        let number = (random >> 32 & 0xff).to_string();
+        let expected = sifter.accepts_line(format!("{word}={number}").as_bytes());
+        let found = sifter.accepts(0, &Values(vec![word, number]));
+        assert!(found.is_none_or(|found| found == expected));
+        answers.push(found);
+    }
+    let answered = answers.iter().take_while(|answer| answer.is_some()).count();
+    assert!(0 < answered && answered < answers.len(), "{answered}");
+    assert!(answers[answered..].iter().all(Option::is_none));
+    assert_eq!(sifter.shape(&[Piece::Word(0)]), Verdict::Line, "other lines have to be asked too");
+}
+
 const WORDS: [&str; 9] = ["a", "error", "1x", "é3", "-", "ab12", "550e8400-e29b", "ERRor7", "x0"];
 const CONSTANTS: [&str; 9] = ["id=", " ", "err", "a b", "or\"", "é", "\n", "1", "ms order-"];
 const RESTS: [&str; 4] = ["", " 1 b", "error\n", "12"];
