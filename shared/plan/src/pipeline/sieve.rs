@@ -154,11 +154,14 @@ struct Shape {
 #[derive(Debug)]
 struct Asked {
     test: usize,
-    /// Per piece, from where to where it leads: nowhere known where that depends on the line.
+    /// Per piece that is no text, from where to where it leads: nowhere known where that depends on the line.
     known: Vec<Steps>,
 }
 
 type Steps = Vec<(LazyStateID, Option<LazyStateID>)>;
+
+/// Steps remembered per piece: where every line brings other states, looking them up would cost more than walking.
+const STEPS_MAX: usize = 16;
 
 /// Works on the lines of one worker.
 #[derive(Debug)]
@@ -333,28 +336,35 @@ impl Automaton {
             if state.is_match() || state.is_dead() {
                 break;
             }
+            if let Kept::Text(column) = piece {
+                state = self.walk(cache, state, variables.text(*column))?;
+                continue;
+            }
             let led = match known.iter().find(|(from, _)| *from == state) {
                 Some((_, led)) => *led,
                 None => {
+                    let is_full = known.len() >= STEPS_MAX;
                     let led = match piece {
                         Kept::Constant(bytes) => Some(self.walk(cache, state, bytes)?),
-                        Kept::Number(_) => self.walk_digits(cache, state),
-                        Kept::Text(_) => None,
+                        // Where digits are at hand, to follow them costs less than to find out where all of them lead.
+                        Kept::Number(_) if !is_full || digits.is_none() => self.walk_digits(cache, state),
+                        Kept::Number(_) | Kept::Text(_) => None,
                     };
-                    known.push((state, led));
+                    if !is_full {
+                        known.push((state, led));
+                    }
                     led
                 }
             };
             state = match (led, piece) {
                 (Some(led), _) => led,
-                (None, Kept::Text(column)) => self.walk(cache, state, variables.text(*column))?,
                 (None, Kept::Number(column)) => {
                     let digits = digits.as_mut()?;
                     digits.clear();
                     variables.put_digits(*column, digits);
                     self.walk(cache, state, digits)?
                 }
-                (None, Kept::Constant(_)) => return None,
+                (None, Kept::Constant(_) | Kept::Text(_)) => return None,
             };
         }
         self.ends_matched(cache, state)
