@@ -14,8 +14,8 @@ use super::line_filter::LineTest;
 const CACHE_BYTES: usize = 1 << 20;
 /// Bytes of the program an automaton is made from; larger ones (Unicode classes, large repetitions) cost more than they save.
 const PROGRAM_BYTES_MAX: usize = 1 << 18;
-/// States followed at once through a variable that is not known.
-const STATES_MAX: usize = 64;
+/// States followed at once through variables that are not known.
+pub(super) const STATES_MAX: usize = 64;
 
 /// A test ready to run over pieces. Shared between workers; each brings its own [`Cache`].
 #[derive(Debug)]

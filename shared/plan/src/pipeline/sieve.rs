@@ -13,7 +13,7 @@ use model::batch::Arena;
 use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::Cache;
 
-use super::automaton::{Alphabet, Automaton, Front};
+use super::automaton::{Alphabet, Automaton, Front, STATES_MAX};
 use super::line_filter::{CompiledLineFilter, LineTest, filter_lines};
 
 /// A piece of a line.
@@ -316,6 +316,9 @@ impl Automaton {
                 led.states.into_iter().for_each(|state| {
                     after.add(state);
                 });
+                if after.states.len() > STATES_MAX {
+                    return Some(Verdict::Variables);
+                }
             }
             open = after;
         }
