@@ -193,9 +193,15 @@ impl Sifter {
                     open.push(Asked { test, known: vec![Vec::new(); pieces.len()] });
                 }
                 found = found.or(one);
+                if found == Verdict::Always {
+                    break;
+                }
             }
             let found = found.turned(self.sieve.filters[filter].is_negative());
             verdict = verdict.and(found);
+            if verdict == Verdict::Never {
+                break;
+            }
             if found > Verdict::Always {
                 asked.push((filter, open));
             }
