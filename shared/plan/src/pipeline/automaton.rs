@@ -12,6 +12,8 @@ use super::line_filter::LineTest;
 
 /// Bytes of states one automaton may have before it gives up: lines are put together then.
 const CACHE_BYTES: usize = 1 << 20;
+/// The same of all automata of a query together, per worker: its text has room for thousands of filters.
+const CACHE_BYTES_ALL: usize = 16 << 20;
 /// Bytes of the program an automaton is made from; larger ones (Unicode classes, large repetitions) cost more than they save.
 const PROGRAM_BYTES_MAX: usize = 1 << 18;
 /// States followed at once through variables that are not known.
@@ -69,25 +71,32 @@ impl Front {
     }
 }
 
+/// Returns the bytes of states that each of `tests` automata may have.
+pub(super) fn cache_bytes(tests: usize) -> usize {
+    CACHE_BYTES.min(CACHE_BYTES_ALL / tests.max(1))
+}
+
 impl Automaton {
-    /// Builds the automaton of a test; `None` where there is none, or it would be too large.
-    pub(super) fn of(test: &LineTest) -> Option<Automaton> {
+    /// Builds the automaton of a test, whose states may have `cache_bytes`; `None` where there is none, or it would be too large.
+    pub(super) fn of(test: &LineTest, cache_bytes: usize) -> Option<Automaton> {
         match test {
-            LineTest::Contains(finder) => Automaton::containing(finder.needle()),
-            LineTest::Equals(text) => Automaton::new(&format!("\\A{}\\z", regex::escape(std::str::from_utf8(text).ok()?))),
-            LineTest::Matches(regex, _) => Automaton::new(regex.as_str()),
+            LineTest::Contains(finder) => Automaton::containing(finder.needle(), cache_bytes),
+            LineTest::Equals(text) => {
+                Automaton::new(&format!("\\A{}\\z", regex::escape(std::str::from_utf8(text).ok()?)), cache_bytes)
+            }
+            LineTest::Matches(regex, _) => Automaton::new(regex.as_str(), cache_bytes),
             LineTest::Everything | LineTest::NotEmpty | LineTest::Shape(_) | LineTest::Ip(_) | LineTest::Any(_) => None,
         }
     }
 
     /// Builds an automaton that looks for bytes, which are text.
-    pub(super) fn containing(needle: &[u8]) -> Option<Automaton> {
-        Automaton::new(&regex::escape(std::str::from_utf8(needle).ok()?))
+    pub(super) fn containing(needle: &[u8], cache_bytes: usize) -> Option<Automaton> {
+        Automaton::new(&regex::escape(std::str::from_utf8(needle).ok()?), cache_bytes)
     }
 
     /// Builds an automaton that says what `regex::bytes::Regex` of the same pattern says.
-    fn new(pattern: &str) -> Option<Automaton> {
-        let config = DFA::config().cache_capacity(CACHE_BYTES);
+    fn new(pattern: &str, cache_bytes: usize) -> Option<Automaton> {
+        let config = DFA::config().cache_capacity(cache_bytes);
         let program =
             thompson::Config::new().utf8(false).which_captures(WhichCaptures::None).nfa_size_limit(Some(PROGRAM_BYTES_MAX));
         let syntax = syntax::Config::new().utf8(false);

@@ -13,7 +13,7 @@ use model::batch::Arena;
 use regex_automata::hybrid::LazyStateID;
 use regex_automata::hybrid::dfa::Cache;
 
-use super::automaton::{Alphabet, Automaton, Front, STATES_MAX};
+use super::automaton::{Alphabet, Automaton, Front, STATES_MAX, cache_bytes};
 use super::line_filter::{CompiledLineFilter, LineTest, filter_lines};
 
 /// A piece of a line.
@@ -73,16 +73,16 @@ enum Test {
 }
 
 impl Test {
-    fn of(test: &LineTest) -> Test {
+    fn of(test: &LineTest, cache_bytes: usize) -> Test {
         let exactly = |automaton| Test::Exactly(Box::new(automaton));
-        match (test, Automaton::of(test)) {
+        match (test, Automaton::of(test, cache_bytes)) {
             (_, Some(automaton)) => exactly(automaton),
             (LineTest::NotEmpty, None) => Test::NotEmpty,
             // The empty text stands in every line.
-            (LineTest::Everything, None) => Automaton::containing(b"").map_or(Test::AtMost(None), exactly),
+            (LineTest::Everything, None) => Automaton::containing(b"", cache_bytes).map_or(Test::AtMost(None), exactly),
             (LineTest::Shape(pattern), None) => {
                 let longest = pattern.literals().max_by_key(|literal| literal.len());
-                Test::AtMost(longest.and_then(Automaton::containing).map(Box::new))
+                Test::AtMost(longest.and_then(|literal| Automaton::containing(literal, cache_bytes)).map(Box::new))
             }
             (_, None) => Test::AtMost(None),
         }
@@ -99,7 +99,10 @@ impl Test {
 impl Sieve {
     /// Takes filters over.
     pub(super) fn new(filters: &[CompiledLineFilter]) -> Sieve {
-        let tests = filters.iter().map(|filter| filter.tests().into_iter().map(Test::of).collect()).collect();
+        let tests: Vec<Vec<&LineTest>> = filters.iter().map(CompiledLineFilter::tests).collect();
+        let cache_bytes = cache_bytes(tests.iter().map(Vec::len).sum());
+        let of_filter = |tests: Vec<&LineTest>| tests.into_iter().map(|test| Test::of(test, cache_bytes)).collect();
+        let tests = tests.into_iter().map(of_filter).collect();
         Sieve { filters: filters.to_vec(), tests }
     }
 }

@@ -86,6 +86,14 @@ fn an_automaton_that_outgrows_its_memory_gives_up_for_good() {
     assert_eq!(sifter.shape(&[Piece::Word(0)]), Verdict::Line, "other lines have to be asked too");
 }
 
+#[test]
+fn many_filters_share_their_memory() {
+    assert_eq!((cache_bytes(0), cache_bytes(1), cache_bytes(16)), (1 << 20, 1 << 20, 1 << 20));
+    assert!([17, 500, 100_000].into_iter().all(|tests| cache_bytes(tests) * tests <= 16 << 20));
+    assert!(Automaton::containing(b"error", cache_bytes(100)).is_some());
+    assert!(Automaton::containing(b"error", cache_bytes(100_000)).is_none(), "its lines are asked");
+}
+
 const WORDS: [&str; 9] = ["a", "error", "1x", "é3", "-", "ab12", "550e8400-e29b", "ERRor7", "x0"];
 const CONSTANTS: [&str; 9] = ["id=", " ", "err", "a b", "or\"", "é", "\n", "1", "ms order-"];
 const RESTS: [&str; 4] = ["", " 1 b", "error\n", "12"];
