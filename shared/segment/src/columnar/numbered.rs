@@ -40,6 +40,8 @@ impl Source<'_> {
         let mut of_page = Vec::new();
         let mut ranges = self.rows.iter().cloned().peekable();
         let mut at = 0;
+        let of_group = self.layout.group_rows(self.group);
+        let rows_max = of_group.end - of_group.start;
         while let (Some(page), Some(range)) = (pages.peek_next_page().map_err(read_error)?, ranges.peek()) {
             if !page.is_dict {
                 let Some(rows) = page.num_rows else { return Ok(None) };
@@ -63,6 +65,8 @@ impl Source<'_> {
                     rep_levels_byte_len: 0,
                     ..
                 }) => {
+                    // A run of a few bytes says any number of rows.
+                    expect(u64::from(num_values) <= rows_max)?;
                     of_page.clear();
                     let levels = def_levels_byte_len as usize;
                     expect(levels < buf.len() || num_values == num_nulls)?;
