@@ -224,7 +224,7 @@ impl Extractor {
     }
 
     /// Returns the canonical encoding of the one series that all entries of a stream are of, where the stream alone decides: no stage
-    /// that may drop an entry or change labels runs, and metadata cannot be seen. `line_filters`: those in front have been applied.
+    /// that may drop an entry or change labels runs, and metadata cannot be seen. The filters in front have been applied.
     pub fn series_of_stream(&self, stream: &LabelSet) -> Option<Vec<u8>> {
         if self.unwraps() || !self.pipeline.stages.iter().all(|stage| matches!(stage, Compiled::LineFilters(_))) {
             return None;

@@ -4,7 +4,7 @@
 //! first with variables that may be anything of their kind: mostly all lines of a shape pass, or none does. Where that does not
 //! settle it, it is run over the variables of each line; constants cost nothing then. Only what is no automaton needs the line.
 //!
-//! Owns: those verdicts, which must be those of [`super::Pipeline::filter_lines`]. Does not own: how pieces are stored.
+//! Owns: those verdicts, which must be what the filters say of whole lines. Does not own: how pieces are stored.
 
 use std::ops::Range;
 use std::sync::Arc;

@@ -28,7 +28,7 @@ pub trait Wanted {
     /// Appends the rows to `rows` that are wanted by their times, ascending.
     fn by_time(&mut self, columns: &EntryColumns, rows: &mut Vec<u32>);
 
-    /// Reports whether some line may be unwanted; where not, none of the following is asked but the last.
+    /// Reports whether some line may be unwanted; where not, none of the following is asked but the last two.
     fn asks_lines(&self) -> bool;
 
     /// Returns what is known of the lines of a template, which are UTF-8. Templates are numbered from 0 on as they are asked.
