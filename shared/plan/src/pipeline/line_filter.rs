@@ -1,6 +1,7 @@
 //! Line filters, compiled: substring search on bytes, regular expressions, patterns, addresses. Label filters by regular expression
 //! take the same tests.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use memchr::memmem;
@@ -8,6 +9,7 @@ use model::batch::Arena;
 use model::re2;
 
 use super::ip::IpRange;
+use super::labels::go_text;
 use super::pattern::Pattern;
 use super::reduce::{Reduced, reduce};
 use super::stage::{LineFilter, LineOp, LineTerm};
@@ -209,15 +211,10 @@ fn matches(regex: &regex::bytes::Regex, line: &[u8]) -> bool {
     if regex.is_match(line) {
         return true;
     }
-    if line.is_ascii() || std::str::from_utf8(line).is_ok() {
-        return false;
+    match go_text(line) {
+        Cow::Borrowed(_) => false,
+        Cow::Owned(text) => regex.is_match(text.as_bytes()),
     }
-    let mut text = String::with_capacity(line.len() + 8);
-    for chunk in line.utf8_chunks() {
-        text.push_str(chunk.valid());
-        chunk.invalid().iter().for_each(|_| text.push('\u{fffd}'));
-    }
-    regex.is_match(text.as_bytes())
 }
 
 /// Compiles a text that is looked for regardless of case: of ASCII's cases where it is ASCII, so that `(?i)k` finds no Kelvin sign.
