@@ -94,6 +94,8 @@ pub struct Seen {
     pub raw_dropped: u64,
     /// Windows that the engine read for answers that were compared.
     pub windows: u64,
+    /// Answers of finer copies than the coarsest, of which a deletion took more.
+    pub finer: u64,
 }
 
 impl Seen {
@@ -107,6 +109,7 @@ impl Seen {
         self.copies += other.copies;
         self.raw_dropped += other.raw_dropped;
         self.windows += other.windows;
+        self.finer += other.finer;
     }
 }
 
