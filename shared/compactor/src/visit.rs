@@ -140,8 +140,8 @@ impl Compactor {
         Ok(None)
     }
 
-    /// Clears the hours of a day that have nothing left, and packs an old day into its month: nobody looks there any more. Only
-    /// once the day's own garbage is gone, since it is the hours that bring us here.
+    /// Clears the hours of a day that have nothing left, and packs an old day into its month: nobody looks there any more. The
+    /// manifest keeps the last hour until the day's own garbage is gone, since it is the hours that bring us here.
     async fn rest(&self, tenant: &TenantId, signal: Signal, day: i64) -> Result<(), CompactError> {
         let days = self.manifest().days(tenant, signal).await.map_err(manifest_error("read catalog"))?;
         let Some(state) = days.into_iter().find(|state| state.day == day) else { return Ok(()) };

@@ -8,6 +8,7 @@ use model::{Clock, Exemplar, Hour, LabelSet, MetricBatch, Signal, TenantId};
 use segment::l0;
 use store::objects::{ObjectPath, ObjectStoreExt};
 
+use crate::kinds::Kind;
 use crate::switch::Calls;
 use crate::world::{FOREVER, HOUR, World, default_policy, hours, minutes, small_policy};
 
@@ -160,6 +161,36 @@ async fn what_rests_costs_nothing() {
     world.clock.advance(minutes(1));
     compactor.run(FOREVER, &[]).await.unwrap();
     assert_eq!(process.calls(), Calls { records: after.records + 2, ..after });
+}
+
+/// Runs every two hours.
+async fn run_for_hours(world: &World, count: u64) {
+    for _ in 0..count / 2 {
+        world.clock.advance(hours(2));
+        world.run().await;
+    }
+}
+
+async fn live(world: &World) -> usize {
+    world.parts(Signal::Metrics).await.len() + world.parts(Signal::Logs).await.len()
+}
+
+/// A day is looked into because of its hours: the last one stays until what the roll killed is deleted (seed 700791 of the simulation
+/// led here).
+#[tokio::test]
+async fn a_day_rests_once_its_garbage_is_deleted() {
+    let mut world = Kind::Roll.world().await;
+    world.run().await;
+    world.deletes_fail = true;
+    run_for_hours(&world, 4).await;
+    assert_eq!((live(&world).await, world.objects_stored().await), (2, 6), "the parts of two hours are dead and there");
+    world.deletes_fail = false;
+    run_for_hours(&world, 4).await;
+    assert_eq!((live(&world).await, world.objects_stored().await), (2, 2));
+    for signal in [Signal::Metrics, Signal::Logs] {
+        let days = world.manifest().days(&world.tenant, signal).await.unwrap();
+        assert!(days[0].hours.is_empty(), "the hours of {signal} are cleared");
+    }
 }
 
 #[tokio::test]

@@ -140,6 +140,8 @@ pub struct SwitchedObjects {
     clock: SimulatedClock,
     put_at: PutTimes,
     put_takes: Duration,
+    /// Whether nothing can be deleted for now.
+    pub deletes_fail: bool,
 }
 
 /// When each object was put, in simulated time; shared by all processes.
@@ -155,7 +157,8 @@ pub fn process(
 ) -> (SwitchedRecords, SwitchedObjects) {
     let switch = Arc::new(Switch { crash, made: AtomicU64::new(0), calls: Mutex::default(), writes: Mutex::default() });
     let (clock, put_at) = (clock.clone(), put_at.clone());
-    let objects = SwitchedObjects { inner: objects.clone(), switch: switch.clone(), clock, put_at, put_takes };
+    let objects =
+        SwitchedObjects { inner: objects.clone(), switch: switch.clone(), clock, put_at, put_takes, deletes_fail: false };
     (SwitchedRecords { inner: records.clone(), switch }, objects)
 }
 
@@ -242,6 +245,9 @@ impl ObjectStore for SwitchedObjects {
             let this = this.clone();
             async move {
                 let location = location?;
+                if this.deletes_fail {
+                    return Err(dead_object());
+                }
                 let one = futures::stream::iter([Ok(location.clone())]).boxed();
                 let delete = this.inner.delete_stream(one).try_collect::<Vec<Path>>();
                 let deleted: object_store::Result<Vec<Path>> =

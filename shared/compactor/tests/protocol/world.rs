@@ -35,6 +35,8 @@ pub struct World {
     put_at: PutTimes,
     /// Simulated time that a compactor's put takes.
     pub put_takes: Duration,
+    /// Whether a compactor can delete no object for now.
+    pub deletes_fail: bool,
     files: u64,
 }
 
@@ -94,6 +96,7 @@ impl World {
             nonces: Arc::new(Nonces::seeded(1)),
             put_at: Arc::new(Mutex::default()),
             put_takes: Duration::ZERO,
+            deletes_fail: false,
             files: 0,
         }
     }
@@ -109,6 +112,7 @@ impl World {
             nonces: Arc::new(Nonces::seeded(2)),
             put_at: Arc::new(Mutex::new(self.put_at.lock().unwrap().clone())),
             put_takes: self.put_takes,
+            deletes_fail: self.deletes_fail,
             files: self.files,
         }
     }
@@ -127,7 +131,9 @@ impl World {
 
     /// A process that knows nothing yet, and its calls.
     pub fn compactor(&self, crash: Option<Crash>) -> (Compactor, SwitchedRecords) {
-        let (records, objects) = process(&self.records(), &self.objects(), &self.clock, (&self.put_at, self.put_takes), crash);
+        let (records, mut objects) =
+            process(&self.records(), &self.objects(), &self.clock, (&self.put_at, self.put_takes), crash);
+        objects.deletes_fail = self.deletes_fail;
         let (clock, nonces) = (Arc::new(self.clock.clone()), self.nonces.clone());
         let shared: Records = Arc::new(records.clone());
         let manifest = Manifest::new(shared.clone(), clock.clone(), nonces.clone());

@@ -1,6 +1,7 @@
 //! Clearing: a reader no longer looks where nothing is left.
 //!
-//! An hour is cleared when its parts have rolled into the day, a day is closed when its parts have been packed into the month.
+//! An hour is cleared when its parts have rolled into the day, a day is closed when its parts have been packed into the month. The last
+//! hour of a day stays until nothing dead is listed there either: compaction looks into a day because of its hours.
 //! Each is one conditional update of the day's record, as it was before the emptiness was looked at. Whoever is about to put
 //! something there has stamped that record: the update fails if he did since, and is not tried while his stamp is young.
 
@@ -18,7 +19,8 @@ use store::{Cas, Record, RecordKey};
 
 impl Manifest {
     /// Clears the catalog's bit of an hour where nothing is left in it: no live item, and a head with no parts, no replaced ids
-    /// and no dead objects. `false`: not yet, or somebody changed the day meanwhile; ask again some other time.
+    /// and no dead objects; of a day's last hour, where the day's heads list no dead objects either, or nobody would come to delete
+    /// them until the day is packed. `false`: not yet, or somebody changed the day meanwhile; ask again some other time.
     pub async fn clear_hour(&self, tenant: &TenantId, signal: Signal, hour: Hour) -> Result<bool> {
         let key = keys::catalog_day(tenant, signal, hour.day());
         let (mut record, mut day) = self.day_record(&key).await?;
@@ -44,6 +46,10 @@ impl Manifest {
         }
         let (Some(record), mut cleared) = (record, day) else { return Ok(false) };
         cleared.clear(hour);
+        // After the hour's head: whoever rolls its last parts lists them as dead in the day before he takes them out of the hour.
+        if !hasty && cleared.hours == 0 && self.lists_dead(tenant, signal, Window::Day(hour.day())).await? {
+            return Ok(false);
+        }
         self.swap_day(&key, &record, &cleared).await
     }
 

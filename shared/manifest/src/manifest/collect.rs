@@ -119,6 +119,12 @@ impl Manifest {
         Ok(())
     }
 
+    /// Reports whether the heads of a window list dead objects: their grace is not over, or they could not be deleted.
+    pub async fn lists_dead(&self, tenant: &TenantId, signal: Signal, window: Window) -> Result<bool> {
+        let heads = self.heads(tenant, signal, window, true, Lists::All).await?;
+        Ok(heads.iter().any(|placed| !placed.head.dead.is_empty()))
+    }
+
     /// Makes sure that an unreferenced object can never be committed, then checks again (M3). Ask only for objects older
     /// than [`crate::limits::ORPHAN_AGE_MIN`]: that no snapshot still names it rests on its age.
     pub async fn burn(&self, object: &ObjectKey) -> Result<Burn> {

@@ -29,7 +29,7 @@ const COSTS: &[(&str, u64)] = &[
     ("roll: let the hour go (day's head 1, hour's head 2)", 3),
     ("collect: the day (heads, catalog, hour's head, day's head 2)", 5),
     ("forget one dead object", 3),
-    ("clear an hour (catalog 2, items, head)", 4),
+    ("clear the last hour of a day (catalog 2, items, hour's head, day's heads)", 5),
     ("snapshot: the day when its hours are cleared (catalog, day's head)", 2),
     ("pack: mark (catalog 1 + 1 + 2, heads)", 5),
     ("pack: hand over (catalog 2, heads, seal 2, month 1, day 1, month 2, day 2; close 3)", 14),
@@ -163,6 +163,11 @@ async fn requests_per_call() {
     manifest.forget_dead(&tenant, SIGNAL, hour, &dead[..1]).await.unwrap();
     ledger.book();
     manifest.forget_dead(&tenant, SIGNAL, hour, &dead).await.unwrap();
+    ledger.skip();
+    assert!(!manifest.clear_hour(&tenant, SIGNAL, HOUR).await.unwrap(), "what the roll killed is not deleted yet");
+    world.clock.advance(minutes(61));
+    let dead = collect(&world, &manifest, day).await;
+    manifest.forget_dead(&tenant, SIGNAL, day, &dead).await.unwrap();
     ledger.skip();
     assert!(manifest.clear_hour(&tenant, SIGNAL, HOUR).await.unwrap());
     ledger.book();
