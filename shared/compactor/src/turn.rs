@@ -158,7 +158,11 @@ impl Compactor {
                 Ok(next)
             }
             Task::Deletion(id, asked) if *asked != Some(turn.jobs) => {
-                run.report.deleted += self.collect_after(tenant, signal, *id).await?;
+                let (deleted, is_all) = self.collect_after(tenant, signal, *id).await?;
+                run.report.deleted += deleted;
+                if !is_all {
+                    return Ok(Next::At(self.now().plus(PACE_FAILED)));
+                }
                 let finish = self.manifest().finish_deletion(tenant, signal, *id).await;
                 if let Finish::Pending(parts) = finish.map_err(manifest_error("finish deletion"))? {
                     // Rewrite them, then ask again.
@@ -197,20 +201,27 @@ fn windows(days: &[&DayState], roll_after: Duration, copied: bool, now: Timestam
 
 impl Compactor {
     /// Collects the days of a deletion that has ended an hour ago and is about to be removed: what it killed in days that rest
-    /// would be found by nobody.
-    async fn collect_after(&self, tenant: &TenantId, signal: Signal, id: u128) -> Result<u64, CompactError> {
+    /// would be found by nobody until they are packed. Returns how many objects, and whether nothing dead is left in such days.
+    async fn collect_after(&self, tenant: &TenantId, signal: Signal, id: u128) -> Result<(u64, bool), CompactError> {
         let deletions = self.manifest().deletions(tenant, signal).await.map_err(manifest_error("read deletions"))?;
         let over =
             |deletion: &&Deletion| matches!(deletion.state, DeletionState::Finished(at) if at.plus(DEAD_GRACE) <= self.now());
-        let Some(deletion) = deletions.iter().find(|deletion| deletion.id == id).filter(over) else { return Ok(0) };
+        let Some(deletion) = deletions.iter().find(|deletion| deletion.id == id).filter(over) else { return Ok((0, true)) };
         let days = self.manifest().days(tenant, signal).await.map_err(manifest_error("read catalog"))?;
         let overlaps = |window: &Window| window.range().overlaps(deletion.request.range);
-        let days = days.iter().flat_map(|day| [Window::Day(day.day), Window::Day(day.day).month()]);
+        let windows = days.iter().flat_map(|day| [Window::Day(day.day), Window::Day(day.day).month()]);
         let mut deleted = 0;
-        for window in days.filter(overlaps).collect::<BTreeSet<Window>>() {
+        for window in windows.filter(overlaps).collect::<BTreeSet<Window>>() {
             deleted += self.collect(tenant, signal, window).await?;
         }
-        Ok(deleted)
+        let resting = days.iter().filter(|day| day.open && day.hours.is_empty()).map(|day| Window::Day(day.day));
+        for day in resting.filter(overlaps).collect::<Vec<Window>>() {
+            let is_left = self.manifest().lists_dead(tenant, signal, day).await;
+            if is_left.map_err(manifest_error("look for dead objects"))? {
+                return Ok((deleted, false));
+            }
+        }
+        Ok((deleted, true))
     }
 }
 

@@ -2,13 +2,13 @@
 
 use compactor::{Hint, Policy};
 use manifest::ring::RingChange;
-use manifest::{Location, Window};
+use manifest::{DeletionRequest, Location, Window};
 use model::batch::ExemplarRow;
-use model::{Clock, Exemplar, Hour, LabelSet, MetricBatch, Signal, TenantId};
+use model::{Clock, Exemplar, Hour, LabelSet, Matcher, MetricBatch, Signal, TenantId};
 use segment::l0;
 use store::objects::{ObjectPath, ObjectStoreExt};
 
-use crate::kinds::Kind;
+use crate::kinds::{Kind, rolled};
 use crate::switch::Calls;
 use crate::world::{FOREVER, HOUR, World, default_policy, hours, minutes, small_policy};
 
@@ -175,6 +175,10 @@ async fn live(world: &World) -> usize {
     world.parts(Signal::Metrics).await.len() + world.parts(Signal::Logs).await.len()
 }
 
+async fn deletions(world: &World) -> usize {
+    world.manifest().deletions(&world.tenant, Signal::Logs).await.unwrap().len()
+}
+
 /// A day is looked into because of its hours: the last one stays until what the roll killed is deleted (seed 700791 of the simulation
 /// led here).
 #[tokio::test]
@@ -191,6 +195,23 @@ async fn a_day_rests_once_its_garbage_is_deleted() {
         let days = world.manifest().days(&world.tenant, signal).await.unwrap();
         assert!(days[0].hours.is_empty(), "the hours of {signal} are cleared");
     }
+}
+
+/// What a deletion kills in a day at rest, nobody looks for but whoever brings the deletion to its end.
+#[tokio::test]
+async fn a_deletion_stays_until_its_garbage_is_deleted() {
+    let mut world = World::new();
+    rolled(&mut world).await;
+    let (range, matchers) = (Window::Hour(HOUR).range(), vec![Matcher::equal("app", "1")]);
+    let request = DeletionRequest { range, matchers, filter: None };
+    world.manifest().request_deletion(&world.tenant, Signal::Logs, request).await.unwrap();
+    world.run().await;
+    world.deletes_fail = true;
+    run_for_hours(&world, 4).await;
+    assert_eq!((live(&world).await, world.objects_stored().await, deletions(&world).await), (2, 3, 1));
+    world.deletes_fail = false;
+    run_for_hours(&world, 4).await;
+    assert_eq!((live(&world).await, world.objects_stored().await, deletions(&world).await), (2, 2, 0));
 }
 
 #[tokio::test]
