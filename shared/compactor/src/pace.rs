@@ -14,15 +14,11 @@ pub(crate) fn next_look(window: Window, parts: &[Part], merged: usize, policy: &
     let Window::Hour(hour) = window else {
         return now.plus(if matches!(window, Window::Month(_)) { PACE_MONTH } else { PACE_OLD });
     };
-    let minted = |level: u8| {
-        let of_level = parts.iter().filter(|part| part.window == window && part.level == level);
-        let mut minted: Vec<TimestampMs> = of_level.map(|part| part.minted_at).collect();
-        minted.sort_unstable();
-        minted
-    };
-    let l0 = minted(0);
+    let fresh = parts.iter().filter(|part| part.window == window && part.level == 0);
+    let mut l0: Vec<TimestampMs> = fresh.map(|part| part.minted_at).collect();
+    l0.sort_unstable();
     let rested = now.plus(pace(hour, parts, now));
-    let full = if l0.len() > 1 { full_at(&l0, merged, policy.l0_files, now) } else { refilled_at(&minted(1), now) };
+    let full = full_at(&l0, merged, policy.l0_files, now);
     let closed_at = Some(hour.end().plus(policy.close_after)).filter(|at| *at > now);
     // Late data that is too little to go at once.
     let late = l0.get(merged).map(|oldest| oldest.plus(policy.late_after)).filter(|at| closed_at.is_none() && *at > now);
@@ -57,14 +53,6 @@ fn full_at(l0: &[TimestampMs], merged: usize, files: usize, now: TimestampMs) ->
     let missing = files.saturating_sub(l0.len().saturating_sub(merged)) as u64;
     let wait_ms = now.0.abs_diff(first.0).saturating_mul(missing) / l0.len() as u64;
     (missing > 0).then(|| now.plus(Duration::from_millis(wait_ms)))
-}
-
-/// Returns when an hour without fresh segments has as many as make an L1, if they come as fast as for those it has; `None` where
-/// nobody can say, or where they have stopped. So it is right after a merge of L1, when the L0 had their turn before.
-fn refilled_at(l1: &[TimestampMs], now: TimestampMs) -> Option<TimestampMs> {
-    let [first, .., last] = l1 else { return None };
-    let each = Duration::from_millis(last.0.abs_diff(first.0) / (l1.len() as u64 - 1));
-    Some(last.plus(each)).filter(|at| now <= at.plus(each))
 }
 
 #[cfg(test)]

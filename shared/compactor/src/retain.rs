@@ -35,7 +35,7 @@ impl Compactor {
                 continue;
             }
             if self.now() >= run.begin_by {
-                return Ok(Next::Again);
+                return Ok(Next::Again(None));
             }
             let (deleted, is_forgotten) = self.forget(tenant, signal, day, resolution).await?;
             run.report.deleted += deleted;

@@ -78,10 +78,20 @@ pub(crate) struct Run {
 /// What comes after a step.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Next {
-    /// There may be more to do at once.
-    Again,
+    /// There may be more to do at once; where it was seen how fast a window fills, it is looked at no later than this all the same.
+    Again(Option<TimestampMs>),
     /// Nothing before this.
     At(TimestampMs),
+}
+
+impl Next {
+    /// What looks before this one saw holds: a look right after a merge sees nothing that comes in.
+    pub fn no_later(self, than: Option<TimestampMs>) -> Next {
+        match self {
+            Next::Again(at) => Next::Again(at.into_iter().chain(than).min()),
+            Next::At(at) => Next::At(than.map_or(at, |than| at.min(than))),
+        }
+    }
 }
 
 impl Compactor {
@@ -145,13 +155,15 @@ impl Compactor {
     /// Looks at hinted windows, whenever they were looked at last.
     async fn follow(&self, hints: &[Hint], run: &mut Run) {
         for Hint { tenant, signal, window } in hints {
-            let mut next = Ok(Next::Again);
-            while matches!(next, Ok(Next::Again)) && self.now() < run.begin_by {
-                next = self.visit(tenant, *signal, *window, Garbage::Later, run).await;
+            let mut next = Ok(Next::Again(None));
+            while let Ok(Next::Again(at)) = next
+                && self.now() < run.begin_by
+            {
+                next = self.visit(tenant, *signal, *window, Garbage::Later, run).await.map(|next| next.no_later(at));
             }
             match next {
                 Ok(Next::At(at)) => self.diary().note(tenant, *signal, *window, at),
-                Ok(Next::Again) => {}
+                Ok(Next::Again(_)) => {}
                 Err(error) => failed(tenant, *signal, &error, run),
             }
         }
@@ -191,11 +203,10 @@ impl Run {
     }
 
     /// Notes when an hour is looked at again.
-    pub fn look_again(&mut self, at: TimestampMs, now: TimestampMs) -> Next {
+    pub fn note_look(&mut self, at: TimestampMs, now: TimestampMs) {
         if at <= now.plus(PACE_BUSY) {
             self.report.busy = Some(self.report.busy.map_or(at, |busy| busy.min(at)));
         }
-        Next::At(at)
     }
 
     /// Counts a coarse job.

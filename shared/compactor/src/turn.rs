@@ -18,14 +18,24 @@ use crate::{CompactError, Compactor};
 /// One thing to do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) enum Task {
-    /// Look at an hour or day.
-    Window(Window),
+    /// Look at an hour or day, and again no later than looks of this turn said.
+    Window(Window, Option<TimestampMs>),
     /// Bring a deletion on; it has been asked about after so many jobs of this turn.
     Deletion(u128, Option<u64>),
     /// Drop and forget days.
     Retain,
     /// Look for orphans.
     Inventory,
+}
+
+impl Task {
+    /// What is done again, a window no later than this.
+    fn again(self, at: Option<TimestampMs>) -> Task {
+        match self {
+            Task::Window(window, _) => Task::Window(window, at),
+            task => task,
+        }
+    }
 }
 
 /// A tenant and signal with what is left to do there.
@@ -92,7 +102,7 @@ impl Compactor {
                 Next::At(self.now().plus(PACE_FAILED))
             });
             match next {
-                Next::Again => tasks.push_front(task),
+                Next::Again(at) => tasks.push_front(task.again(at)),
                 Next::At(at) => note(&mut page, &task, at),
             }
             if did_job {
@@ -126,7 +136,7 @@ impl Compactor {
         page.keep(&|window| windows.contains(&window), &|id| deletions.iter().any(|deletion| deletion.id == id));
         // What is due has no entry, so that the entries say what is due next.
         page.windows.retain(|_, at| *at > now);
-        let due = windows.iter().filter(|window| !page.windows.contains_key(window)).map(|window| Task::Window(*window));
+        let due = windows.iter().filter(|window| !page.windows.contains_key(window)).map(|window| Task::Window(*window, None));
         let mut tasks: VecDeque<Task> = due.collect();
         let ids = deletions.iter().map(|deletion| deletion.id).filter(|id| is_due(page.deletions.get(id), now));
         tasks.extend(ids.map(|id| Task::Deletion(id, None)));
@@ -145,14 +155,14 @@ impl Compactor {
     ) -> Result<Next, CompactError> {
         let (tenant, signal) = (&turn.tenant, turn.signal);
         match task {
-            Task::Window(window) => {
+            Task::Window(window, no_later) => {
                 let garbage = match page.garbage.get(window) {
                     None => Garbage::IfIdle,
                     Some(at) if *at <= self.now() => Garbage::Due,
                     Some(_) => Garbage::Later,
                 };
-                let next = self.visit(tenant, signal, *window, garbage, run).await?;
-                if garbage != Garbage::Later && next != Next::Again {
+                let next = self.visit(tenant, signal, *window, garbage, run).await?.no_later(*no_later);
+                if garbage != Garbage::Later && matches!(next, Next::At(_)) {
                     page.garbage.insert(*window, self.now().plus(crate::limits::PACE_COLLECT));
                 }
                 Ok(next)
@@ -167,7 +177,7 @@ impl Compactor {
                 if let Finish::Pending(parts) = finish.map_err(manifest_error("finish deletion"))? {
                     // Rewrite them, then ask again.
                     tasks.push_front(Task::Deletion(*id, Some(turn.jobs)));
-                    windows_of(&parts).into_iter().rev().for_each(|window| tasks.push_front(Task::Window(window)));
+                    windows_of(&parts).into_iter().rev().for_each(|window| tasks.push_front(Task::Window(window, None)));
                 }
                 Ok(Next::At(self.now().plus(PACE_RECENT)))
             }
@@ -227,7 +237,7 @@ impl Compactor {
 
 fn note(page: &mut Page, task: &Task, at: TimestampMs) {
     match task {
-        Task::Window(window) => drop(page.windows.insert(*window, at)),
+        Task::Window(window, _) => drop(page.windows.insert(*window, at)),
         Task::Deletion(id, _) => drop(page.deletions.insert(*id, at)),
         Task::Retain => page.retention = Some(at),
         Task::Inventory => page.inventory = Some(at),

@@ -58,22 +58,25 @@ impl Compactor {
             Some(job) => {
                 let more = self.now() >= hour.end() || jobs.len() > 1;
                 let merged = job.inputs.iter().filter(|input| input.level == 0).count();
-                let next = if more { Next::Again } else { self.look_again(window, &snapshot, merged, run) };
+                let look = self.look_again(window, &snapshot, merged, run);
+                let next = if more { Next::Again(Some(look)) } else { Next::At(look) };
                 self.carry_out(tenant, signal, job, next, run).await?
             }
-            None => self.look_again(window, &snapshot, 0, run),
+            None => Next::At(self.look_again(window, &snapshot, 0, run)),
         };
         let is_time = garbage == Garbage::Due || garbage == Garbage::IfIdle && jobs.is_empty();
-        if is_time && next != Next::Again {
+        if is_time && matches!(next, Next::At(_)) {
             run.report.deleted += self.collect(tenant, signal, window).await?;
         }
         Ok(next)
     }
 
     /// Returns when an hour is looked at again, once its first `merged` L0 segments are.
-    fn look_again(&self, window: Window, snapshot: &Snapshot, merged: usize, run: &mut Run) -> Next {
+    fn look_again(&self, window: Window, snapshot: &Snapshot, merged: usize, run: &mut Run) -> TimestampMs {
         let now = self.now();
-        run.look_again(next_look(window, &snapshot.parts, merged, self.policy(), now), now)
+        let at = next_look(window, &snapshot.parts, merged, self.policy(), now);
+        run.note_look(at, now);
+        at
     }
 
     /// Seals hours of a day or does its next job; collects as [`Compactor::visit_hour`] does.
@@ -96,10 +99,10 @@ impl Compactor {
         }
         if !plan.seal.is_empty() {
             // What was sealed may have changed since the snapshot.
-            return Ok(Next::Again);
+            return Ok(Next::Again(None));
         }
         if let Some(job) = plan.jobs.first() {
-            return self.carry_out(tenant, signal, job, Next::Again, run).await;
+            return self.carry_out(tenant, signal, job, Next::Again(None), run).await;
         }
         if signal == Signal::Metrics
             && let Some(next) = self.visit_copies(tenant, day, &snapshot, run).await?
@@ -131,7 +134,7 @@ impl Compactor {
             let outcome = self.coarsen(tenant, &job, run.stop_at).await?;
             run.count_coarse(outcome);
             let again = matches!(outcome, Outcome::Done(_) | Outcome::OutOfTime | Outcome::Nothing(_));
-            return Ok(Some(if again { Next::Again } else { Next::At(now.plus(PACE_OPEN)) }));
+            return Ok(Some(if again { Next::Again(None) } else { Next::At(now.plus(PACE_OPEN)) }));
         }
         if wanted_copies(day, retention, now).iter().any(|resolution| !snapshot.is_copied(day, *resolution)) {
             let lag_ms = now.0.saturating_sub(Window::Day(day).range().end.0);
@@ -182,7 +185,7 @@ impl Compactor {
         run.count(tenant, signal, job.window, outcome);
         Ok(match outcome {
             Outcome::Done(_) | Outcome::Nothing(_) => next,
-            Outcome::OutOfTime => Next::Again,
+            Outcome::OutOfTime => Next::Again(None),
             // Whoever was faster may still be at it.
             Outcome::Lost => Next::At(self.now().plus(PACE_OPEN)),
         })

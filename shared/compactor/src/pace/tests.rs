@@ -63,16 +63,6 @@ fn what_fills_is_looked_at_when_it_is_full() {
     assert_eq!(wait(&parts(0, (0..40).map(|_| 9000)), 0, 9300), PACE_OPEN.as_secs() as i64);
 }
 
-/// L1 were merged at this look, L0 at the one before: what is there says how fast it goes on.
-#[test]
-fn an_hour_without_fresh_segments_is_looked_at_as_often_as_it_had_an_l1() {
-    let l1 = parts(1, (0..16).map(|i| 100 + 3 * i));
-    assert_eq!(wait(&l1, 0, 145), 3);
-    assert_eq!(wait(&l1, 0, 148), PACE_MIN.as_secs() as i64);
-    assert_eq!(wait(&l1, 0, 152), PACE_OPEN.as_secs() as i64, "nobody writes any more");
-    assert_eq!(wait(&parts(1, [100, 400]), 0, 400), PACE_OPEN.as_secs() as i64, "slowly");
-}
-
 #[test]
 fn an_old_hour_that_is_written_to_is_looked_at_like_an_open_one() {
     let week = 7 * 24 * 3600;

@@ -115,6 +115,32 @@ async fn an_hour_that_fills_does_not_wait_for_a_backlog() {
     assert_eq!(open(&world.parts(Signal::Metrics).await), 0);
 }
 
+/// The look after the last merge of a turn sees nothing of what comes in; the one before it did.
+#[tokio::test]
+async fn an_hour_that_fills_is_looked_at_as_often_whatever_was_merged() {
+    let mut world = World::new();
+    world.policy = Policy { l0_files: 8, l1_files: 3, l2_every: minutes(1), ..default_policy() };
+    let (compactor, _) = world.compactor(None);
+    let mut next = world.clock.now();
+    let mut jobs = Vec::new();
+    for _ in 0..90 {
+        world.fill(HOUR, 4).await;
+        world.clock.advance(minutes(1) / 60);
+        if world.clock.now() < next {
+            continue;
+        }
+        let report = compactor.run(FOREVER, &[]).await.unwrap();
+        jobs.push(report.jobs);
+        next = report.next.unwrap();
+        assert!(
+            jobs.len() == 1 || next <= world.clock.now().plus(minutes(1) / 20),
+            "{jobs:?}: {:?}",
+            world.levels(Signal::Metrics).await
+        );
+    }
+    assert!(jobs.iter().any(|jobs| *jobs > 2), "L1 of both signals were merged beside L0: {jobs:?}");
+}
+
 #[tokio::test]
 async fn a_closed_hour_that_is_written_to_is_merged_within_a_minute() {
     let mut world = World::new();
