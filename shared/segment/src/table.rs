@@ -135,6 +135,8 @@ pub(crate) struct Table {
     runs: OnceLock<Vec<(u32, u32)>>,
     /// Pairs name by name, and where each name's end: a label may have as many values as there are series, most have few.
     by_name: OnceLock<(Vec<u32>, Vec<u32>)>,
+    /// Per name, whether its values ascend pair by pair, where a selection has asked for one of them.
+    ascending: Box<[OnceLock<bool>]>,
     /// Per name, the series of each of its pairs, where a selection has asked for them.
     postings: Box<[OnceLock<Postings>]>,
 }

@@ -30,8 +30,9 @@ impl Table {
         let (series_pairs, series_ends) = decode_series_pairs(cursor, series_len, &ranks)?;
         let rows = decode_rows(version, cursor, series_len)?;
         let (runs, by_name) = (OnceLock::new(), OnceLock::new());
+        let ascending = names.iter().map(|_| OnceLock::new()).collect();
         let postings = names.iter().map(|_| OnceLock::new()).collect();
-        Ok(Table { names, pair_names, values, value_ends, series_pairs, series_ends, rows, runs, by_name, postings })
+        Ok(Table { names, pair_names, values, value_ends, series_pairs, series_ends, rows, runs, by_name, ascending, postings })
     }
 }
 

@@ -11,6 +11,9 @@ use super::verdicts::{COUNTED, Verdicts};
 /// Stands for no pair: the metric name of series that have none, the place of a pair of another name.
 const NO_PAIR: u32 = u32::MAX;
 
+/// The values of a label name come in no order.
+pub(super) struct Unordered;
+
 /// A selection looks at series one by one where they are at most this part of the table; past it, listing a label's series once costs
 /// about as much as looking at all of them does each time.
 const LOOKED_AT_PART: usize = 8;
@@ -109,6 +112,21 @@ impl Table {
         &pairs[start as usize..ends[name as usize] as usize]
     }
 
+    /// Returns the place of a value in [`Table::pairs_named`], found without looking at all of them where they ascend: so do metric names
+    /// and, mostly, whatever takes part in the order of series.
+    ///
+    /// # Errors
+    /// Where they do not.
+    pub(super) fn place_of(&self, name: u32, value: &str) -> Result<Option<u32>, Unordered> {
+        let named = self.pairs_named(name);
+        let value_at = |place: usize| self.pair(named[place]).1;
+        let ascends = || (1..named.len()).all(|place| value_at(place - 1) < value_at(place));
+        if !self.ascending[name as usize].get_or_init(ascends) {
+            return Err(Unordered);
+        }
+        Ok(named.binary_search_by(|pair| self.pair(*pair).1.cmp(value)).ok().map(|place| place as u32))
+    }
+
     /// Returns the series of each pair with a label name, listed when first asked for.
     fn postings(&self, name: u32) -> &Postings {
         self.postings[name as usize].get_or_init(|| {
@@ -176,6 +194,7 @@ mod tests {
             ("__name__", Equal, ""),
             ("__name__", Regex, ".*b"),
             ("job", Equal, "db"),
+            ("job", Equal, "bd"),
             ("job", Regex, "db|api"),
             ("job", NotEqual, "db"),
             ("A", Equal, "x"),

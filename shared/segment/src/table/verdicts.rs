@@ -1,13 +1,13 @@
 //! Which series the matchers of a selector accept.
 
-use model::Matcher;
 use model::labels::METRIC_NAME;
+use model::{MatchOp, Matcher};
 
 use super::Table;
 
 /// Matchers evaluated once per distinct pair, so that a series costs one look per label.
 pub(super) struct Verdicts {
-    /// Per pair: 0 not asked about, 1 accepted, 2 accepted and counted, 3 refused.
+    /// Per pair: 0 not asked about, or not counted where one of its name has to be; 1 accepted, 2 accepted and counted, 3 refused.
     pub(super) pairs: Vec<u8>,
     /// Names that have to be present.
     pub(super) required: usize,
@@ -55,23 +55,37 @@ impl Verdicts {
 
     fn judge(&mut self, table: &Table, name: u32, matchers: &[&Matcher], required: bool) {
         self.required += usize::from(required);
-        let (named, mut places) = (table.pairs_named(name), Vec::new());
-        for (place, id) in named.iter().enumerate() {
-            let accepted = matchers.iter().all(|matcher| matcher.matches(table.pair(*id).1));
-            self.pairs[*id as usize] = if !accepted {
-                REFUSED
-            } else if required {
-                places.push(place as u32);
-                COUNTED
-            } else {
-                ACCEPTED
-            };
+        let named = table.pairs_named(name);
+        let places = match matchers {
+            [matcher] if required && matcher.op() == MatchOp::Equal => table.place_of(name, matcher.value()).ok(),
+            _ => None,
+        };
+        let places = match places {
+            Some(place) => Vec::from_iter(place),
+            None => self.judge_each(table, named, matchers),
+        };
+        if !required {
+            return;
         }
+        places.iter().for_each(|place| self.pairs[named[*place as usize] as usize] = COUNTED);
         let part = places.len() as f64 / named.len() as f64;
         let is_metric = &*table.names[name as usize] == METRIC_NAME;
-        if required && !is_metric && self.narrowest.as_ref().is_none_or(|other| part < other.part) {
+        if !is_metric && self.narrowest.as_ref().is_none_or(|other| part < other.part) {
             self.narrowest = Some(Accepted { name, places, part });
         }
+    }
+
+    /// Judges all pairs of a name; returns the places of those that are accepted.
+    fn judge_each(&mut self, table: &Table, named: &[u32], matchers: &[&Matcher]) -> Vec<u32> {
+        let mut places = Vec::new();
+        for (place, id) in named.iter().enumerate() {
+            let accepted = matchers.iter().all(|matcher| matcher.matches(table.pair(*id).1));
+            self.pairs[*id as usize] = if accepted { ACCEPTED } else { REFUSED };
+            if accepted {
+                places.push(place as u32);
+            }
+        }
+        places
     }
 
     #[inline]
