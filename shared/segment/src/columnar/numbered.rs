@@ -137,15 +137,17 @@ fn plain_texts(bytes: &bytes::Bytes, count: u32) -> Result<Vec<ByteArray>, Segme
 fn numbers(page: &[u8], levels: usize, (rows, nulls): (u32, u32), out: &mut Vec<u32>) -> Result<(), SegmentError> {
     let present = rows.checked_sub(nulls).ok_or_else(|| SegmentError::corrupt("page has more nulls than rows"))?;
     let (levels, values) = page.split_at_checked(levels).ok_or_else(|| SegmentError::corrupt("page is truncated"))?;
+    if nulls == 0 {
+        return match values.split_first().filter(|_| present > 0) {
+            Some((width, packed)) => unpack(packed, u32::from(*width), present as usize, out),
+            None => expect(present == 0),
+        };
+    }
     let mut found = Vec::with_capacity(present as usize);
     if let Some((width, packed)) = values.split_first().filter(|_| present > 0) {
         unpack(packed, u32::from(*width), present as usize, &mut found)?;
     }
     expect(found.len() == present as usize)?;
-    if nulls == 0 {
-        out.append(&mut found);
-        return Ok(());
-    }
     let mut flags = Vec::with_capacity(rows as usize);
     unpack(levels, 1, rows as usize, &mut flags)?;
     let mut found = found.into_iter();
@@ -153,14 +155,15 @@ fn numbers(page: &[u8], levels: usize, (rows, nulls): (u32, u32), out: &mut Vec<
     expect(found.next().is_none())
 }
 
-/// Takes numbers in Parquet's hybrid of runs and bit packing apart, `count` of them.
+/// Takes numbers in Parquet's hybrid of runs and bit packing apart, `count` of them, and appends them.
 fn unpack(packed: &[u8], width: u32, count: usize, out: &mut Vec<u32>) -> Result<(), SegmentError> {
     let mut cursor = Cursor::new(packed, "dictionary indices");
     if width > 32 {
         return Err(cursor.fail("are wider than 32 bits"));
     }
-    while out.len() < count {
-        let (header, left) = (cursor.varint()?, count - out.len());
+    let end = out.len() + count;
+    while out.len() < end {
+        let (header, left) = (cursor.varint()?, end - out.len());
         let len = usize::try_from(header >> 1).map_err(|_| cursor.fail("has a run that is too long"))?;
         if len == 0 {
             return Err(cursor.fail("has an empty run"));
@@ -173,18 +176,48 @@ fn unpack(packed: &[u8], width: u32, count: usize, out: &mut Vec<u32>) -> Result
             continue;
         }
         let bytes = cursor.take(len.saturating_mul(width as usize))?;
-        let (mut bits, mut held, mut bytes) = (0u64, 0, bytes.iter());
-        for _ in 0..left.min(len.saturating_mul(8)) {
-            while held < width {
-                bits |= u64::from(bytes.next().copied().unwrap_or(0)) << held;
-                held += 8;
-            }
-            out.push((bits & ((1u64 << width) - 1)) as u32);
-            bits >>= width;
-            held -= width;
-        }
+        unpack_bits(bytes, width, left.min(len.saturating_mul(8)), out);
     }
     Ok(())
+}
+
+/// Takes `count` numbers of `width` bits each apart, the first in the lowest bits.
+fn unpack_bits(bytes: &[u8], width: u32, count: usize, out: &mut Vec<u32>) {
+    let end = out.len() + count;
+    match width {
+        // As they are mostly written: no number straddles a byte.
+        1 => unpack_bytes::<8>(bytes, count, out),
+        2 => unpack_bytes::<4>(bytes, count, out),
+        4 => unpack_bytes::<2>(bytes, count, out),
+        8 => out.extend(bytes[..count.min(bytes.len())].iter().map(|byte| u32::from(*byte))),
+        16 => out.extend(bytes.chunks_exact(2).take(count).map(|two| u32::from(two[0]) | u32::from(two[1]) << 8)),
+        _ => {
+            let (mut bits, mut held, mut bytes) = (0u64, 0, bytes.iter());
+            for _ in 0..count {
+                while held < width {
+                    bits |= u64::from(bytes.next().copied().unwrap_or(0)) << held;
+                    held += 8;
+                }
+                out.push((bits & ((1u64 << width) - 1)) as u32);
+                bits >>= width;
+                held -= width;
+            }
+        }
+    }
+    debug_assert_eq!(out.len(), end, "groups of eight numbers have all their bytes");
+}
+
+/// Takes `count` numbers apart, of which `N` are in each byte.
+fn unpack_bytes<const N: usize>(bytes: &[u8], count: usize, out: &mut Vec<u32>) {
+    let (start, width) = (out.len(), 8 / N);
+    let bytes = &bytes[..count.div_ceil(N).min(bytes.len())];
+    out.resize(start + bytes.len() * N, 0);
+    for (numbers, byte) in out[start..].chunks_exact_mut(N).zip(bytes) {
+        for (at, number) in numbers.iter_mut().enumerate() {
+            *number = u32::from(*byte) >> (at * width) & ((1 << width) - 1);
+        }
+    }
+    out.truncate(start + count);
 }
 
 #[cfg(test)]
@@ -194,12 +227,18 @@ mod tests {
     #[test]
     fn runs_and_packed_numbers_are_unpacked() {
         let unpacked = |packed: &[u8], width, count| {
-            let mut out = Vec::new();
-            unpack(packed, width, count, &mut out).map(|()| out)
+            let mut out = vec![77];
+            unpack(packed, width, count, &mut out).map(|()| out.split_off(1))
         };
         // The example of Parquet's specification: 0 to 7 in three bits each.
         assert_eq!(unpacked(&[3, 0b1000_1000, 0b1100_0110, 0b1111_1010], 3, 8).unwrap(), (0..8).collect::<Vec<_>>());
         assert_eq!(unpacked(&[8, 0x2c, 1, 3, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0], 9, 5).unwrap(), [300, 300, 300, 300, 511]);
+        assert_eq!(unpacked(&[3, 0b1110_0100, 0b0001_1011], 2, 7).unwrap(), [0, 1, 2, 3, 3, 2, 1]);
+        assert_eq!(unpacked(&[3, 0b1010_0001], 1, 8).unwrap(), [1, 0, 0, 0, 0, 1, 0, 1]);
+        assert_eq!(unpacked(&[3, 0x21, 0x43, 0x65, 0x87], 4, 5).unwrap(), [1, 2, 3, 4, 5]);
+        assert_eq!(unpacked(&[3, 1, 2, 3, 250, 5, 6, 7, 8], 8, 8).unwrap(), [1, 2, 3, 250, 5, 6, 7, 8]);
+        let wide: Vec<u8> = std::iter::once(3).chain((0..16).map(|at| at * 3)).collect();
+        assert_eq!(unpacked(&wide, 16, 3).unwrap(), [0x0300, 0x0906, 0x0f0c]);
         assert_eq!(unpacked(&[6, 5], 3, 2).unwrap(), [5, 5]);
         assert_eq!(unpacked(&[6], 0, 3).unwrap(), [0, 0, 0]);
         assert!(unpacked(&[0, 5], 3, 2).is_err() && unpacked(&[3, 0], 3, 8).is_err() && unpacked(&[6, 5], 33, 3).is_err());
