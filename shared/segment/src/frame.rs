@@ -66,7 +66,7 @@ impl Kind {
     /// Returns the version that is written.
     pub(crate) fn version(self) -> u16 {
         match self {
-            Kind::ParquetLogs => 5,
+            Kind::ParquetLogs => 8,
             Kind::ParquetMetrics => 2,
             Kind::BlockMetrics | Kind::BlockLogs => 1,
             Kind::ParquetWindows => 7,
@@ -83,8 +83,9 @@ impl Kind {
 /// Newest version that this program reads. 2: the label table of Parquet files has the base of `v_int`,
 /// and every page has a checksum. 3: compacted logs count their minutes. 4: they hold lines as templates and variables.
 /// 5: their token filters hold pieces of words. 6: there are windows, the coarse copies of metrics. 7: their values count from
-/// neighbours, what is never exact is rounded, and windows may be of native histograms.
-pub(crate) const VERSION: u16 = 7;
+/// neighbours, what is never exact is rounded, and windows may be of native histograms. 8: logs count what lies on the first
+/// instant of a minute, and say which texts are hexadecimal.
+pub(crate) const VERSION: u16 = 8;
 const MAGIC: [u8; 8] = *b"LAMELLA\x01";
 /// Bytes of the seal.
 pub(crate) const SEAL_BYTES: usize = 40;

@@ -73,7 +73,7 @@ impl Extras {
         let mut cursor = Cursor::new(&raw, "token filters and minute counts");
         let filters = TokenFilters::take(version, &mut cursor)?;
         let minutes = match version >= MINUTES_SINCE {
-            true => MinuteCounts::take(&mut cursor, table)?,
+            true => MinuteCounts::take(version, &mut cursor, table)?,
             false => MinuteCounts::default(),
         };
         cursor.finish()?;
@@ -146,9 +146,14 @@ impl EntryColumns {
         if rows.len() == self.timestamps.len() {
             return;
         }
+        self.keep_runs(rows);
+        self.timestamps = rows.iter().map(|row| self.timestamps[*row as usize]).collect();
+    }
+
+    /// Leaves only `rows`, ascending, of the runs.
+    pub(crate) fn keep_runs(&mut self, rows: &[u32]) {
         let kept = |row: u32| rows.partition_point(|kept| *kept < row) as u32;
         self.runs.iter_mut().for_each(|(_, run)| *run = kept(run.start)..kept(run.end));
-        self.timestamps = rows.iter().map(|row| self.timestamps[*row as usize]).collect();
     }
 }
 
@@ -282,7 +287,7 @@ impl Index {
         }
         let minute = row.first.div_euclid(MINUTE_NS);
         let start = TimestampNs(minute.saturating_mul(MINUTE_NS));
-        let one = MinuteCount { start, level: Level::Mixed, rows: row.rows, line_bytes: row.extra };
+        let one = MinuteCount { start, level: Level::Mixed, rows: row.rows, line_bytes: row.extra, on_start: None };
         (row.last.div_euclid(MINUTE_NS) == minute).then(|| vec![one])
     }
 
@@ -369,7 +374,7 @@ impl Index {
                 let raw = frame.open(&fetched.get(0..u64::from(frame.len))?)?;
                 Ok(pick(&l0::decode_entries(&raw, &self.inner.table)?, chunk, projection, wanted))
             }
-            Data::Parquet(layout, _) => reader::decode(layout, chunk, projection, wanted, fetched),
+            Data::Parquet(layout, extras) => reader::decode((layout, &extras.filters), chunk, projection, wanted, fetched),
         }
     }
 }

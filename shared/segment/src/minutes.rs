@@ -45,6 +45,9 @@ pub struct MinuteCount<'a> {
     pub rows: u64,
     /// Bytes of their lines.
     pub line_bytes: u64,
+    /// How many of them, and bytes of their lines, lie on the first instant of the minute, where a window `(start, end]` may end;
+    /// `None` where that is not known.
+    pub on_start: Option<(u64, u64)>,
 }
 
 /// What counts say of one stream over all segments that hold it.
@@ -141,16 +144,35 @@ struct Cell {
     line_bytes: u64,
 }
 
+/// Entries of a count that lie on the first instant of its minute.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct OnStart {
+    cell: u32,
+    rows: u32,
+    line_bytes: u64,
+}
+
+/// Version of the format since which entries on the first instant of a minute are counted.
+const STARTS_SINCE: u16 = 8;
+
 /// Counts of a segment, by stream.
 ///
 /// # Invariants
 /// `ends` ascends, one per stream; minutes of a stream ascend, levels of a minute come in the order of their first entry;
-/// rows and bytes of a stream add up to those of the label table.
-#[derive(Debug, Default, PartialEq)]
+/// rows and bytes of a stream add up to those of the label table. `on_start` ascends by cell, and none has more than its cell.
+#[derive(Debug, PartialEq)]
 pub(crate) struct MinuteCounts {
     levels: Vec<Box<str>>,
     ends: Vec<u32>,
     cells: Vec<Cell>,
+    /// Only where there are any; none of an older file.
+    on_start: Option<Vec<OnStart>>,
+}
+
+impl Default for MinuteCounts {
+    fn default() -> MinuteCounts {
+        MinuteCounts { levels: Vec::new(), ends: Vec::new(), cells: Vec::new(), on_start: Some(Vec::new()) }
+    }
 }
 
 impl MinuteCounts {
@@ -167,15 +189,40 @@ impl MinuteCounts {
             0 | 1 => 0,
             len => self.ends[len - 2] as usize,
         };
-        let mut recent = self.cells[start..].iter_mut().rev().take_while(|cell| cell.minute == minute);
-        match recent.find(|cell| cell.level == level && cell.rows < u32::MAX) {
-            Some(cell) => {
-                cell.rows += 1;
-                cell.line_bytes += line_bytes as u64;
+        let recent = self.cells[start..].iter().rev().take_while(|cell| cell.minute == minute);
+        let back = recent.enumerate().find(|(_, cell)| cell.level == level && cell.rows < u32::MAX).map(|(back, _)| back);
+        let at = match back {
+            Some(back) => self.cells.len() - 1 - back,
+            None => {
+                self.cells.push(Cell { minute, level, rows: 0, line_bytes: 0 });
+                self.cells.len() - 1
             }
-            None => self.cells.push(Cell { minute, level, rows: 1, line_bytes: line_bytes as u64 }),
+        };
+        self.cells[at].rows += 1;
+        self.cells[at].line_bytes += line_bytes as u64;
+        if timestamp.rem_euclid(MINUTE_NS) == 0 {
+            self.add_on_start(at as u32, line_bytes as u64);
         }
         *self.ends.last_mut().expect("a stream was started before its entries") = self.cells.len() as u32;
+    }
+
+    /// Counts an entry on the first instant of its minute: those come first, so that a cell has one where it begins, or none.
+    fn add_on_start(&mut self, cell: u32, line_bytes: u64) {
+        let on_start = self.on_start.get_or_insert_default();
+        match on_start.iter_mut().rev().take_while(|known| known.cell >= cell).find(|known| known.cell == cell) {
+            Some(known) => {
+                known.rows += 1;
+                known.line_bytes += line_bytes;
+            }
+            None => on_start.push(OnStart { cell, rows: 1, line_bytes }),
+        }
+    }
+
+    /// Returns how many entries of a cell, and bytes, lie on the first instant of its minute.
+    fn on_start(&self, cell: u32) -> Option<(u64, u64)> {
+        let on_start = self.on_start.as_ref()?;
+        let found = on_start.binary_search_by_key(&cell, |known| known.cell).ok().map(|at| on_start[at]);
+        Some(found.map_or((0, 0), |found| (u64::from(found.rows), found.line_bytes)))
     }
 
     /// Returns the id of the level that the metadata names; levels past the bound are not told apart.
@@ -195,7 +242,8 @@ impl MinuteCounts {
 
     /// Returns what each minute of a stream holds.
     pub(crate) fn of(&self, stream: usize) -> impl Iterator<Item = MinuteCount<'_>> {
-        self.cells_of(stream).iter().map(|cell| MinuteCount {
+        let first = if stream == 0 { 0 } else { self.ends[stream - 1] };
+        self.cells_of(stream).iter().zip(first..).map(|(cell, at)| MinuteCount {
             start: TimestampNs(i64::from(cell.minute).saturating_mul(MINUTE_NS)),
             level: match cell.level {
                 NO_LEVEL => Level::None,
@@ -203,6 +251,7 @@ impl MinuteCounts {
             },
             rows: u64::from(cell.rows),
             line_bytes: cell.line_bytes,
+            on_start: self.on_start(at),
         })
     }
 
@@ -220,8 +269,15 @@ impl MinuteCounts {
         self.cells.len()
     }
 
+    /// Reports whether these say of the same rows what `others` say; older ones say less.
+    pub(crate) fn agree_with(&self, others: &MinuteCounts) -> bool {
+        (&self.levels, &self.ends, &self.cells) == (&others.levels, &others.ends, &others.cells)
+            && (self.on_start.is_none() || self.on_start == others.on_start)
+    }
+
     pub(crate) fn memory_bytes(&self) -> usize {
         self.cells.len() * size_of::<Cell>()
+            + self.on_start.as_ref().map_or(0, |on_start| on_start.len() * size_of::<OnStart>())
             + 4 * self.ends.len()
             + self.levels.iter().map(|level| level.len() + 16).sum::<usize>()
     }
@@ -243,16 +299,25 @@ impl MinuteCounts {
         out.extend(self.cells.iter().map(|cell| cell.level));
         self.cells.iter().for_each(|cell| put_varint(out, u64::from(cell.rows)));
         self.cells.iter().for_each(|cell| put_varint(out, cell.line_bytes));
+        let on_start = self.on_start.as_deref().unwrap_or_default();
+        put_varint(out, on_start.len() as u64);
+        let mut previous = 0;
+        for OnStart { cell, rows, line_bytes } in on_start {
+            put_varint(out, u64::from(cell - previous));
+            put_varint(out, u64::from(*rows));
+            put_varint(out, *line_bytes);
+            previous = *cell;
+        }
     }
 
     /// Takes the counts of the streams of `table`, verifying every invariant.
-    pub(crate) fn take(cursor: &mut Cursor<'_>, table: &Table) -> Result<MinuteCounts, SegmentError> {
+    pub(crate) fn take(version: u16, cursor: &mut Cursor<'_>, table: &Table) -> Result<MinuteCounts, SegmentError> {
         let levels_len = cursor.count()?;
         let levels = (0..levels_len).map(|_| cursor.text().map(Box::from)).collect::<Result<Vec<Box<str>>, _>>()?;
         if levels.len() > LEVELS_MAX {
             return Err(cursor.fail("has too many levels"));
         }
-        let mut counts = MinuteCounts { levels, ends: Vec::with_capacity(table.len()), cells: Vec::new() };
+        let mut counts = MinuteCounts { levels, ends: Vec::with_capacity(table.len()), cells: Vec::new(), on_start: None };
         let mut end = 0u32;
         for _ in 0..table.len() {
             end = end.checked_add(cursor.u32_varint()?).ok_or_else(|| cursor.fail("has too many counts"))?;
@@ -281,10 +346,29 @@ impl MinuteCounts {
         for cell in &mut counts.cells {
             cell.line_bytes = cursor.varint()?;
         }
+        if version >= STARTS_SINCE {
+            counts.on_start = Some(counts.take_on_start(cursor)?);
+        }
         match counts.agrees(table) {
             true => Ok(counts),
             false => Err(cursor.fail("disagrees with the label table")),
         }
+    }
+
+    fn take_on_start(&self, cursor: &mut Cursor<'_>) -> Result<Vec<OnStart>, SegmentError> {
+        let count = cursor.count()?;
+        let mut on_start: Vec<OnStart> = Vec::with_capacity(count.min(self.cells.len()));
+        for at in 0..count {
+            let previous = on_start.last().map_or(0, |last| last.cell);
+            let cell = previous.checked_add(cursor.u32_varint()?).filter(|cell| at == 0 || *cell > previous);
+            let (rows, line_bytes) = (cursor.u32_varint()?, cursor.varint()?);
+            let of = cell.and_then(|cell| self.cells.get(cell as usize));
+            match cell.filter(|_| of.is_some_and(|of| 0 < rows && rows <= of.rows && line_bytes <= of.line_bytes)) {
+                Some(cell) => on_start.push(OnStart { cell, rows, line_bytes }),
+                None => return Err(cursor.fail("has more on the first instant of a minute than in it")),
+            }
+        }
+        Ok(on_start)
     }
 
     /// Reports whether levels are known and each stream's counts add up to its row of the table.

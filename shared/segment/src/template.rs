@@ -158,6 +158,11 @@ impl Word<'_> {
         class
     }
 
+    /// Reports whether it is made of hexadecimal digits, and of hyphens where it is a UUID.
+    fn is_hex(self) -> bool {
+        self.kinds & OTHER == 0
+    }
+
     /// Reports whether a word with digits is one text.
     fn is_identifier(self, class: Class) -> bool {
         let word = self.bytes;
@@ -203,6 +208,8 @@ pub(crate) struct Cut {
     number_spans: Vec<(u32, u32)>,
     /// Where the texts lie in the line, in the order of their columns.
     pub(crate) texts: Vec<(u32, u32)>,
+    /// Which of the texts that are words are hexadecimal, as bits; of the rest of a line that is not asked.
+    pub(crate) hex_texts: u8,
     /// Pieces that are not in the template, repeats among them: where they lie in the line.
     pub(crate) variables: Vec<(Piece, u32, u32)>,
     /// Class and length of each word that is not in the template.
@@ -216,6 +223,7 @@ impl Cut {
         self.numbers.clear();
         self.number_spans.clear();
         self.texts.clear();
+        self.hex_texts = 0;
         self.variables.clear();
         self.classes.clear();
         if line.contains(&MARK) || std::str::from_utf8(line).is_err() {
@@ -231,7 +239,7 @@ impl Cut {
                 }
                 if piece != Piece::Constant && !full {
                     self.template.extend_from_slice(&line[done..at]);
-                    full = !self.variable(line, piece, (at, at + len));
+                    full = !self.variable(line, piece, (at, at + len), word.is_hex());
                     done = if full { at } else { at + len };
                 }
                 at += len;
@@ -243,6 +251,7 @@ impl Cut {
         if full {
             // All that is left is one text.
             self.mark(b'A', self.texts.len());
+            self.hex_texts |= 1 << self.texts.len();
             self.texts.push((done as u32, line.len() as u32));
         } else {
             self.template.extend_from_slice(&line[done..]);
@@ -255,7 +264,7 @@ impl Cut {
     }
 
     /// Writes a variable; returns false where there is no column left for it. The last text column is for the rest of a line.
-    fn variable(&mut self, line: &[u8], piece: Piece, (start, end): (usize, usize)) -> bool {
+    fn variable(&mut self, line: &[u8], piece: Piece, (start, end): (usize, usize), is_hex: bool) -> bool {
         let (spans, first, room) = match piece {
             Piece::Number => (&self.number_spans, b'a', NUMBERS_MAX),
             _ => (&self.texts, b'A', TEXTS_MAX - 1),
@@ -275,7 +284,10 @@ impl Cut {
                     self.numbers.push(number_of(value));
                     self.number_spans.push(span);
                 }
-                _ => self.texts.push(span),
+                _ => {
+                    self.hex_texts |= u8::from(is_hex) << column;
+                    self.texts.push(span);
+                }
             }
         }
         true
@@ -291,6 +303,8 @@ pub enum Part {
     Number(usize),
     /// A word: letters, digits, hyphens and bytes past ASCII, at least one; the text of this column.
     Text(usize),
+    /// A word of hexadecimal digits and hyphens; the text of this column.
+    Hex(usize),
     /// Anything: the text of this column, at the end of lines with more variables than there are columns.
     Rest(usize),
 }
@@ -332,6 +346,18 @@ impl Template {
         Ok(template)
     }
 
+    /// Notes which texts are hexadecimal in all lines that have words there, as bits.
+    pub(crate) fn with_hex(mut self, hex_texts: u8) -> Template {
+        for part in &mut self.parts {
+            if let Part::Text(column) = *part
+                && hex_texts >> column & 1 != 0
+            {
+                *part = Part::Hex(column);
+            }
+        }
+        self
+    }
+
     /// Tells the last text from a word, where all columns for numbers or for words may have run out before it.
     fn name_rest(&mut self) {
         let is_full = self.numbers == NUMBERS_MAX || self.texts == TEXTS_MAX;
@@ -350,7 +376,7 @@ impl Template {
             match part {
                 Part::Constant(_) => {}
                 Part::Number(column) => template.numbers = template.numbers.max(column + 1),
-                Part::Text(column) | Part::Rest(column) => template.texts = template.texts.max(column + 1),
+                Part::Text(column) | Part::Hex(column) | Part::Rest(column) => template.texts = template.texts.max(column + 1),
             }
         }
         template
@@ -382,7 +408,7 @@ impl Template {
         self.parts.iter().fold((0, 0), |(numbers, texts), part| match part {
             Part::Constant(_) => (numbers, texts),
             Part::Number(column) => (numbers | 1 << column, texts),
-            Part::Text(column) | Part::Rest(column) => (numbers, texts | 1 << column),
+            Part::Text(column) | Part::Hex(column) | Part::Rest(column) => (numbers, texts | 1 << column),
         })
     }
 
@@ -398,7 +424,7 @@ impl Template {
             match part {
                 Part::Constant(bytes) => out.extend_from_slice(bytes),
                 Part::Number(column) => put_digits(*column, out),
-                Part::Text(column) | Part::Rest(column) => out.extend_from_slice(text(*column)),
+                Part::Text(column) | Part::Hex(column) | Part::Rest(column) => out.extend_from_slice(text(*column)),
             }
         }
     }

@@ -95,6 +95,8 @@ impl Longest {
 pub(crate) struct TokenSet {
     hashes: HashSet<u64, BuildHasherDefault<Identity>>,
     longest: Longest,
+    /// Text columns that have a word with other than hexadecimal digits and hyphens, as bits.
+    other_texts: u8,
 }
 
 impl TokenSet {
@@ -120,6 +122,12 @@ impl TokenSet {
         }
     }
 
+    /// Notes which texts of a line are written to columns of their own, `len` of them, and which of them are hexadecimal, as bits.
+    pub(crate) fn add_texts(&mut self, len: usize, hex_texts: u8) {
+        let all = u8::try_from((1u32 << len) - 1).unwrap_or(u8::MAX);
+        self.other_texts |= all & !hex_texts;
+    }
+
     fn add_piece(&mut self, piece: Piece, bytes: &[u8]) {
         if is_token(piece, bytes) {
             self.hashes.insert(xxh3_64(bytes));
@@ -134,7 +142,8 @@ impl TokenSet {
                 bits[bit / 8] |= 1 << (bit % 8);
             }
         }
-        TokenFilter { bits, longest: std::mem::take(&mut self.longest) }
+        let hex_texts = !std::mem::take(&mut self.other_texts);
+        TokenFilter { bits, longest: std::mem::take(&mut self.longest), hex_texts }
     }
 }
 
@@ -156,6 +165,8 @@ fn probes(hash: u64, size_bytes: usize) -> impl Iterator<Item = usize> {
 pub(crate) struct TokenFilter {
     bits: Vec<u8>,
     longest: Longest,
+    /// Text columns of cut lines whose words are hexadecimal digits and hyphens alone, as bits; none of an older file.
+    pub(crate) hex_texts: u8,
 }
 
 impl TokenFilter {
@@ -204,6 +215,8 @@ impl TokenFilter {
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct TokenFilters(pub(crate) Vec<TokenFilter>);
 
+/// Version of the format since which it is known which texts are hexadecimal.
+const HEX_TEXTS_SINCE: u16 = 8;
 /// Version of the format since which filters hold pieces of words. Older ones are read over, and deny nothing.
 const PIECES_SINCE: u16 = 5;
 
@@ -213,7 +226,7 @@ impl TokenFilters {
         put_varint(out, self.0.len() as u64);
         for filter in &self.0 {
             let Longest { letters, hex, mixed, uuid } = filter.longest;
-            out.extend_from_slice(&[letters, hex, mixed, uuid]);
+            out.extend_from_slice(&[letters, hex, mixed, uuid, filter.hex_texts]);
             crate::cursor::put_bytes(out, &filter.bits);
         }
     }
@@ -227,11 +240,12 @@ impl TokenFilters {
             if has_pieces {
                 longest = Longest { letters: cursor.u8()?, hex: cursor.u8()?, mixed: cursor.u8()?, uuid: cursor.u8()? };
             }
+            let hex_texts = if version >= HEX_TEXTS_SINCE { cursor.u8()? } else { 0 };
             let bits = cursor.bytes()?.to_vec();
             if bits.is_empty() {
                 return Err(cursor.fail("has an empty token filter"));
             }
-            filters.push(TokenFilter { bits, longest });
+            filters.push(TokenFilter { bits, longest, hex_texts });
         }
         if !has_pieces {
             filters.clear();

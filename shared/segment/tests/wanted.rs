@@ -18,7 +18,9 @@ const EVERYTHING: Projection = Projection { lines: true, line_lens: true, metada
 struct Some7th {
     modulus: u64,
     templates: Vec<Template>,
-    asked: BTreeMap<&'static str, usize>,
+    asked: Counts,
+    /// Texts met by what is known of their column.
+    texts: Counts,
 }
 
 fn number_of(line: &[u8]) -> u64 {
@@ -59,6 +61,16 @@ impl Wanted for Some7th {
 
     fn variables(&mut self, template: usize, variables: &RowVariables<'_>) -> Option<bool> {
         self.count("variables");
+        for part in self.templates[template].parts() {
+            match part {
+                Part::Text(column) if variables.text(*column).contains(&b'q') => *self.texts.entry("other").or_default() += 1,
+                Part::Hex(column) => {
+                    assert!(variables.text(*column).iter().all(|byte| byte.is_ascii_hexdigit() || *byte == b'-'));
+                    *self.texts.entry("hex").or_default() += 1;
+                }
+                _ => {}
+            }
+        }
         let line = put(&self.templates[template], Some(variables));
         (!line.len().is_multiple_of(4)).then(|| self.wants(&line))
     }
@@ -88,7 +100,9 @@ fn put(template: &Template, variables: Option<&RowVariables<'_>>) -> Vec<u8> {
         match part {
             Part::Constant(bytes) => line.extend_from_slice(bytes),
             Part::Number(column) => variables.unwrap().put_digits(*column, &mut line),
-            Part::Text(column) | Part::Rest(column) => line.extend_from_slice(variables.unwrap().text(*column)),
+            Part::Text(column) | Part::Hex(column) | Part::Rest(column) => {
+                line.extend_from_slice(variables.unwrap().text(*column))
+            }
         }
     }
     line
@@ -103,7 +117,7 @@ fn batch(utf8: bool) -> LogBatch {
         for at in 0..4000u64 {
             let n = number_of(&(at * 3 + stream).to_le_bytes());
             let line = match n % 11 {
-                0..4 => format!("level=info took={}ms trace={:032x} user=user-{:05}", n % 900, n as u128 * 77, n % 70_000),
+                0..4 => format!("took={}ms trace={:032x} user-{:05} id=q{n:08x}s7q", n % 900, n as u128 * 77, n % 70_000),
                 4..6 => format!("only 12 numbers {} and {}", n % 5, n % 13),
                 6 => format!("only text {:x}abcdef0123456789", n),
                 7 => "a constant line".to_owned(),
@@ -128,16 +142,19 @@ fn batch(utf8: bool) -> LogBatch {
     batch
 }
 
-fn check(object: &Bytes, streams: &[usize]) -> BTreeMap<&'static str, usize> {
+type Counts = BTreeMap<&'static str, usize>;
+
+/// Returns what was asked; adds the texts met to `texts`.
+fn check(object: &Bytes, streams: &[usize], texts: &mut Counts) -> Counts {
     let index = Index::open(object).unwrap();
     let fetched = Fetched::whole(object.clone());
-    let mut asked = BTreeMap::new();
+    let mut asked = Counts::new();
     let entries = index.all();
     let entries: Vec<_> = streams.iter().map(|stream| entries[*stream].clone()).collect();
     for modulus in [1, 2, 7, 300] {
         for chunk in index.chunks(&entries, ALL, &[]) {
             let all = index.decode(&chunk, EVERYTHING, &fetched).unwrap();
-            let mut wanted = Some7th { modulus, templates: Vec::new(), asked: BTreeMap::new() };
+            let mut wanted = Some7th { modulus, templates: Vec::new(), asked: Counts::new(), texts: Counts::new() };
             let found = index.decode_wanted(&chunk, EVERYTHING, &mut wanted, &fetched).unwrap();
             let said = |columns: &EntryColumns, run: &Range<u32>, chosen: &dyn Fn(usize) -> bool| {
                 let rows = (run.start as usize..run.end as usize).filter(|row| chosen(*row));
@@ -157,6 +174,7 @@ fn check(object: &Bytes, streams: &[usize]) -> BTreeMap<&'static str, usize> {
                 };
                 assert_eq!(said(&found, run, &|_| true), said(&all, all_run, &chosen), "of each {modulus}");
             }
+            wanted.texts.into_iter().for_each(|(what, count)| *texts.entry(what).or_default() += count);
             wanted.asked.into_iter().for_each(|(what, count)| *asked.entry(what).or_default() += count);
         }
     }
@@ -169,12 +187,18 @@ fn wanted_rows_are_chosen_rows() {
         let block = l0::encode_logs(&TenantId::anonymous(), &batch(utf8)).unwrap();
         let mut merged = Vec::new();
         merge::logs(std::slice::from_ref(&block.bytes), &Default::default(), &mut |output| merged.push(output)).unwrap();
+        let mut texts = Counts::new();
         for streams in [&[0, 1, 2][..], &[1], &[0, 2]] {
-            assert_eq!(check(&block.bytes, streams).into_keys().collect::<Vec<_>>(), ["lines"], "a block has its lines");
+            assert_eq!(
+                check(&block.bytes, streams, &mut texts).into_keys().collect::<Vec<_>>(),
+                ["lines"],
+                "a block has its lines"
+            );
             for output in &merged {
-                let asked = check(&output.bytes, streams);
+                let asked = check(&output.bytes, streams, &mut texts);
                 assert_eq!(asked.into_keys().collect::<Vec<_>>(), ["line", "variables"], "merged lines are cut");
             }
         }
+        assert_eq!(texts.into_keys().collect::<Vec<_>>(), ["hex", "other"], "which texts are hexadecimal is known");
     }
 }

@@ -54,6 +54,7 @@ fn pieces(template: &Template) -> Vec<sieve::Piece<'_>> {
     let piece = |part| match part {
         &Part::Number(column) => sieve::Piece::Number(column),
         &Part::Text(column) => sieve::Piece::Word(column),
+        &Part::Hex(column) => sieve::Piece::Hex(column),
         &Part::Rest(column) => sieve::Piece::Rest(column),
         Part::Constant(bytes) => sieve::Piece::Constant(bytes),
     };
@@ -110,6 +111,7 @@ impl Wanted for WantedRows<'_> {
             sieve::Piece::Constant(bytes) => Part::Constant(bytes.into()),
             sieve::Piece::Number(column) => Part::Number(column),
             sieve::Piece::Word(column) => Part::Text(column),
+            sieve::Piece::Hex(column) => Part::Hex(column),
             sieve::Piece::Rest(column) => Part::Rest(column),
         };
         Some(Template::of_parts(excerpt.into_iter().map(part).collect()))

@@ -23,8 +23,9 @@ pub(super) const STATES_MAX: usize = 64;
 #[derive(Debug)]
 pub(super) struct Automaton {
     dfa: DFA,
-    /// One byte of each class that the digits, the bytes of words, and all bytes fall into.
+    /// One byte of each class that the digits, hexadecimal digits and hyphens, the bytes of words, and all bytes fall into.
     digits: Vec<u8>,
+    hex: Vec<u8>,
     words: Vec<u8>,
     all: Vec<u8>,
 }
@@ -34,6 +35,8 @@ pub(super) struct Automaton {
 pub(super) enum Alphabet {
     /// Decimal digits, at least one.
     Digits,
+    /// Hexadecimal digits and hyphens, at least one.
+    Hex,
     /// Letters, digits, hyphens and bytes past ASCII, at least one.
     Words,
     /// Anything, or nothing.
@@ -112,9 +115,10 @@ impl Automaton {
             bytes
         };
         let digits = of(&|byte| byte.is_ascii_digit());
+        let hex = of(&|byte| byte.is_ascii_hexdigit() || byte == b'-');
         let words = of(&|byte| byte.is_ascii_alphanumeric() || byte == b'-' || !byte.is_ascii());
         let all = of(&|_| true);
-        Some(Automaton { dfa, digits, words, all })
+        Some(Automaton { dfa, digits, hex, words, all })
     }
 
     /// Makes memory for one worker.
@@ -173,6 +177,7 @@ impl Automaton {
     pub(super) fn walk_any(&self, cache: &mut Cache, front: &Front, alphabet: Alphabet) -> Option<Front> {
         let (bytes, mut after) = match alphabet {
             Alphabet::Digits => (&self.digits, Front { states: Vec::new(), ..*front }),
+            Alphabet::Hex => (&self.hex, Front { states: Vec::new(), ..*front }),
             Alphabet::Words => (&self.words, Front { states: Vec::new(), ..*front }),
             Alphabet::All => (&self.all, front.clone()),
         };

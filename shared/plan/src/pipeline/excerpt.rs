@@ -63,7 +63,7 @@ impl<'p> Excerpt<'p> {
             match piece {
                 Piece::Constant(bytes) => sample.extend_from_slice(bytes),
                 Piece::Number(_) => sample.push(b'1'),
-                Piece::Word(_) => sample.push(b'x'),
+                Piece::Word(_) | Piece::Hex(_) => sample.push(b'x'),
                 Piece::Rest(_) => return None,
             }
             spans.push(start..sample.len());
@@ -171,7 +171,7 @@ impl<'s> Sample<'s, '_> {
             out.push(match piece {
                 Piece::Constant(_) => Piece::Constant(&self.text[inside]),
                 Piece::Number(column) => Piece::Number(*column),
-                Piece::Word(column) | Piece::Rest(column) => Piece::Word(*column),
+                Piece::Word(column) | Piece::Hex(column) | Piece::Rest(column) => Piece::Word(*column),
             });
         }
     }

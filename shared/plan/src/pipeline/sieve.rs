@@ -25,6 +25,8 @@ pub enum Piece<'p> {
     Number(usize),
     /// Letters, digits, hyphens and bytes past ASCII, at least one: the text of this column.
     Word(usize),
+    /// Hexadecimal digits and hyphens, at least one: the text of this column.
+    Hex(usize),
     /// Anything: the text of this column.
     Rest(usize),
 }
@@ -212,7 +214,7 @@ impl Sifter {
         let kept = |piece: &Piece<'_>| match piece {
             Piece::Constant(bytes) => Kept::Constant((*bytes).into()),
             Piece::Number(column) => Kept::Number(*column),
-            Piece::Word(column) | Piece::Rest(column) => Kept::Text(*column),
+            Piece::Word(column) | Piece::Hex(column) | Piece::Rest(column) => Kept::Text(*column),
         };
         let is_open = matches!(verdict, Verdict::Texts | Verdict::Variables);
         self.shapes.push(is_open.then(|| Shape {
@@ -303,6 +305,7 @@ impl Automaton {
             Piece::Constant(bytes) => self.walk_all(cache, front, bytes),
             Piece::Number(_) => self.walk_any(cache, front, Alphabet::Digits),
             Piece::Word(_) => self.walk_any(cache, front, Alphabet::Words),
+            Piece::Hex(_) => self.walk_any(cache, front, Alphabet::Hex),
             Piece::Rest(_) => self.walk_any(cache, front, Alphabet::All),
         }
     }

@@ -23,20 +23,21 @@ pub(super) struct Templates {
 }
 
 impl Templates {
-    fn of(stored: &Numbered) -> Result<Templates, SegmentError> {
-        let mut templates = Templates { distinct: Vec::new(), rows: Vec::with_capacity(stored.rows.len()) };
+    fn of(stored: Numbered, hex_texts: u8) -> Result<Templates, SegmentError> {
+        let mut templates = Templates { distinct: Vec::new(), rows: stored.rows };
         // Of the templates of a row group few may be those of these rows.
         let mut used: Vec<Option<u32>> = vec![None; stored.values.len()];
-        for number in &stored.rows {
+        for number in &mut templates.rows {
             let used = used.get_mut(*number as usize).ok_or_else(|| SegmentError::corrupt("row has no template"))?;
             let id = match used {
                 Some(id) => *id,
                 None => {
-                    templates.distinct.push(Template::parse(stored.values[*number as usize].data())?);
+                    let template = Template::parse(stored.values[*number as usize].data())?;
+                    templates.distinct.push(template.with_hex(hex_texts));
                     *used.insert(templates.distinct.len() as u32 - 1)
                 }
             };
-            templates.rows.push(id);
+            *number = id;
         }
         Ok(templates)
     }
@@ -54,6 +55,29 @@ impl Templates {
             let named = excerpts.get(id).and_then(Option::as_ref).unwrap_or(template).named();
             (numbers | named.0, texts | named.1)
         })
+    }
+}
+
+/// Templates, and what is known of the lines of each.
+pub(super) struct Settled {
+    templates: Templates,
+    /// By template.
+    verdicts: Vec<Verdict>,
+}
+
+impl Settled {
+    fn of_row(&self, row: u32) -> Verdict {
+        self.verdicts[self.templates.rows[row as usize] as usize]
+    }
+
+    /// Returns the rows that may be wanted, ascending.
+    pub(super) fn open_rows(&self) -> Vec<u32> {
+        let ids = &self.templates.rows;
+        if self.verdicts.iter().all(|verdict| *verdict == Verdict::Never) {
+            return Vec::new();
+        }
+        let is_open = |id: &u32| self.verdicts[*id as usize] != Verdict::Never;
+        ids.iter().zip(0..).filter(|(id, _)| is_open(id)).map(|(_, row)| row).collect()
     }
 }
 
@@ -141,44 +165,46 @@ impl Source<'_> {
     pub(super) fn templates(&self) -> Result<Templates, SegmentError> {
         let column = self.layout.column(schema::LINE_TEMPLATE);
         let column = column.ok_or_else(|| SegmentError::corrupt("column line_template is missing"))?;
-        Templates::of(&self.read_numbered(column)?)
+        Templates::of(self.read_numbered(column)?, self.hex_texts)
     }
 
-    /// Leaves those of `rows` (of this source, ascending) whose lines are wanted.
-    pub(super) fn sift(&self, rows: &mut Vec<u32>, wanted: &mut dyn Wanted) -> Result<(), SegmentError> {
+    /// Reads templates, and asks about each of them.
+    pub(super) fn settle(&self, wanted: &mut dyn Wanted) -> Result<Settled, SegmentError> {
         let templates = self.templates()?;
-        // A row without a template has its line whole, or an empty one.
-        let verdicts: Vec<Verdict> = templates
-            .distinct
-            .iter()
-            .map(|template| match wanted.template(template) {
-                _ if template.parts().is_empty() => Verdict::Line,
-                verdict => verdict,
-            })
-            .collect();
-        let (mut passed, mut open, mut lines) = (Vec::new(), Vec::new(), Vec::new());
+        let verdict = |template: &Template| match wanted.template(template) {
+            // A row without a template has its line whole, or an empty one.
+            _ if template.parts().is_empty() => Verdict::Line,
+            verdict => verdict,
+        };
+        let verdicts = templates.distinct.iter().map(verdict).collect();
+        Ok(Settled { templates, verdicts })
+    }
+
+    /// Returns those of `rows` (of this source, ascending) whose lines are wanted.
+    pub(super) fn sift(&self, settled: &Settled, rows: &[u32], wanted: &mut dyn Wanted) -> Result<Vec<u32>, SegmentError> {
+        let templates = &settled.templates;
+        let (mut passed, mut open, mut lines) = (Vec::with_capacity(rows.len()), Vec::new(), Vec::new());
         let mut has_numbers = false;
-        for row in rows.drain(..) {
-            let verdict = verdicts[templates.rows[row as usize] as usize];
+        for row in rows {
+            let verdict = settled.of_row(*row);
             match verdict {
                 Verdict::Never => {}
-                Verdict::Always => passed.push(row),
-                Verdict::Texts | Verdict::Variables => open.push(row),
-                Verdict::Line => lines.push(row),
+                Verdict::Always => passed.push(*row),
+                Verdict::Texts | Verdict::Variables => open.push(*row),
+                Verdict::Line => lines.push(*row),
             }
             has_numbers |= verdict == Verdict::Variables;
         }
         if !open.is_empty() {
-            self.sift_variables((&templates, &open), has_numbers, wanted, (&mut passed, &mut lines))?;
+            self.sift_variables((templates, &open), has_numbers, wanted, (&mut passed, &mut lines))?;
         }
         if !lines.is_empty() {
             lines.sort_unstable();
-            let found = self.cut_lines(&templates, &lines, &[])?;
+            let found = self.cut_lines(templates, &lines, &[])?;
             passed.extend(lines.iter().zip(found.iter()).filter(|(_, line)| wanted.line(line)).map(|(row, _)| *row));
         }
         passed.sort_unstable();
-        *rows = passed;
-        Ok(())
+        Ok(passed)
     }
 
     /// Asks rows by their variables: adds them to those that passed, or to those whose lines have to be asked.

@@ -54,8 +54,8 @@ struct CutLines {
     templates: Interned,
     /// Per template: rows, numbers and texts of each.
     shapes: Vec<(usize, usize, usize)>,
-    /// Template of each row; none where the line cannot be cut.
-    rows: Vec<Option<u32>>,
+    /// Template of each row, and which of its texts are hexadecimal; none where the line cannot be cut.
+    rows: Vec<Option<(u32, u8)>>,
     numbers: Vec<i64>,
     texts: Vec<(u32, u32)>,
 }
@@ -76,7 +76,7 @@ impl CutLines {
                 Some((_, false)) => tokens.add_variables(line, &cut),
                 _ => tokens.add_line(line),
             }
-            all.rows.push(row.map(|(template, _)| template));
+            all.rows.push(row.map(|(template, _)| (template, cut.hex_texts)));
         }
         all
     }
@@ -110,7 +110,7 @@ impl<'a> LineColumns<'a> {
         let mut kept: Vec<Option<u32>> = vec![None; cut.shapes.len()];
         let (mut numbers, mut texts) = (&cut.numbers[..], &cut.texts[..]);
         for (row, (line, template)) in lines.iter().zip(&cut.rows).enumerate() {
-            let Some(template) = template else {
+            let Some((template, hex_texts)) = template else {
                 columns.push_body(row, line);
                 continue;
             };
@@ -124,6 +124,7 @@ impl<'a> LineColumns<'a> {
             }
             let id = *kept[*template as usize].get_or_insert_with(|| columns.templates.intern(cut.templates.get(*template)).0);
             columns.rows.push(id);
+            tokens.add_texts(texts_len, *hex_texts);
             own_numbers.iter().zip(&mut columns.numbers).for_each(|(number, column)| column.push(row, *number));
             let own_texts = own_texts.iter().map(|(start, end)| &line[*start as usize..*end as usize]);
             own_texts.zip(&mut columns.texts).for_each(|(text, column)| column.push(row, text));

@@ -128,13 +128,15 @@ pub(crate) fn plan(layout: &Layout, chunk: &Chunk, projection: Projection) -> Ve
 
 /// Decodes a chunk: all rows of it, or those that are wanted.
 pub(crate) fn decode(
-    layout: &Layout,
+    (layout, filters): (&Layout, &TokenFilters),
     chunk: &Chunk,
     projection: Projection,
     mut wanted: Option<&mut dyn Wanted>,
     fetched: &Fetched,
 ) -> Result<EntryColumns, SegmentError> {
-    let source = Source { layout, group: chunk.row_group as usize, rows: local(layout, chunk), fetched };
+    let group = chunk.row_group as usize;
+    let hex_texts = filters.0.get(group).map_or(0, |filter| filter.hex_texts);
+    let source = Source { layout, group, hex_texts, rows: local(layout, chunk), fetched };
     let mut out = EntryColumns::default();
     let mut at = 0u32;
     for (stream, rows) in &chunk.runs {
@@ -143,13 +145,13 @@ pub(crate) fn decode(
         at = end;
     }
     expect(at as usize == source.len())?;
-    out.timestamps = source.read::<Int64Type>(schema::TS)?;
-    expect(out.timestamps.len() == source.len())?;
     let rows = match &mut wanted {
-        Some(wanted) => source.wanted_rows(&out, *wanted)?,
-        None => (0..at).collect(),
+        Some(wanted) => source.wanted_rows(&mut out, *wanted)?,
+        None => {
+            out.timestamps = source.times()?;
+            (0..at).collect()
+        }
     };
-    out.keep(&rows);
     source.fill(&rows, projection, wanted, &mut out)?;
     Ok(out)
 }
@@ -167,6 +169,8 @@ pub(super) fn expect_room(bytes: usize) -> Result<(), SegmentError> {
 pub(super) struct Source<'a> {
     pub(super) layout: &'a Layout,
     pub(super) group: usize,
+    /// Text columns whose words are hexadecimal digits and hyphens alone, as bits.
+    pub(super) hex_texts: u8,
     pub(super) rows: Vec<Range<u64>>,
     pub(super) fetched: &'a Fetched,
 }
@@ -183,6 +187,18 @@ pub(super) struct Pick {
 
 /// Rows between two picked ones that are rather read than skipped.
 const GAP_ROWS_MAX: u64 = 32;
+
+/// Rows between wanted ones from which on they are skipped, where all of a column is numbers.
+const SKIPPED_PER_ROW_MIN: usize = 256;
+
+/// Leaves of `rows`, whose runs and times `columns` has, those at the places `kept`.
+fn keep(columns: &mut EntryColumns, rows: &mut Vec<u32>, kept: &[u32]) {
+    if kept.len() < rows.len() {
+        columns.keep_runs(kept);
+        columns.timestamps = kept.iter().map(|at| columns.timestamps[*at as usize]).collect();
+        *rows = kept.iter().map(|at| rows[*at as usize]).collect();
+    }
+}
 
 /// Values of a column with its levels.
 pub(super) struct Levelled<T> {
@@ -229,33 +245,77 @@ impl Source<'_> {
 
     /// Returns the source of the rows that are read.
     pub(super) fn narrowed(&self, pick: &Pick) -> Source<'_> {
-        Source { layout: self.layout, group: self.group, rows: pick.of_group.clone(), fetched: self.fetched }
+        Source { rows: pick.of_group.clone(), ..*self }
     }
 
-    /// Returns the rows that are wanted, ascending.
-    fn wanted_rows(&self, columns: &EntryColumns, wanted: &mut dyn Wanted) -> Result<Vec<u32>, SegmentError> {
-        let mut rows = Vec::new();
-        wanted.by_time(columns, &mut rows);
+    /// Returns the rows that are wanted, ascending; `columns` gets their runs and times. Templates are read before times: where they
+    /// settle that a row is not wanted, nothing else of it is read.
+    fn wanted_rows(&self, columns: &mut EntryColumns, wanted: &mut dyn Wanted) -> Result<Vec<u32>, SegmentError> {
+        let settled = match wanted.asks_lines() && self.layout.cuts_lines() {
+            true => Some(self.settle(wanted)?),
+            false => None,
+        };
+        let mut rows: Vec<u32> = match &settled {
+            Some(settled) => settled.open_rows(),
+            None => (0..self.len() as u32).collect(),
+        };
+        columns.keep_runs(&rows);
+        columns.timestamps = self.times_of(&rows)?;
+        let mut kept = Vec::with_capacity(rows.len());
+        wanted.by_time(columns, &mut kept);
+        keep(columns, &mut rows, &kept);
         if wanted.asks_lines() && !rows.is_empty() {
-            let pick = self.pick(&rows);
-            let source = self.narrowed(&pick);
-            let mut places = pick.places.clone();
-            match self.layout.cuts_lines() {
-                true => source.sift(&mut places, wanted)?,
-                false => {
-                    let lines = source.whole_lines()?;
-                    let mut passed = Vec::new();
-                    for run in pick.places.chunk_by(|a, b| a + 1 == *b) {
-                        wanted.lines(&lines, run[0] as usize..run[run.len() - 1] as usize + 1, &mut passed);
-                    }
-                    places = passed;
-                }
-            }
-            let (mut places, mut all) = (places.into_iter().peekable(), pick.places.iter());
-            rows.retain(|_| all.next().is_some_and(|place| places.next_if_eq(place).is_some()));
+            let passed = match &settled {
+                Some(settled) => self.sift(settled, &rows, wanted)?,
+                None => self.sift_whole_lines(&rows, wanted)?,
+            };
+            let mut passed = passed.into_iter().peekable();
+            kept.clear();
+            kept.extend(rows.iter().zip(0..).filter(|(row, _)| passed.next_if_eq(*row).is_some()).map(|(_, at)| at));
+            keep(columns, &mut rows, &kept);
         }
-        wanted.last(columns, &mut rows);
+        kept.clear();
+        kept.extend(0..rows.len() as u32);
+        wanted.last(columns, &mut kept);
+        keep(columns, &mut rows, &kept);
         Ok(rows)
+    }
+
+    /// Returns those of `rows` whose lines are wanted, where lines are stored whole.
+    fn sift_whole_lines(&self, rows: &[u32], wanted: &mut dyn Wanted) -> Result<Vec<u32>, SegmentError> {
+        let pick = self.pick(rows);
+        let lines = self.narrowed(&pick).whole_lines()?;
+        let mut passed = Vec::new();
+        for run in pick.places.chunk_by(|a, b| a + 1 == *b) {
+            wanted.lines(&lines, run[0] as usize..run[run.len() - 1] as usize + 1, &mut passed);
+        }
+        let mut passed = passed.into_iter().peekable();
+        let rows = rows.iter().zip(&pick.places).filter(|(_, place)| passed.next_if_eq(*place).is_some());
+        Ok(rows.map(|(row, _)| *row).collect())
+    }
+
+    fn times(&self) -> Result<Vec<i64>, SegmentError> {
+        let times = self.read::<Int64Type>(schema::TS)?;
+        expect(times.len() == self.len())?;
+        Ok(times)
+    }
+
+    /// Reads the times of `rows` (of this source, ascending).
+    fn times_of(&self, rows: &[u32]) -> Result<Vec<i64>, SegmentError> {
+        match rows.len() {
+            0 => Ok(Vec::new()),
+            len if len == self.len() => self.times(),
+            // To skip a few rows costs more than to read them.
+            len if len * SKIPPED_PER_ROW_MIN > self.len() => {
+                let times = self.times()?;
+                Ok(rows.iter().map(|row| times[*row as usize]).collect())
+            }
+            _ => {
+                let pick = self.pick(rows);
+                let times = self.narrowed(&pick).times()?;
+                Ok(pick.places.iter().map(|place| times[*place as usize]).collect())
+            }
+        }
     }
 
     /// Reads what is projected of `rows` (of this source, ascending).

@@ -58,6 +58,20 @@ fn a_merge_counts_minutes_and_levels_once() {
 }
 
 #[test]
+fn entries_on_the_first_instant_of_a_minute_are_counted_apart() {
+    let (info, error) = (Some("info"), Some("error"));
+    let entries = [(60, "a", info), (60, "bc", error), (60, "d", info), (61, "e", info), (119, "f", None), (180, "g", None)];
+    let merged = merged(&[block(&entries)]);
+    let (index, entry) = index(&merged.bytes);
+    let on_start = |counts: Vec<MinuteCount<'_>>| counts.iter().map(|count| count.on_start).collect::<Vec<_>>();
+    assert_eq!(on_start(index.minutes(&entry).unwrap()), [Some((2, 2)), Some((1, 2)), Some((0, 0)), Some((1, 1))]);
+    assert_eq!(crate::verify::verify(&merged.bytes, None, None).problems, []);
+    let bytes = block(&entries[..2]);
+    let (block, entry) = self::index(&bytes);
+    assert_eq!(on_start(block.minutes(&entry).unwrap()), [None], "a block does not tell");
+}
+
+#[test]
 fn a_block_knows_streams_of_one_minute() {
     let (one, entry) = index(&block(&[(60, "ab", None), (119, "c", Some("info"))]));
     assert_eq!(shown(&one.minutes(&entry).unwrap()), [(1, "mixed".to_owned(), 2, 3)]);

@@ -37,7 +37,7 @@ fn unwrap(label: &str) -> Stage {
 fn put(pieces: &[Piece<'_>], values: &[&str]) -> String {
     let one = |piece: &Piece<'_>| match piece {
         Piece::Constant(bytes) => String::from_utf8(bytes.to_vec()).unwrap(),
-        Piece::Number(column) | Piece::Word(column) | Piece::Rest(column) => values[*column].to_owned(),
+        Piece::Number(column) | Piece::Word(column) | Piece::Hex(column) | Piece::Rest(column) => values[*column].to_owned(),
     };
     pieces.iter().map(one).collect()
 }

@@ -63,6 +63,16 @@ fn pieces_mostly_settle_it() {
         assert_eq!(verdict(op, texts, &order), expected, "{op:?} {texts:?}");
     }
     assert_eq!(verdict(Contains, &["x y"], &[Piece::Constant(b"a"), Piece::Rest(0)]), Verdict::Texts);
+    let traced = [Piece::Constant(b"{\"trace\":\""), Piece::Hex(0), Piece::Constant(b"\"}")];
+    for (op, texts, expected) in [
+        (Matches, &["(?i)error"][..], Verdict::Never),
+        (Contains, &["e\"}"], Verdict::Texts),
+        (Contains, &["DEAD"], Verdict::Texts),
+        (Matches, &["\"[0-9a-fA-F-]+\"}$"], Verdict::Always),
+        (NotContains, &["x"], Verdict::Always),
+    ] {
+        assert_eq!(verdict(op, texts, &traced), expected, "{op:?} {texts:?}");
+    }
     assert_eq!(verdict(Matches, &[r"\pL{90}.{900}"], &order), Verdict::Line, "an automaton would be too large");
 }
 
@@ -95,6 +105,7 @@ fn many_filters_share_their_memory() {
 }
 
 const WORDS: [&str; 9] = ["a", "error", "1x", "é3", "-", "ab12", "550e8400-e29b", "ERRor7", "x0"];
+const HEX: [&str; 7] = ["ab12", "550e8400-e29b", "E", "e77", "1-1", "00", "4711b"];
 const CONSTANTS: [&str; 9] = ["id=", " ", "err", "a b", "or\"", "é", "\n", "1", "ms order-"];
 const RESTS: [&str; 4] = ["", " 1 b", "error\n", "12"];
 const NUMBERS: [&str; 6] = ["0", "7", "12", "007", "4711", "90"];
@@ -122,7 +133,7 @@ const TESTS: [(LineOp, &[&str]); 20] = [
 ];
 
 fn pieces() -> impl Strategy<Value = Vec<(u8, usize)>> {
-    proptest::collection::vec((0u8..4, 0usize..CONSTANTS.len()), 1..7)
+    proptest::collection::vec((0u8..5, 0usize..CONSTANTS.len()), 1..7)
 }
 
 proptest! {
@@ -143,6 +154,7 @@ proptest! {
                 0 => Piece::Number(at),
                 1 => Piece::Word(at),
                 2 if at == last => Piece::Rest(at),
+                3 => Piece::Hex(at),
                 _ => Piece::Constant(CONSTANTS[*constant].as_bytes()),
             })
             .collect();
@@ -156,6 +168,7 @@ proptest! {
                 .map(|(at, piece)| match piece {
                     Piece::Number(_) => *picks[at % 6].get(&NUMBERS),
                     Piece::Word(_) => *picks[at % 6].get(&WORDS),
+                    Piece::Hex(_) => *picks[at % 6].get(&HEX),
                     Piece::Rest(_) => *picks[at % 6].get(&RESTS),
                     Piece::Constant(_) => "",
                 }.to_owned())
