@@ -7,6 +7,7 @@
 //! parts ─ prune ─▶ tails ─ select ─▶ streams ─ token filters ─▶ pieces ─ fetch ─▶ times, line filters ─▶ rows ─ decode ─▶ stages
 //! ```
 
+mod counted;
 mod known;
 pub(crate) mod query;
 mod rows;
@@ -56,8 +57,17 @@ pub(crate) struct LogScan {
 #[derive(Debug)]
 struct LogPart {
     open: OpenPart<Index>,
-    /// Per stream selected: its number, and what deletions leave out.
-    streams: Vec<(u32, Vec<Erasure>)>,
+    /// Those selected.
+    streams: Vec<LogStream>,
+}
+
+/// A stream in a part.
+#[derive(Debug)]
+struct LogStream {
+    number: u32,
+    /// What deletions leave out.
+    erasures: Vec<Erasure>,
+    entry: StreamEntry,
 }
 
 /// Rows of one row group.
@@ -128,10 +138,13 @@ impl LogScan {
         let mut scan = LogScan { parts, streams: Vec::new(), shared, pieces, range, sieve: None, hashers };
         for (open, entries) in selected {
             let chunks = chunks(context, &open.index, &entries, range, &literals);
-            let of_stream = |entry: &StreamEntry| (streams[&entry.labels], open.erasures(context, &entry.labels));
-            let part = LogPart { streams: entries.iter().map(of_stream).collect(), open };
+            let stream = |entry: StreamEntry| {
+                let (number, erasures) = (streams[&entry.labels], open.erasures(context, &entry.labels));
+                LogStream { number, erasures, entry }
+            };
+            let part = LogPart { streams: entries.into_iter().map(stream).collect(), open };
             for chunk in chunks {
-                scan.add(&part, &entries, chunk);
+                scan.add(&part, chunk);
             }
             scan.parts.push(part);
         }
@@ -143,18 +156,25 @@ impl LogScan {
     }
 
     /// Adds a chunk, the runs apart whose entries may not count.
-    fn add(&mut self, part: &LogPart, entries: &[StreamEntry], chunk: Chunk) {
-        let is_doubtful = |run: &u32| {
-            let (entry, (stream, erasures)) = (&entries[*run as usize], &part.streams[*run as usize]);
-            let is_shared = self.shared[*stream as usize].iter().any(|range| range.overlaps(entry.range));
-            is_shared || erasures.iter().any(|erasure| erasure.filter.is_some())
-        };
+    fn add(&mut self, part: &LogPart, chunk: Chunk) {
+        let is_doubtful = |run: &u32| self.is_doubtful(&part.streams[*run as usize]);
         let (doubtful, certain): (Vec<_>, Vec<_>) = chunk.runs.iter().cloned().partition(|(run, _)| is_doubtful(run));
         for (doubtful, runs) in [(false, certain), (true, doubtful)] {
             if !runs.is_empty() {
                 self.pieces.push(Piece { part: self.parts.len() as u32, chunk: Chunk { runs, ..chunk.clone() }, doubtful });
             }
         }
+    }
+
+    /// Reports whether lines and metadata tell if an entry of a stream counts.
+    fn is_doubtful(&self, stream: &LogStream) -> bool {
+        let is_shared = self.shared[stream.number as usize].iter().any(|range| range.overlaps(stream.entry.range));
+        is_shared || stream.erasures.iter().any(|erasure| erasure.filter.is_some())
+    }
+
+    /// Reports whether every entry of a stream counts: none is deleted, and none may stand in another part as well.
+    fn is_certain_stream(&self, stream: &LogStream) -> bool {
+        stream.erasures.is_empty() && !self.is_doubtful(stream)
     }
 
     pub(crate) fn labels(&self, stream: u32) -> &LabelSet {
@@ -164,13 +184,13 @@ impl LogScan {
     /// Iterates over the streams of a piece.
     pub(crate) fn streams_of<'s>(&'s self, piece: &'s Piece) -> impl Iterator<Item = u32> + 's {
         let part = &self.parts[piece.part as usize];
-        piece.chunk.runs.iter().map(|(of, _)| part.streams[*of as usize].0)
+        piece.chunk.runs.iter().map(|(of, _)| part.streams[*of as usize].number)
     }
 
     /// Reports whether every row of a piece counts: none is deleted, and none may stand in another part as well.
     fn is_certain(&self, piece: &Piece) -> bool {
         let streams = &self.parts[piece.part as usize].streams;
-        !piece.doubtful && piece.chunk.runs.iter().all(|(of, _)| streams[*of as usize].1.is_empty())
+        !piece.doubtful && piece.chunk.runs.iter().all(|(of, _)| streams[*of as usize].erasures.is_empty())
     }
 
     /// Reports whether an entry of this time may be met again in another part.

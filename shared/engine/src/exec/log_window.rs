@@ -13,13 +13,15 @@ use super::{Shared, once, operator, properties};
 use crate::EngineError;
 use crate::batch::{StepsBuilder, steps_schema};
 use crate::logs::LogScan;
-use crate::logs::windows::Ask;
+use crate::logs::windows::{Ask, Series};
 
 /// Slides windows over the samples extracted from entries.
 #[derive(Clone, Debug)]
 pub(crate) struct LogWindowExec {
     context: Shared,
     scan: Arc<LogScan>,
+    /// What is known without reading the scan.
+    counted: Series,
     ask: Arc<Ask>,
     /// Pieces worked on at a time.
     workers: usize,
@@ -28,13 +30,15 @@ pub(crate) struct LogWindowExec {
 }
 
 impl LogWindowExec {
-    pub(crate) fn new(context: Shared, scan: Arc<LogScan>, ask: Ask, workers: usize) -> LogWindowExec {
+    pub(crate) fn new(context: Shared, mut scan: LogScan, ask: Ask, workers: usize) -> LogWindowExec {
+        let counted = ask.count_minutes(&mut scan);
+        let scan = Arc::new(scan);
         let properties = properties(steps_schema(ask.spans.steps()), 1);
-        LogWindowExec { context, scan, ask: Arc::new(ask), workers, children: Vec::new(), properties }
+        LogWindowExec { context, scan, counted, ask: Arc::new(ask), workers, children: Vec::new(), properties }
     }
 
     async fn run(self) -> Result<RecordBatch, EngineError> {
-        let series = self.ask.read(&self.context, &self.scan, self.workers).await?;
+        let series = self.ask.read(&self.context, (&self.scan, self.counted), self.workers).await?;
         let mut builder = StepsBuilder::new(self.ask.spans.steps());
         if self.ask.window.function == LogRangeFunction::AbsentOverTime {
             let any = builder.start();

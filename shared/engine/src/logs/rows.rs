@@ -6,7 +6,7 @@ use std::ops::Range;
 use model::LabelSet;
 use segment::logs::EntryColumns;
 
-use super::{Decoded, LogScan, Piece};
+use super::{Decoded, LogScan, LogStream, Piece};
 use crate::EngineError;
 
 /// Consecutive rows of one stream, time ascending.
@@ -27,7 +27,7 @@ impl LogScan {
         let mut sets = MetadataSets::default();
         let mut runs = Vec::new();
         for (of, rows) in &decoded.columns.runs {
-            let (stream, erasures) = &part.streams[*of as usize];
+            let LogStream { number: stream, erasures, .. } = &part.streams[*of as usize];
             let first = rows.start as usize;
             let times = &decoded.columns.timestamps[first..rows.end as usize];
             let at = |time: i64| first + times.partition_point(|timestamp| *timestamp < time);

@@ -46,7 +46,7 @@ struct Sample {
 }
 
 /// What one series has.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Found {
     sums: Vec<Sum>,
     samples: Vec<Sample>,
@@ -61,8 +61,8 @@ struct Doubtful {
 }
 
 /// What a piece, or all of them, came to. Series by the canonical encoding of their labels.
-#[derive(Debug, Default)]
-struct Series {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Series {
     known: HashMap<Vec<u8>, u32>,
     found: Vec<Found>,
 }
@@ -75,7 +75,7 @@ pub(crate) struct Extracted {
 
 impl Ask {
     /// Reports whether windows are sums of what is read of each entry.
-    fn adds_up(&self) -> bool {
+    pub(super) fn adds_up(&self) -> bool {
         adds_up(self.window.function, self.extractor.unwraps())
     }
 
@@ -242,7 +242,8 @@ impl Worker<'_> {
 }
 
 impl Series {
-    fn of(&mut self, encoded: &[u8]) -> u32 {
+    /// Returns the number of a series.
+    pub(super) fn of(&mut self, encoded: &[u8]) -> u32 {
         if let Some(known) = self.known.get(encoded) {
             return *known;
         }
@@ -250,6 +251,11 @@ impl Series {
         self.known.insert(encoded.to_vec(), number);
         self.found.push(Found::default());
         number
+    }
+
+    /// Adds to a series what entries in the windows of some steps come to.
+    pub(super) fn add(&mut self, series: u32, span: Span, value: f64) {
+        self.found[series as usize].add(span, value);
     }
 }
 
@@ -311,17 +317,17 @@ impl Found {
 }
 
 impl Ask {
-    /// Reads all pieces of a scan; returns series ordered by labels. A series that carries an error fails the query, if it has an entry in some window.
+    /// Reads all pieces of a scan to what was `counted` before ([`Ask::count_minutes`]); returns series ordered by labels. A series that carries an error fails the query, if it has an entry in some window.
     pub(crate) async fn read(
         self: &Arc<Ask>,
         context: &Arc<QueryContext>,
-        scan: &Arc<LogScan>,
+        (scan, counted): (&Arc<LogScan>, Series),
         workers: usize,
     ) -> Result<Vec<(LabelSet, Found)>, EngineError> {
         let ask = self;
-        let mut all = Series::default();
+        let mut all = counted;
         let mut seen = HashSet::new();
-        let mut held = 0;
+        let mut held = all.found.iter().map(|found| found.sums.len()).sum::<usize>();
         let pieces = scan.run(context, 0..scan.pieces.len(), ask, workers);
         let mut pieces = std::pin::pin!(pieces);
         while let Some(extracted) = pieces.try_next().await? {

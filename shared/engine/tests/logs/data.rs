@@ -40,6 +40,7 @@ fn entries(random: &mut Random) -> Vec<Entry> {
         timestamp += match random.below(8) {
             0 => 0,
             1 => 37_000_000_000 - timestamp.rem_euclid(37_000_000_000),
+            2 => 60_000_000_000 - timestamp.rem_euclid(60_000_000_000),
             _ => (random.below(pace) * 1_000_000_000 + random.below(1_000_000_000)) as i64,
         };
         let entry = Entry { timestamp, line: line(random), metadata: metadata(random), parsed: LabelSet::empty() };

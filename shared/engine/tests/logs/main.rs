@@ -46,13 +46,16 @@ pub fn params(text: &str) -> logql::Params {
 
 fn generated(text: &str, random: &mut Random) -> logql::Params {
     let mut second = || random.below((SPAN_NS / SECOND_NS) as u64) as i64 * SECOND_NS;
-    let start_ns = T0_NS + second() / 2;
-    let end_ns = start_ns + second();
+    let (start_ns, span_ns) = (T0_NS + second() / 2, second());
+    // Steps on full minutes, or on none in particular.
+    let (grain_ns, pace_ns) = [(60 * SECOND_NS, 60 * SECOND_NS), (1, 37 * SECOND_NS)][random.below(2) as usize];
+    let start_ns = start_ns / grain_ns * grain_ns;
+    let end_ns = start_ns + span_ns;
     let instant = text.contains("over_time") && random.below(4) == 0;
     logql::Params {
         start_ns,
         end_ns: if instant { start_ns } else { end_ns },
-        step_ns: (1 + random.below(40) as i64) * 37 * SECOND_NS,
+        step_ns: (1 + random.below(40) as i64) * pace_ns,
         instant,
         newest_first: random.below(2) == 0,
         limit: [1, 2, 3, 7, 20, 100, 5000][random.below(7) as usize],

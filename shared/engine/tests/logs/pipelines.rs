@@ -140,7 +140,7 @@ pub fn generate(random: &mut Random) -> String {
         0 => format!("sum({inner})"),
         1 => format!(
             "sum by ({}) ({inner})",
-            random.pick(&["app", "app, pod", "level", "status", "detected_level", "app_extracted"])
+            random.pick(&["app", "app, pod", "level", "status", "detected_level", "app, detected_level", "app_extracted"])
         ),
         2 => format!("max without (pod) ({inner})"),
         3 => format!("topk(2, {inner})"),

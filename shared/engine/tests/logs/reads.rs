@@ -25,16 +25,37 @@ async fn counts_read_no_lines() {
     for layout in [Layout::Fresh, Layout::Merged] {
         let world = World::filled(layout, &streams).await;
         for text in [
-            r#"sum(count_over_time({app=~".+"}[5m]))"#,
-            r#"sum by (app) (rate({app=~".+"}[10m]))"#,
-            r#"sum by (app) (bytes_over_time({app=~".+"}[10m]))"#,
-            r#"sum by (detected_level) (count_over_time({app=~".+"}[10m]))"#,
+            r#"sum(count_over_time({app=~".+"}[299s]))"#,
+            r#"sum by (app) (rate({app=~".+"}[10m] offset 1s))"#,
+            r#"sum by (app) (bytes_over_time({app=~".+"}[601s]))"#,
+            r#"sum by (detected_level) (count_over_time({app=~".+"}[599s]))"#,
             r#"count_over_time({app=~".+"} | detected_level="error" [10m])"#,
         ] {
             let stats = stats_of(&world, text, 100).await;
             assert!(stats.entries > 0 && stats.lines == 0 && stats.line_bytes == 0, "{layout:?} {text}: {stats:?}");
         }
     }
+}
+
+#[tokio::test]
+async fn counts_over_full_minutes_read_no_entry() {
+    let streams = generate(&mut Random::new(5));
+    let world = World::filled(Layout::Merged, &streams).await;
+    for text in [
+        r#"sum(count_over_time({app=~".+"}[5m]))"#,
+        r#"sum by (app) (rate({app=~".+"}[10m]))"#,
+        r#"sum by (app, pod) (bytes_over_time({app=~".+"}[30m] offset 3m))"#,
+        r#"sum by (detected_level) (count_over_time({app=~".+"}[10m]))"#,
+        r#"sum by (app, detected_level) (bytes_rate({app=~".+"}[2m]))"#,
+        r#"absent_over_time({app=~".+"}[10m])"#,
+    ] {
+        let stats = stats_of(&world, text, 100).await;
+        assert_eq!((stats.entries, stats.lines), (0, 0), "{text}: {stats:?}");
+    }
+    // Of windows that begin inside minutes those minutes alone are read.
+    let (cut, all) = (r#"sum(count_over_time({app=~".+"}[9m30s]))"#, r#"count_over_time({app=~".+"}[10m])"#);
+    let (cut, all) = (stats_of(&world, cut, 100).await, stats_of(&world, all, 100).await);
+    assert!(0 < cut.entries && cut.entries * 5 < all.entries, "{} of {}", cut.entries, all.entries);
 }
 
 #[tokio::test]
@@ -70,9 +91,9 @@ async fn explain_says_what_will_be_read() {
     let world = World::filled(Layout::Merged, &streams).await;
     for (text, parts) in [
         (r#"{app="web"} |= " nothinghere ""#, ["LogScan: newest first, limit=5000, ", "rows=0"]),
-        (r#"sum by (app) (rate({app="web"}[5m]))"#, ["LogWindowExec: rate, reads=times, ", "segments=2 pruned=0 opened=2"]),
+        (r#"sum by (app) (rate({app="web"}[5m]))"#, ["LogWindowExec: rate, reads=times, segments=3 pruned=0 opened=3", "rows=0"]),
         (r#"bytes_rate({app="web"}[5m])"#, ["reads=lengths", "pruned_groups=0"]),
-        (r#"count_over_time({app="web"} | json [5m])"#, ["reads=lines", "row_groups=2"]),
+        (r#"count_over_time({app="web"} | json [5m])"#, ["reads=lines", "row_groups=3"]),
     ] {
         let plan = plan_of(text, params(text)).unwrap();
         let explained = world.engines[0].explain(&TenantId::anonymous(), &plan, &Limits::default()).await.unwrap();

@@ -12,6 +12,8 @@ use super::{BuildError, Pipeline, Scratch, units};
 use crate::logical::{LogRangeFunction, LogWindow};
 
 const SAMPLE_ERROR: &str = "SampleExtractionErr";
+/// The structured metadata that ingest writes the level of an entry into, as Loki does.
+const DETECTED_LEVEL: &str = "detected_level";
 
 /// Turns entries into samples for one range aggregation.
 #[derive(Debug)]
@@ -226,19 +228,39 @@ impl Extractor {
     /// Returns the canonical encoding of the one series that all entries of a stream are of, where the stream alone decides: no stage
     /// that may drop an entry or change labels runs, and metadata cannot be seen. The filters in front have been applied.
     pub fn series_of_stream(&self, stream: &LabelSet) -> Option<Vec<u8>> {
-        if self.unwraps() || !self.pipeline.stages.iter().all(|stage| matches!(stage, Compiled::LineFilters(_))) {
+        if self.unwraps() || !self.only_filters_lines() {
             return None;
         }
         // A label of the stream keeps its name: metadata of the same name is shown under another.
         let settled =
             self.no_labels || (!self.without && !self.groups.is_empty() && self.groups.iter().all(|g| stream.get(g).is_some()));
-        settled.then(|| {
-            let mut labels = Labels::default();
-            labels.start(stream, &LabelSet::empty());
-            let mut series = Vec::new();
-            self.encode_series(&labels, &mut series);
-            series
+        settled.then(|| self.series_with(stream, &LabelSet::empty()))
+    }
+
+    /// As [`Extractor::series_of_stream`], where of metadata `detected_level` can be seen as well: the series of the entries that have
+    /// this one, or none.
+    pub fn series_of_level(&self, stream: &LabelSet, level: Option<&str>) -> Option<Vec<u8>> {
+        let of_stream_alone = self.series_of_stream(stream);
+        if of_stream_alone.is_some() || self.unwraps() || !self.only_filters_lines() || self.without || self.groups.is_empty() {
+            return of_stream_alone;
+        }
+        let is_known = |group: &String| group == DETECTED_LEVEL || stream.get(group).is_some();
+        self.groups.iter().all(is_known).then(|| {
+            let level = level.map(|level| (DETECTED_LEVEL, level));
+            self.series_with(stream, &LabelSet::from_pairs(level))
         })
+    }
+
+    fn only_filters_lines(&self) -> bool {
+        self.pipeline.stages.iter().all(|stage| matches!(stage, Compiled::LineFilters(_)))
+    }
+
+    fn series_with(&self, stream: &LabelSet, metadata: &LabelSet) -> Vec<u8> {
+        let mut labels = Labels::default();
+        labels.start(stream, metadata);
+        let mut series = Vec::new();
+        self.encode_series(&labels, &mut series);
+        series
     }
 
     fn value(&self, labels: &mut Labels, line_bytes: usize, series: &mut Vec<u8>) -> Option<f64> {
