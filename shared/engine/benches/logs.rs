@@ -1,11 +1,14 @@
 //! The log queries L1 to L10 over generated logs in compacted segments, in memory: CPU per query and what was read.
 //!
-//! `cargo bench -p engine --bench logs -- [MEBIBYTES] [only these queries ...]`; 128 mebibytes unless said otherwise. The set has 250
+//! `cargo bench -p engine --bench logs -- [MEBIBYTES] [lines|answers] [only these queries ...]`; 128 mebibytes unless said otherwise.
+//! `lines` prints the set instead, as tab-separated app, cluster, namespace, pod, nanoseconds, level and line; `answers` what the queries
+//! answer (`tests/bench-logs.sh` compares both with a peer). The set has 250
 //! streams (25 apps, 3 clusters, 7 namespaces), five formats, three hours, a needle every 400,000 lines, and the `detected_level` that
 //! ingest writes. CPU is of the whole process; a query is repeated until it took half a second.
 #![allow(clippy::unwrap_used)]
 
 use std::fmt::Write;
+use std::io::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -114,6 +117,30 @@ fn hour(hour: i64, lines: u64, random: &mut Random) -> (LogBatch, String) {
     (batch, trace)
 }
 
+/// Returns how many lines an hour has, of a set of so many mebibytes.
+fn lines_of_hour(mebibytes: u64) -> u64 {
+    (mebibytes << 20) / 178 / HOURS as u64
+}
+
+/// Prints the set.
+fn print_lines(mebibytes: u64) {
+    let (mut random, mut out) = (Random(1), std::io::BufWriter::new(std::io::stdout().lock()));
+    for at in 0..HOURS {
+        let (batch, _) = hour(at, lines_of_hour(mebibytes), &mut random);
+        for stream in 0..STREAMS {
+            let labels = labels(stream);
+            let labels: Vec<&str> = labels.iter().map(|(_, value)| value).collect();
+            for row in batch.entry_range(stream as usize) {
+                let metadata = LabelSet::from_encoded(batch.metadata.get(row)).unwrap();
+                let (labels, level) = (labels.join("\t"), metadata.get("detected_level").unwrap());
+                write!(out, "{labels}\t{}\t{level}\t", batch.timestamps[row]).unwrap();
+                out.write_all(batch.lines.get(row)).unwrap();
+                out.write_all(b"\n").unwrap();
+            }
+        }
+    }
+}
+
 async fn filled(mebibytes: u64) -> (Engine, String) {
     let records: store::Records = Arc::new(store::records::memory::MemoryRecords::default());
     let manifest = Manifest::new(records, Arc::new(Fixed), Arc::new(Nonces::seeded(1)));
@@ -121,7 +148,7 @@ async fn filled(mebibytes: u64) -> (Engine, String) {
     let (tenant, mut random, mut wanted, mut written) = (TenantId::anonymous(), Random(1), String::new(), 0u128);
     let (mut raw, mut stored, mut entries) = (0, 0, 0);
     for at in 0..HOURS {
-        let (batch, trace) = hour(at, (mebibytes << 20) / 178 / HOURS as u64, &mut random);
+        let (batch, trace) = hour(at, lines_of_hour(mebibytes), &mut random);
         wanted = trace;
         (raw, entries) = (raw + batch.lines.bytes_len(), entries + batch.entries_len());
         let block = segment::l0::encode_logs(&tenant, &batch).unwrap();
@@ -159,7 +186,7 @@ fn ticks() -> u64 {
     fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()
 }
 
-async fn ask(engine: &Engine, text: &str) -> (usize, QueryStats) {
+async fn ask(engine: &Engine, text: &str) -> (plan::Value, QueryStats) {
     let params = logql::Params {
         text: text.into(),
         start_ns: T0_NS,
@@ -174,18 +201,45 @@ async fn ask(engine: &Engine, text: &str) -> (usize, QueryStats) {
     let plan = logql::lower(&logql::parse(text).unwrap(), &params).unwrap();
     let limits = Limits { query_timeout: std::time::Duration::from_secs(600), ..Limits::default() };
     let (answer, stats) = engine.query(&TenantId::anonymous(), plan, &limits).await.unwrap();
-    let rows = match answer.value {
+    (answer.value, stats)
+}
+
+fn rows(value: &plan::Value) -> usize {
+    match value {
         plan::Value::Streams(streams) => streams.iter().map(|stream| stream.entries.len()).sum(),
         plan::Value::Vector(series) => series.len(),
         _ => 0,
-    };
-    (rows, stats)
+    }
+}
+
+/// Prints an answer as tab-separated query, labels, step and value, or query, nanoseconds and line.
+fn print_answer(name: &str, value: &plan::Value) {
+    match value {
+        plan::Value::Streams(streams) => {
+            for entry in streams.iter().flat_map(|stream| &stream.entries) {
+                println!("{name}\t{}\t{}", entry.timestamp, String::from_utf8_lossy(&entry.line));
+            }
+        }
+        plan::Value::Vector(series) => {
+            for one in series {
+                let steps = one.values.floats.iter().enumerate().filter(|(_, value)| !model::is_stale(**value));
+                steps.for_each(|(step, value)| println!("{name}\t{}\t{step}\t{value}", one.labels));
+            }
+        }
+        _ => {}
+    }
 }
 
 #[tokio::main]
 async fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
+    let mut arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     let mebibytes = arguments.first().and_then(|first| first.parse().ok()).unwrap_or(128);
+    let prints = arguments.get(1).is_some_and(|second| second == "answers");
+    match arguments.get(1).map(String::as_str) {
+        Some("lines") => return print_lines(mebibytes),
+        Some("answers") => drop(arguments.remove(1)),
+        _ => {}
+    }
     let (engine, trace) = filled(mebibytes).await;
     let by_trace = format!("{{cluster=~\".+\"}} |= \"trace_id={trace}\"");
     let queries = [
@@ -206,7 +260,13 @@ async fn main() {
         if arguments.len() > 1 && !arguments[1..].iter().any(|wanted| wanted == name) {
             continue;
         }
-        let (rows, stats) = ask(&engine, text).await;
+        let (value, stats) = ask(&engine, text).await;
+        let rows = rows(&value);
+        if prints {
+            println!("{name}\tquery\t{text}");
+            print_answer(name, &value);
+            continue;
+        }
         let (before, mut runs) = (ticks(), 0);
         while ticks() < before + 50 && runs < 2000 {
             ask(&engine, text).await;
