@@ -32,7 +32,7 @@ impl State {
 
     /// Returns the policy that a configuration asks for.
     pub fn policy(host: &Host) -> Policy {
-        Policy { retention: host.config.retention.clone(), ..Policy::default() }
+        Policy { retention: host.config.retention.clone(), limits: host.config.limits.clone(), ..Policy::default() }
     }
 
     /// Makes the state of a process that compacts by another policy.

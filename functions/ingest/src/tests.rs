@@ -157,6 +157,11 @@ async fn otlp_metrics() {
     assert_eq!(*buffer.rows.lock().unwrap(), 1);
     let (status, _, text) = send(&state, post("application/json", old)).await;
     assert_eq!((status, text.as_str()), (400, r#"{"code":3,"message":"too old sample: metric \"g\""}"#));
+    // A day whose replicas are merged after half a minute gets nothing that is older.
+    let merged = model::Limits { replicas_merged_after: Some(std::time::Duration::from_secs(30)), ..model::Limits::default() };
+    let narrow = State { limits: merged.into(), ..state.clone() };
+    let (status, _, text) = send(&narrow, post("application/json", good)).await;
+    assert_eq!((status, text.as_str()), (400, r#"{"code":3,"message":"too old sample: metric \"g\""}"#));
     let (status, headers, _) = send(&state, post("application/x-protobuf", "\u{7f}")).await;
     assert_eq!((status, headers["content-type"].to_str().unwrap()), (400, "application/x-protobuf"));
     let (status, _, text) = send(&state, post("text/plain", good)).await;

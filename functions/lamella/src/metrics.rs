@@ -49,6 +49,8 @@ struct Compactions {
     coarse_jobs: u64,
     coarse_samples: u64,
     coarse_bytes: u64,
+    replica_jobs: u64,
+    replica_samples: u64,
     /// As of the last run.
     coarse_lag_ms: u64,
 }
@@ -74,6 +76,8 @@ impl Metrics {
                 counts.coarse_jobs += report.coarse_jobs;
                 counts.coarse_samples += report.coarse_samples;
                 counts.coarse_bytes += report.coarse_bytes;
+                counts.replica_jobs += report.replica_jobs;
+                counts.replica_samples += report.replica_samples;
                 counts.coarse_lag_ms = report.coarse_lag_ms;
             }
         }
@@ -129,6 +133,8 @@ impl Metrics {
             ("coarse_jobs", "Days of which coarse copies were built.", counts.coarse_jobs),
             ("coarse_samples", "Raw samples read for coarse copies.", counts.coarse_samples),
             ("coarse_bytes", "Bytes of coarse copies written.", counts.coarse_bytes),
+            ("replica_jobs", "Days whose replicas were merged.", counts.replica_jobs),
+            ("replica_samples", "Samples left out of days whose replicas were merged.", counts.replica_samples),
         ] {
             page.single(&format!("lamella_compaction_{name}_total"), "counter", help, count as f64);
         }

@@ -163,15 +163,11 @@ impl Compactor {
             }
             Err(source) => return Err(CompactError::Segment { source }),
         };
-        let rows = &mut building.rows;
-        rows.rows_in += report.rows_in;
-        rows.rows_out += report.rows_out;
-        rows.duplicates += report.duplicates;
-        rows.conflicts += report.conflicts;
+        building.rows.add(&report);
         Ok(None)
     }
 
-    async fn open_input(&self, part: &Part) -> Result<Result<metrics::Index, Unreadable>, CompactError> {
+    pub(crate) async fn open_input(&self, part: &Part) -> Result<Result<metrics::Index, Unreadable>, CompactError> {
         let (len, tail_offset) = (part.location.len_bytes(), part.tail_offset.min(part.location.len_bytes()));
         let tail = self.read_range(part, tail_offset..len).await?;
         let open = |tail| metrics::Index::open_tail(&tail, tail_offset).map_err(|error| Unreadable::Corrupt(error.to_string()));
@@ -186,7 +182,18 @@ impl Compactor {
         slots: SlotRange,
     ) -> Result<Result<CoarseSource, Unreadable>, CompactError> {
         let ordinals = (0..index.series_len() as u32).filter(|ordinal| slots.contains(index.extent(*ordinal).slot));
-        let ranges = index.plan_ordinals(&ordinals.collect::<Vec<u32>>(), metrics::Projection::ALL).ranges;
+        self.read_series(part, index, &ordinals.collect::<Vec<u32>>(), metrics::Projection::ALL).await
+    }
+
+    /// Reads some series of a part.
+    pub(crate) async fn read_series(
+        &self,
+        part: &Part,
+        index: &metrics::Index,
+        ordinals: &[u32],
+        projection: metrics::Projection,
+    ) -> Result<Result<CoarseSource, Unreadable>, CompactError> {
+        let ranges = index.plan_ordinals(ordinals, projection).ranges;
         let ranges = fetched::coalesce(ranges, READ_GAP_BYTES_MAX);
         let reads: Vec<_> = ranges.iter().map(|range| self.read_range(part, range.clone())).collect();
         let read: Vec<_> = stream::iter(reads).buffered(TRANSFERS_IN_FLIGHT).try_collect().await?;
@@ -243,7 +250,7 @@ fn place<'a>(
 }
 
 /// Cuts the slots so that each pass reads about `bytes_max` at most.
-fn passes(bytes: u64, bytes_max: u64) -> Vec<SlotRange> {
+pub(crate) fn passes(bytes: u64, bytes_max: u64) -> Vec<SlotRange> {
     let count = bytes.div_ceil(bytes_max.max(1)).clamp(1, u64::from(SLOT_COUNT)) as u32;
     let edge = |pass: u32| (pass * u32::from(SLOT_COUNT) / count) as u16;
     (0..count).map(|pass| SlotRange { lo: edge(pass), hi: edge(pass + 1) }).collect()

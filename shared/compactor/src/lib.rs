@@ -3,6 +3,7 @@
 //! ```text
 //! run: tenants in turns ─▶ window ─▶ snapshot ─▶ plan (pure) ─▶ job ─▶ read ─▶ merge ─▶ put under fresh keys ─▶ manifest.replace ─▶ delete items
 //!            │                                                                                            └─ lost: outputs are left to collect
+//!            ├─▶ closed days: replicas merged, where a tenant asks for it
 //!            ├─▶ days at rest: coarse copies (5m, 1h) of their raw parts ─▶ put ─▶ manifest.replace, one head per resolution
 //!            ├─▶ deletions: parts that lack one are rewritten, then it is finished
 //!            ├─▶ retention: drop a day ─▶ grace ─▶ delete ─▶ forget
@@ -12,7 +13,7 @@
 //! Does not own: the merge itself (`segment`), what is visible (`manifest`), what the filter of a deletion means ([`Compactor::with_entry_filters`]).
 //!
 //! **C1** a crash at any step loses nothing and doubles nothing. **C2** a rewrite preserves every visible row, except what
-//! deduplication, deletions and retention name (D3). **C3** an object is deleted only after the manifest said that it is dead
+//! deduplication, deletions, retention and the merge of replicas name (D3). **C3** an object is deleted only after the manifest said that it is dead
 //! for long enough. **D2** raw data is dropped only when its copies are live.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -29,6 +30,7 @@ mod orphans;
 mod pace;
 mod plan;
 mod policy;
+mod replicas;
 mod retain;
 mod rewrite;
 mod run;
@@ -37,7 +39,7 @@ mod visit;
 
 pub use compactor::{Compactor, Stores};
 pub use error::CompactError;
-pub use plan::{CoarseJob, Copy, DayPlan, Job, plan_coarse, plan_day, plan_hour};
+pub use plan::{CoarseJob, Copy, DayPlan, Job, MERGED_LEVEL, ReplicaPlan, plan_coarse, plan_day, plan_hour, plan_replicas};
 pub use policy::Policy;
 pub use rewrite::{Outcome, Rewritten, part_stats};
 pub use run::{Hint, Report};

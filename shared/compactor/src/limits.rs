@@ -35,6 +35,13 @@ pub const PACE_OLD: Duration = Duration::from_secs(60 * 60);
 /// Pace at which a day is looked at in which nothing changes: whether its coarse copies are there.
 pub const PACE_ASLEEP: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// How long after its end and its tenant's `merge_replicas_after` a day takes no more data: an attempt to write may be 10 min old, its
+/// process frozen for 20, and clocks differ.
+pub const CLOSED_MARGIN: Duration = Duration::from_secs(60 * 60);
+
+/// Samples that elections are held over at a time: some 64 MB decoded, 350 pairs of a day at 15 s.
+pub const ELECTED_ROWS: u64 = 4 << 20;
+
 /// Pace at which a month's garbage is looked for.
 pub const PACE_MONTH: Duration = Duration::from_secs(24 * 60 * 60);
 

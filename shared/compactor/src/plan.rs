@@ -6,6 +6,7 @@
 //! closed hour   everything ─▶ few L2;  late data by itself, with parts no larger than what joins them
 //! rolled hour   L0 ─▶ L1, which rolls
 //! day           parts of sealed hours that have rested ─▶ few parts
+//! closed day    all of it, without what replicas have more than one of, where that is asked for
 //! ```
 //! Owns: which parts make one job, its level, its bounds, where its outputs are cut. Does not own: doing it (`rewrite`).
 
@@ -13,6 +14,7 @@ mod coarse;
 mod cut;
 mod day;
 mod hour;
+mod replicas;
 
 use manifest::ring::Epoch;
 use manifest::{Deletion, Part, Snapshot, Window};
@@ -21,6 +23,7 @@ use model::{Resolution, SlotRange};
 pub use coarse::{CoarseJob, Copy, plan_coarse};
 pub use day::{DayPlan, plan_day};
 pub use hour::plan_hour;
+pub use replicas::{MERGED_LEVEL, ReplicaPlan, plan_replicas};
 
 /// One merge: `inputs` become segments of `level` in `window`.
 #[derive(Clone, Debug, PartialEq)]

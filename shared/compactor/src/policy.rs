@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use model::RetentionPolicy;
+use model::{RetentionPolicy, TenantLimits};
 
 /// When segments are merged (design §7, `docs/0012`). The defaults keep a last-hour query at 40 + 16 + 12 objects at two writes a
 /// second: a merge of 40, then of 16, then of 12 writes a row as often as one of 64, 10 and 11, and leaves fewer objects.
@@ -37,6 +37,8 @@ pub struct Policy {
     pub output_bytes: u64,
     /// What is kept for how long.
     pub retention: RetentionPolicy,
+    /// Whose replicas are merged when, and what tells them apart.
+    pub limits: TenantLimits,
 }
 
 impl Default for Policy {
@@ -57,6 +59,7 @@ impl Default for Policy {
             inputs_max: 1024,
             output_bytes: 128 << 20,
             retention: RetentionPolicy::default(),
+            limits: TenantLimits::default(),
         }
     }
 }

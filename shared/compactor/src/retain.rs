@@ -106,7 +106,7 @@ fn forgettable(days: &[DayState], now: TimestampMs) -> Vec<(i64, Resolution)> {
 }
 
 /// Reports whether all of a day is older than it is kept.
-fn is_expired(day: i64, keep: Keep, now: TimestampMs) -> bool {
+pub(crate) fn is_expired(day: i64, keep: Keep, now: TimestampMs) -> bool {
     match keep {
         Keep::For(span) => Window::Day(day).range().end.plus(span) <= now,
         Keep::Forever => false,

@@ -79,7 +79,7 @@ pub(crate) struct Place<'a> {
 }
 
 /// How the merge of a job ended.
-enum Merged {
+pub(crate) enum Merged {
     Outputs(Vec<Part>, MergeReport),
     /// This input cannot be read.
     Bad(usize, Unreadable),
@@ -166,7 +166,7 @@ impl Compactor {
         }
     }
 
-    async fn publish(
+    pub(crate) async fn publish(
         &self,
         tenant: &TenantId,
         signal: Signal,
@@ -215,7 +215,7 @@ impl Compactor {
     }
 }
 
-fn rewritten(inputs: &[Part], outputs: &[Part], rows: MergeReport, quarantined: u64) -> Rewritten {
+pub(crate) fn rewritten(inputs: &[Part], outputs: &[Part], rows: MergeReport, quarantined: u64) -> Rewritten {
     let bytes = |parts: &[Part]| parts.iter().map(|part| part.location.len_bytes()).sum();
     Rewritten {
         rows,

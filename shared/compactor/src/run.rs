@@ -45,6 +45,10 @@ pub struct Report {
     pub coarse_samples: u64,
     /// Bytes of the copies.
     pub coarse_bytes: u64,
+    /// Days whose replicas were merged.
+    pub replica_jobs: u64,
+    /// Samples that were left out of them.
+    pub replica_samples: u64,
     /// How long ago the oldest day ended that was looked at and still lacks a copy, milliseconds; 0: none.
     pub coarse_lag_ms: u64,
     /// Whether the deadline ended the run early.
@@ -221,6 +225,15 @@ impl Run {
             Outcome::Lost => self.report.lost += 1,
             Outcome::OutOfTime => self.report.out_of_time = true,
             Outcome::Nothing(quarantined) => self.report.quarantined += quarantined,
+        }
+    }
+
+    /// Counts a merge of replicas.
+    pub fn count_replicas(&mut self, tenant: &TenantId, window: Window, outcome: Outcome) {
+        self.count(tenant, Signal::Metrics, window, outcome);
+        if let Outcome::Done(done) = outcome {
+            self.report.replica_jobs += 1;
+            self.report.replica_samples += done.rows.erased;
         }
     }
 

@@ -131,7 +131,9 @@ impl Compactor {
         let hours: Vec<Hour> = live.iter().flat_map(|day| day.hours.clone()).collect();
         let is_idle = !hours.iter().any(|hour| is_recent(*hour, now));
         page.catalog = Some(next_catalog(is_idle, now));
-        let copied = signal == Signal::Metrics && !self.policy().retention.of(tenant, signal).coarse.is_empty();
+        let is_copied = !self.policy().retention.of(tenant, signal).coarse.is_empty();
+        let is_merged = self.policy().limits.of(tenant).replicas_merged_after.is_some();
+        let copied = signal == Signal::Metrics && (is_copied || is_merged);
         let windows = windows(&live, self.policy().roll_after, copied, now);
         page.keep(&|window| windows.contains(&window), &|id| deletions.iter().any(|deletion| deletion.id == id));
         // What is due has no entry, so that the entries say what is due next.
@@ -198,8 +200,8 @@ fn is_packable(day: &DayState, now: TimestampMs) -> bool {
 }
 
 /// Returns the windows of a catalog in which there may be something to do: hours that are not cleared, the newest first since
-/// they are asked for most; then their days, and all days where they have coarse copies; then days old enough for their month, and
-/// the months.
+/// they are asked for most; then their days, and all days where they have coarse copies or replicas to merge; then days old enough for
+/// their month, and the months.
 fn windows(days: &[&DayState], roll_after: Duration, copied: bool, now: TimestampMs) -> Vec<Window> {
     let hours = days.iter().rev().flat_map(|day| day.hours.iter().rev()).map(|hour| Window::Hour(*hour));
     let start = |day: &DayState| Window::Day(day.day).range().start;

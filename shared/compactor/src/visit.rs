@@ -1,12 +1,13 @@
 //! Looking at one window: a snapshot, at most one job, and garbage now and then.
 
 use manifest::limits::PACK_AGE_MIN;
+use manifest::ring::Epoch;
 use manifest::{Snapshot, Window};
 use model::{Hour, Signal, TenantId, TimestampMs};
 
 use crate::limits::{PACE_ASLEEP, PACE_OPEN, SETTLED_AFTER};
 use crate::pace::next_look;
-use crate::plan::{Job, plan_coarse, plan_day, plan_hour};
+use crate::plan::{Job, ReplicaPlan, plan_coarse, plan_day, plan_hour, plan_replicas};
 use crate::retain::wanted_copies;
 use crate::rewrite::manifest_error;
 use crate::run::{Next, Run};
@@ -104,10 +105,19 @@ impl Compactor {
         if let Some(job) = plan.jobs.first() {
             return self.carry_out(tenant, signal, job, Next::Again(None), run).await;
         }
-        if signal == Signal::Metrics
-            && let Some(next) = self.visit_copies(tenant, day, &snapshot, run).await?
-        {
-            return Ok(next);
+        let mut woken = TimestampMs(i64::MAX);
+        if signal == Signal::Metrics {
+            let next = match self.plan_replicas(tenant, day, &snapshot, &epoch) {
+                ReplicaPlan::Merge(job) => Some(self.visit_replicas(tenant, &job, run).await?),
+                ReplicaPlan::Rest => self.visit_copies(tenant, day, &snapshot, run).await?,
+                ReplicaPlan::Wait(until) => {
+                    woken = if until > self.now() { until } else { woken };
+                    None
+                }
+            };
+            if let Some(next) = next {
+                return Ok(next);
+            }
         }
         if garbage != Garbage::Later {
             run.report.deleted += self.collect(tenant, signal, window).await?;
@@ -115,10 +125,23 @@ impl Compactor {
                 self.rest(tenant, signal, day).await?;
             }
         }
-        if is_asleep(day, &snapshot, self.now()) {
-            return Ok(Next::At(self.now().plus(PACE_ASLEEP)));
+        if is_asleep(day, &snapshot, self.now()) && is_settled(window, &snapshot, self.now()) {
+            return Ok(Next::At(self.now().plus(PACE_ASLEEP).min(woken)));
         }
-        Ok(Next::At(next_look(window, &[], 0, self.policy(), self.now())))
+        Ok(Next::At(next_look(window, &[], 0, self.policy(), self.now()).min(woken)))
+    }
+
+    fn plan_replicas(&self, tenant: &TenantId, day: i64, snapshot: &Snapshot, epoch: &Epoch) -> ReplicaPlan {
+        let after = self.policy().limits.of(tenant).replicas_merged_after;
+        let raw = self.policy().retention.of(tenant, Signal::Metrics).raw;
+        plan_replicas(day, snapshot, epoch, after, raw, self.now())
+    }
+
+    async fn visit_replicas(&self, tenant: &TenantId, job: &Job, run: &mut Run) -> Result<Next, CompactError> {
+        let replica_labels = &self.policy().limits.of(tenant).replica_labels;
+        let outcome = self.merge_replicas(tenant, job, replica_labels, run.stop_at).await?;
+        run.count_replicas(tenant, job.window, outcome);
+        Ok(self.after(outcome, Next::Again(None)))
     }
 
     /// Builds the coarse copies of a day that are due, and notes how long others have been waited for.
@@ -183,12 +206,17 @@ impl Compactor {
     ) -> Result<Next, CompactError> {
         let outcome = self.rewrite(tenant, signal, job, run.stop_at).await?;
         run.count(tenant, signal, job.window, outcome);
-        Ok(match outcome {
+        Ok(self.after(outcome, next))
+    }
+
+    /// Returns what comes after a job; `next` once it is done.
+    fn after(&self, outcome: Outcome, next: Next) -> Next {
+        match outcome {
             Outcome::Done(_) | Outcome::Nothing(_) => next,
             Outcome::OutOfTime => Next::Again(None),
             // Whoever was faster may still be at it.
             Outcome::Lost => Next::At(self.now().plus(PACE_OPEN)),
-        })
+        }
     }
 }
 

@@ -49,6 +49,9 @@ pub struct Limits {
     pub replica_labels: Vec<String>,
     /// Whether replicas are deduplicated where a query does not say (docs/0021).
     pub replicas_deduplicated: bool,
+    /// How old a sample may be when it arrives, and how long after its end a day is left with one replica's samples; `None`: never
+    /// (docs/0021).
+    pub replicas_merged_after: Option<Duration>,
     /// Whose samples are taken where replicas send the same.
     pub election: ElectionLimits,
     /// What is accepted of logs, and how.
@@ -118,6 +121,7 @@ impl Default for Limits {
             rates: IngestRates::default(),
             replica_labels: ["replica", "__replica__", "prometheus_replica"].map(str::to_owned).to_vec(),
             replicas_deduplicated: false,
+            replicas_merged_after: None,
             election: ElectionLimits::default(),
             logs: LogLimits::default(),
             log_queries: LogQueryLimits::default(),
@@ -126,6 +130,11 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// Returns how old a sample may be when it arrives: nothing may come late to a day whose replicas are merged.
+    pub fn sample_age_max(&self) -> Duration {
+        self.replicas_merged_after.map_or(self.metrics_age_max, |after| after.min(self.metrics_age_max))
+    }
+
     /// Returns these limits with those on queries no wider than another tenant's: what reads of several must not exceed any's.
     #[must_use]
     pub fn within(mut self, other: &Limits) -> Limits {

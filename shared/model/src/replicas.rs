@@ -10,11 +10,14 @@
 //! replicas of each other, and what their samples hold.
 
 mod election;
+mod superfluous;
 
 use std::ops::Range;
 
 use crate::time::{HOUR_MS, TimeRangeMs, TimestampMs};
 use election::{Chosen, Election};
+
+pub use superfluous::superfluous;
 
 /// Scrape interval where no replica has two samples in an hour, milliseconds: that of the longest windows.
 const SPARSE_INTERVAL_MS: i64 = HOUR_MS / 8;

@@ -11,10 +11,12 @@ mod coarse;
 mod logs;
 mod metrics;
 mod reduce;
+mod thin;
 
 pub use coarse::{CoarseOptions, CoarseSource, SAMPLES_PER_WINDOW_MIN, downsample, erase_windows, touches};
 pub use logs::{logs, logs_without};
 pub use metrics::{metrics, metrics_without};
+pub use thin::{LeftOut, ThinnedSource, metrics_thinned, settled_times};
 
 use model::{LabelSet, TimeRangeMs, TimestampNs};
 
@@ -82,6 +84,15 @@ impl MergeReport {
     fn verify(&self) {
         let gone = self.duplicates + self.conflicts + self.erased;
         assert_eq!(self.rows_in, self.rows_out + gone, "C2: a rewrite preserves every row");
+    }
+
+    /// Adds another rewrite, of other rows.
+    pub fn add(&mut self, other: &MergeReport) {
+        self.rows_in += other.rows_in;
+        self.rows_out += other.rows_out;
+        self.duplicates += other.duplicates;
+        self.conflicts += other.conflicts;
+        self.erased += other.erased;
     }
 
     /// Adds the losses of an earlier step; its rows are this step's input.

@@ -135,7 +135,7 @@ pub(crate) struct Bounds {
 
 impl Bounds {
     pub(crate) fn of(limits: &Limits, now: TimestampMs) -> Bounds {
-        Bounds { oldest: now.minus(limits.metrics_age_max).0, newest: now.plus(limits.future_grace).0 }
+        Bounds { oldest: now.minus(limits.sample_age_max()).0, newest: now.plus(limits.future_grace).0 }
     }
 
     pub(crate) fn check(self, timestamp: i64) -> Result<(), &'static str> {

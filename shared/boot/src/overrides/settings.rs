@@ -26,6 +26,7 @@ pub(super) struct Settings {
     query_text_bytes: Option<usize>,
     replica_labels: Option<Names>,
     deduplicate_replicas: Option<bool>,
+    merge_replicas_after: Option<Span>,
     body_bytes_rate: Option<f64>,
     body_bytes_burst_size: Option<f64>,
     // Mimir's: which replica is taken in.
@@ -116,6 +117,7 @@ impl Settings {
         set(&mut limits.query_text_bytes_max, &self.query_text_bytes);
         set(&mut limits.replica_labels, &self.replica_labels.as_ref().map(Names::to_vec));
         set(&mut limits.replicas_deduplicated, &self.deduplicate_replicas);
+        set(&mut limits.replicas_merged_after, &self.merge_replicas_after.map(Span::positive));
         set(&mut limits.label_name_bytes_max, &self.max_label_name_length);
         set(&mut limits.label_value_bytes_max, &self.max_label_value_length);
         set(&mut limits.future_grace, &self.creation_grace_period.map(Span::duration));

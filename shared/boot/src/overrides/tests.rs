@@ -34,8 +34,10 @@ overrides:
 
 #[test]
 fn replicas_are_deduplicated_for_whom_the_file_says() {
-    let text = "overrides: {a: {deduplicate_replicas: true, replica_labels: [pod]}}";
+    let text = "limits_config: {merge_replicas_after: 2d}\n\
+                overrides: {a: {deduplicate_replicas: true, replica_labels: [pod], merge_replicas_after: 0}}";
     let (a, other) = (of(text, "a"), of(text, "b"));
+    assert_eq!((a.replicas_merged_after, other.replicas_merged_after), (None, Some(Duration::from_secs(48 * 3600))));
     assert_eq!((a.replicas_deduplicated, a.replica_labels), (true, vec!["pod".to_owned()]));
     assert_eq!((other.replicas_deduplicated, other.replica_labels.len()), (false, 3));
 }

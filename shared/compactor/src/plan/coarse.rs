@@ -46,7 +46,7 @@ pub struct CoarseJob {
 
 /// Decides what to build of a day, which `snapshot` covers.
 pub fn plan_coarse(day: i64, snapshot: &Snapshot, retention: &Retention, now: TimestampMs) -> Option<CoarseJob> {
-    let raw: Vec<&Part> = snapshot.parts.iter().filter(|part| part.window.day() == day).collect();
+    let has_raw = snapshot.parts.iter().any(|part| part.window.day() == day);
     let job = |copies: Vec<Copy>, inputs: Vec<Part>, deletions: Vec<Deletion>| CoarseJob {
         day,
         copies,
@@ -54,7 +54,7 @@ pub fn plan_coarse(day: i64, snapshot: &Snapshot, retention: &Retention, now: Ti
         deletions,
         applied: snapshot.applied(),
     };
-    if raw.is_empty() {
+    if !has_raw {
         // By retention, or because all of it was deleted: the copies are all there is.
         let readable = Resolution::ALL[1..].iter().filter(|resolution| !is_apart(day, **resolution, snapshot));
         let mut copies = readable.filter_map(|resolution| copy(day, *resolution, snapshot, Window::Day(day)));
@@ -62,15 +62,19 @@ pub fn plan_coarse(day: i64, snapshot: &Snapshot, retention: &Retention, now: Ti
         let deletions = applying(snapshot, &touched.visible);
         return Some(job(vec![touched], Vec::new(), deletions));
     }
-    let rests = |part: &&Part| part.window == Window::Day(day) && snapshot.deletions_for(part).is_empty();
     // What is in quarantine is not waited for, or raw data would be held for ever. Lifted, it makes the copies old.
-    let home = raw.first().map(|part| snapshot.home(part))?;
-    if !raw.iter().all(rests) || raw.iter().any(|part| snapshot.home(part) != home) {
-        return None;
-    }
+    let (raw, home) = at_rest(day, snapshot)?;
     let missing = wanted_copies(day, retention, now).into_iter().filter(|resolution| !snapshot.is_copied(day, *resolution));
     let copies: Vec<Copy> = missing.filter_map(|resolution| copy(day, resolution, snapshot, home)).collect();
-    (!copies.is_empty()).then(|| job(copies, raw.into_iter().cloned().collect(), Vec::new()))
+    (!copies.is_empty()).then(|| job(copies, raw, Vec::new()))
+}
+
+/// Returns the raw parts of a day and the window that lists them, where all have rolled and none is to be rewritten for a deletion.
+pub(super) fn at_rest(day: i64, snapshot: &Snapshot) -> Option<(Vec<Part>, Window)> {
+    let raw: Vec<Part> = snapshot.parts.iter().filter(|part| part.window.day() == day).cloned().collect();
+    let home = raw.first().map(|part| snapshot.home(part))?;
+    let rests = |part: &Part| part.window == Window::Day(day) && snapshot.deletions_for(part).is_empty();
+    raw.iter().all(|part| rests(part) && snapshot.home(part) == home).then_some((raw, home))
 }
 
 /// Plans the replacement of a day's parts of one resolution, unless they are on their way into the month.

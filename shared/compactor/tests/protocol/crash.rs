@@ -113,6 +113,11 @@ async fn coarse_copies_survive_a_crash_at_every_call() {
     crash_everywhere(Kind::Coarse).await;
 }
 
+#[tokio::test]
+async fn merging_replicas_survives_a_crash_at_every_call() {
+    crash_everywhere(Kind::Replicas).await;
+}
+
 /// Requests of a whole run by a process that knows nothing yet, both signals together.
 #[tokio::test]
 async fn requests_of_each_kind() {
@@ -136,6 +141,7 @@ async fn requests_of_each_kind() {
         Forget: 280 records, 0 puts, 0 gets, 0 lists, 2 deletes
         Orphans: 35 records, 0 puts, 0 gets, 4 lists, 3 deletes
         Delete: 107 records, 4 puts, 4 gets, 0 lists, 0 deletes
-        Coarse: 28 records, 4 puts, 2 gets, 0 lists, 0 deletes"#]]
+        Coarse: 28 records, 4 puts, 2 gets, 0 lists, 0 deletes
+        Replicas: 34 records, 1 puts, 3 gets, 4 lists, 0 deletes"#]]
     .assert_eq(&costs.join("\n"));
 }

@@ -34,10 +34,12 @@ pub enum Kind {
     Delete,
     /// Coarse copies of a rolled day.
     Coarse,
+    /// Replicas of a closed day.
+    Replicas,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::OpenL0,
         Kind::OpenL1,
         Kind::Close,
@@ -50,11 +52,12 @@ impl Kind {
         Kind::Orphans,
         Kind::Delete,
         Kind::Coarse,
+        Kind::Replicas,
     ];
 
     /// Whether what is visible stays as it is.
     pub fn preserves(self) -> bool {
-        !matches!(self, Kind::Drop | Kind::Delete)
+        !matches!(self, Kind::Drop | Kind::Delete | Kind::Replicas)
     }
 
     /// Makes a world in which this kind is due.
@@ -116,6 +119,13 @@ impl Kind {
                 dense(&mut world).await;
                 rolled(&mut world).await;
                 world.policy.retention.metrics = copied();
+            }
+            Kind::Replicas => {
+                crate::replicas::append(&mut world, HOUR, 1).await;
+                crate::replicas::append(&mut world, Hour(HOUR.0 + 1), 2).await;
+                rolled(&mut world).await;
+                world.policy.limits = crate::replicas::merged();
+                crate::replicas::close(&world);
             }
             Kind::Delete => {
                 rolled(&mut world).await;

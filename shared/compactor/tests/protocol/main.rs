@@ -7,6 +7,7 @@ mod crash;
 mod kinds;
 mod measure;
 mod metamorphic;
+mod replicas;
 mod runs;
 mod switch;
 mod world;

@@ -314,7 +314,7 @@ impl World {
         panic!("no object holds {series}")
     }
 
-    async fn bytes(&self, part: &Part) -> Bytes {
+    pub async fn bytes(&self, part: &Part) -> Bytes {
         match &part.location {
             Location::Inline(bytes) => bytes.clone(),
             Location::Object { key, .. } => {

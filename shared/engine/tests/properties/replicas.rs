@@ -1,8 +1,8 @@
 //! Replicas answered as one: every query over every range says what it says of the samples that stand, whatever was read for it; and
 //! where a replica missed nothing, what it says of that replica alone.
 
-use model::replicas::{Replica, elect};
-use model::{LabelSet, Limits, TenantId, is_stale};
+use model::replicas::{Replica, elect, superfluous};
+use model::{LabelSet, Limits, STALE_NAN, TenantId, TimeRangeMs, TimestampMs, is_stale};
 use plan::{EvalOptions, LogicalPlan, Series};
 
 use crate::data::{SPAN_MS, T0};
@@ -47,12 +47,14 @@ fn labels(job: &str, replica: &str) -> LabelSet {
     LabelSet::from_pairs([("__name__", "orders_total"), ("__replica__", replica), ("job", job)])
 }
 
+fn candidates(group: &[Series]) -> Vec<Replica> {
+    let stale = |one: &Series| one.values.iter().map(|value| is_stale(*value)).collect();
+    group.iter().map(|one| Replica { times: one.timestamps.clone(), stale: stale(one) }).collect()
+}
+
 /// What stands of a group, all of it at once.
 fn standing(group: &[Series]) -> Series {
-    let candidates: Vec<Replica> = group
-        .iter()
-        .map(|one| Replica { times: one.timestamps.clone(), stale: one.values.iter().map(|value| is_stale(*value)).collect() })
-        .collect();
+    let candidates = candidates(group);
     let mut standing = Series { labels: group[0].labels.without("__replica__"), ..group[0].clone() };
     (standing.timestamps, standing.values) = elect(&candidates)
         .into_iter()
@@ -101,6 +103,68 @@ async fn every_range_is_answered_from_the_same_samples() {
             }
         }
     }
+}
+
+/// A day of scrapes every minute, in which nothing goes right for long.
+fn scraped_for_a_day(random: &mut Random, labels: LabelSet) -> Series {
+    let (offset, day_ms) = (random.below(60_000) as i64, 86_400_000);
+    let gone: Vec<(i64, i64)> = (0..3)
+        .map(|_| {
+            let start = random.below(day_ms as u64) as i64;
+            (start, start + random.below(7_200_000) as i64)
+        })
+        .collect();
+    let mut series = Series { labels, timestamps: vec![], values: vec![], start_timestamps: vec![], histograms: vec![] };
+    let mut restarted = 0;
+    for scrape in (offset..day_ms - 5_000).step_by(60_000) {
+        let at = scrape + random.below(4_000) as i64;
+        if gone.iter().any(|(start, end)| *start <= at && at < *end) {
+            continue;
+        }
+        restarted = if random.below(200) == 0 { at } else { restarted };
+        series.timestamps.push(T0 + at);
+        series.values.push(if random.below(50) == 0 { STALE_NAN } else { ((at - restarted) / 70) as f64 });
+    }
+    series
+}
+
+/// The merge of replicas in a closed day: every answer about one series has the bits it had.
+#[tokio::test]
+async fn what_is_left_of_a_closed_day_is_answered_as_all_of_it() {
+    for seed in 0..3 {
+        let mut random = Random::new(seed);
+        let groups: Vec<Vec<Series>> = [("a", 2), ("b", 3)]
+            .map(|(job, count)| {
+                let replicas = ["r1", "r2", "r3"].iter().take(count);
+                replicas.map(|replica| scraped_for_a_day(&mut random, labels(job, replica))).collect()
+            })
+            .to_vec();
+        let left: Vec<Series> = groups.iter().flat_map(|group| without_superfluous(group)).collect();
+        let count = |all: &[Series]| all.iter().map(|one| one.timestamps.len()).sum::<usize>();
+        assert!(count(&left) * 10 < count(&groups.concat()) * 8, "{} samples are left", count(&left));
+        let (all, left) = (World::filled(Layout::Day, &groups.concat()).await, World::filled(Layout::Day, &left).await);
+        for text in QUERIES.iter().chain(QUERIES) {
+            let (start, step) = (random.below(86_400) as i64, 13 + random.below(900) as i64);
+            let end = if text.ends_with(']') { start } else { start + random.below(30_000) as i64 };
+            let plan = deduplicated(&plan_of(text, start, end, if start == end { 0 } else { step }));
+            let answer = async |world: &World| {
+                let found = world.engines[1].query(&TenantId::anonymous(), plan.clone(), &Limits::default()).await;
+                said(found.map(|(answer, _)| answer).map_err(|error| error.to_string()))
+            };
+            assert_eq!(answer(&left).await, answer(&all).await, "seed {seed}: {text} {:?}", plan.grid);
+        }
+    }
+}
+
+fn without_superfluous(group: &[Series]) -> Vec<Series> {
+    let gone = superfluous(&candidates(group), TimestampMs(T0));
+    let left = |(series, gone): (&Series, Vec<TimeRangeMs>)| {
+        let samples = series.timestamps.iter().copied().zip(series.values.iter().copied());
+        let kept = samples.filter(|(at, _)| !gone.iter().any(|range| range.start.0 <= *at && *at < range.end.0));
+        let (timestamps, values) = kept.unzip();
+        Series { timestamps, values, ..series.clone() }
+    };
+    group.iter().zip(gone).map(left).collect()
 }
 
 #[tokio::test]

@@ -40,8 +40,11 @@ fn whole(replicas: &[Replica], of: usize) -> Vec<(i64, usize)> {
 
 /// Several replicas with everything that goes wrong.
 fn group(random: &mut Random) -> (Vec<Replica>, i64) {
+    group_of(random, 6 * HOUR_MS)
+}
+
+fn group_of(random: &mut Random, len: i64) -> (Vec<Replica>, i64) {
     let interval = [5, 10, 15, 30, 60, 300, 1200][random.below(7) as usize] * SECOND;
-    let len = 6 * 60 * MINUTE;
     let replicas = (0..2 + random.below(2)).map(|_| {
         let outages: Vec<Range<i64>> = (0..random.below(6))
             .map(|_| {
@@ -223,6 +226,70 @@ fn equal_samples_are_one() {
     let b = scrapes(&mut random, (0, 15 * SECOND, 0), HOUR_MS, &only(30 * MINUTE..40 * MINUTE));
     let times: Vec<i64> = standing(&[a, b]).iter().map(|(at, _)| *at).collect();
     assert_eq!(times, (0..240).map(|index| T0 + index * 15 * SECOND).collect::<Vec<_>>());
+}
+
+/// Three days, of which the one in the middle is closed.
+const DAYS: i64 = 3 * 24 * HOUR_MS;
+const CLOSED: TimestampMs = TimestampMs(T0 + 24 * HOUR_MS);
+
+/// What is left of replicas once the closed day is without what is superfluous there, and how many samples that were.
+fn left(replicas: &[Replica]) -> (Vec<Replica>, usize) {
+    let end = TimestampMs(CLOSED.0 + 24 * HOUR_MS);
+    let of_day: Vec<Replica> = replicas.iter().map(|replica| cut(replica, TimeRangeMs::new(CLOSED, end))).collect();
+    let gone = superfluous(&of_day, CLOSED);
+    let without = |(replica, gone): (&Replica, &Vec<TimeRangeMs>)| {
+        assert!(gone.windows(2).all(|pair| pair[0].end <= pair[1].start), "ranges ascend and lie apart");
+        let stays = |at: &i64| !gone.iter().any(|range| range.start.0 <= *at && *at < range.end.0);
+        let rows: Vec<usize> = (0..replica.times.len()).filter(|row| stays(&replica.times[*row])).collect();
+        let stale = rows.iter().filter_map(|row| replica.stale.get(*row).copied()).collect();
+        Replica { times: rows.iter().map(|row| replica.times[*row]).collect(), stale }
+    };
+    let left: Vec<Replica> = replicas.iter().zip(&gone).map(without).collect();
+    let count = |replicas: &[Replica]| replicas.iter().map(|replica| replica.times.len()).sum::<usize>();
+    let dropped = count(replicas) - count(&left);
+    (left, dropped)
+}
+
+fn inside(found: Vec<(i64, usize)>, range: TimeRangeMs) -> Vec<(i64, usize)> {
+    found.into_iter().filter(|(at, _)| (range.start.0..range.end.0).contains(at)).collect()
+}
+
+/// Electing again is no rewrite's affair: whoever asks over whatever range hears the same of what is left, days beside it included.
+#[test]
+fn what_is_left_of_a_closed_day_elects_as_all_of_it_did() {
+    let (mut all, mut dropped) = (0, 0);
+    for seed in 1..40 {
+        let mut random = Random(seed * 0x9e37_79b9);
+        let (replicas, interval) = group_of(&mut random, DAYS);
+        let before = standing(&replicas);
+        let (left, gone) = left(&replicas);
+        assert_eq!(standing(&left), before, "seed {seed}, every {interval} ms");
+        for _ in 0..20 {
+            let start = T0 + random.below(DAYS);
+            let longest = [MINUTE, 30 * MINUTE, 3 * HOUR_MS, 30 * HOUR_MS][random.below(4) as usize];
+            let range = TimeRangeMs::new(TimestampMs(start), TimestampMs(start + 1 + random.below(longest)));
+            let read: Vec<Replica> = left.iter().map(|replica| cut(replica, read_range(range))).collect();
+            assert_eq!(inside(standing(&read), range), inside(before.clone(), range), "seed {seed}, {range:?}");
+        }
+        all += replicas
+            .iter()
+            .map(|replica| cut(replica, TimeRangeMs::new(CLOSED, TimestampMs(T0 + 48 * HOUR_MS))).times.len())
+            .sum::<usize>();
+        dropped += gone;
+        // Once more nothing goes that an election needs.
+        let (again, _) = self::left(&left);
+        assert_eq!(standing(&again), before, "seed {seed}, a second time");
+    }
+    assert!(dropped * 10 > all * 4, "{dropped} of {all} samples were dropped");
+}
+
+#[test]
+fn of_a_pair_that_missed_nothing_one_is_left_but_for_the_outer_hours() {
+    let mut random = Random(11);
+    let a = scrapes(&mut random, (3 * SECOND, 15 * SECOND, SECOND), DAYS, &[]);
+    let b = scrapes(&mut random, (9 * SECOND, 15 * SECOND, SECOND), DAYS, &[]);
+    let (left, dropped) = left(&[a.clone(), b]);
+    assert_eq!((left[0].times.len(), dropped), (a.times.len(), 20 * 240));
 }
 
 #[test]

@@ -60,12 +60,7 @@ pub fn downsample(
     emit: &mut dyn FnMut(usize, Encoded),
 ) -> Result<MergeReport, SegmentError> {
     let (batch_rows, slots) = (batch_rows(sources.len()), options.slots);
-    let held = |index: &Index| {
-        let table = index.table();
-        let rows = (0..table.len()).map(|series| table.row(series)).filter(|row| slots.contains(Slot(row.slot)));
-        rows.map(|row| row.rows).sum::<u64>()
-    };
-    let rows_in = sources.iter().map(|source| held(&source.index)).sum();
+    let rows_in = sources.iter().map(|source| rows_held(&source.index, slots)).sum();
     let sources = sources.into_iter().enumerate();
     let sources = sources.map(|(at, source)| Source::of(Some(at), source.index, source.fetched, slots, batch_rows));
     let sources: Vec<Source> = sources.collect();
@@ -80,6 +75,13 @@ pub fn downsample(
         copy.finish(sink.emit)?;
     }
     Ok(report)
+}
+
+/// Counts the rows of some slots.
+pub(super) fn rows_held(index: &Index, slots: SlotRange) -> u64 {
+    let table = index.table();
+    let rows = (0..table.len()).map(|series| table.row(series)).filter(|row| slots.contains(Slot(row.slot)));
+    rows.map(|row| row.rows).sum()
 }
 
 struct Copies<'a> {

@@ -3,13 +3,14 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use model::labels::METRIC_NAME;
 use model::{LabelSet, SeriesId, Slot, SlotRange, TimeRangeMs, TimestampMs};
 
 use super::reduce::{Input, at_input, reduce};
-use super::{EraseSamples, MergeOptions, MergeReport};
+use super::{EraseSamples, LeftOut, MergeOptions, MergeReport};
 use crate::columnar::label_columns;
 use crate::columnar::metrics_writer::MetricsWriter;
 use crate::extras::{Extras, OrdinalExemplar};
@@ -61,8 +62,19 @@ pub(super) fn merge_step(
 ) -> Result<MergeReport, SegmentError> {
     let batch_rows = batch_rows(inputs.len());
     let sources = inputs.into_iter().map(|input| Source::open(input, batch_rows));
-    let mut sources = sources.collect::<Result<Vec<Source>, _>>()?;
+    let sources = sources.collect::<Result<Vec<Source>, _>>()?;
     let rows_in = sources.iter().map(|source| source.index.rows() + source.ahead.rows).sum();
+    rewrite(sources, rows_in, options, erase, emit)
+}
+
+/// Writes the series of all sources, which hold `rows_in` rows together, into segments.
+pub(super) fn rewrite(
+    mut sources: Vec<Source>,
+    rows_in: u64,
+    options: &MergeOptions,
+    erase: &EraseSamples<'_>,
+    emit: &mut dyn FnMut(Encoded),
+) -> Result<MergeReport, SegmentError> {
     let shape = shape_of(&sources);
     let writer = MetricsWriter::new(shape.clone(), options.effort)?;
     let mut rewrite = Rewrite { shape, options, emit, writer };
@@ -181,9 +193,11 @@ impl<'a> Walk<'a> {
         let mut exemplars = Vec::new();
         for at in pieces {
             let source = &mut sources[at];
-            let erased = source.position.map_or(Vec::new(), |position| (self.erase)(position, &labels));
+            let mut erased = source.position.map_or(Vec::new(), |position| (self.erase)(position, &labels));
             let piece = source.exemplars.remove(&source.ordinal).unwrap_or_default();
             exemplars.extend(piece.into_iter().filter(|row| !holds(&erased, row.exemplar.timestamp)));
+            // Samples alone: an exemplar belongs to no replica that could win or lose.
+            erased.extend(source.left_out.get(&source.ordinal).into_iter().flatten());
             let samples = source.samples()?;
             if erased.is_empty() {
                 self.rows.extend_from_slices(samples);
@@ -276,6 +290,8 @@ pub(super) struct Source {
     fetched: Fetched,
     /// Only series of these slots are read.
     slots: SlotRange,
+    /// Samples that go, by ordinal.
+    left_out: Arc<LeftOut>,
     exemplars: BTreeMap<u32, Vec<OrdinalExemplar>>,
     metadata: Vec<model::MetricMetadata>,
     /// Per label pair, the rank of the metric name it gives, or 0.
@@ -338,6 +354,7 @@ impl Source {
             index,
             fetched,
             slots,
+            left_out: Arc::default(),
             exemplars: BTreeMap::new(),
             metadata: Vec::new(),
             ranks: Vec::new(),
@@ -350,6 +367,16 @@ impl Source {
             loaded: Vec::new(),
             columns: SeriesColumns::default(),
         }
+    }
+
+    /// Leaves out samples, and takes exemplars along, of which a source of samples alone has none.
+    pub(super) fn thinned(mut self, left_out: Arc<LeftOut>, with_metadata: bool) -> Result<Source, SegmentError> {
+        self.take_extras(self.index.extras().map_err(|error| at_input(self.position, error))?);
+        if !with_metadata {
+            self.metadata.clear();
+        }
+        self.left_out = left_out;
+        Ok(self)
     }
 
     /// Moves to the next series; returns its place in the order: rank of the metric name, slot, id.

@@ -95,6 +95,33 @@ fn v1_out_of_bounds_rolls_everything_back() {
     assert!(v1(message).unwrap_err().to_string().starts_with("out of bounds"));
 }
 
+/// A day whose replicas are merged gets no late data: what is too old for that is refused as what is too old to be kept.
+#[test]
+fn what_is_too_old_is_refused_by_the_narrower_bound() {
+    let series = |age_s: i64| v1_series(&[("__name__", "m")], &[sample(1.0, NOW.0 - age_s * 1000)]);
+    let hours = |hours: u64| Duration::from_secs(hours * 3600);
+    let refused = |limits: &Limits, age_s: i64| {
+        let decoded = decode_message(&Message::default().nested(1, series(age_s)).0, Version::V1, limits, NOW);
+        decoded.err().map(|error| (crate::status::of_request(&error), error.to_string()))
+    };
+    let kept = Limits { metrics_age_max: hours(72), ..Limits::default() };
+    let merged = Limits { replicas_merged_after: Some(hours(48)), ..kept.clone() };
+    let longer = Limits { replicas_merged_after: Some(hours(96)), ..kept.clone() };
+    for (limits, hours) in [(&kept, 72), (&merged, 48), (&longer, 72)] {
+        assert_eq!(refused(limits, hours * 3600), None);
+        let (status, text) = refused(limits, hours * 3600 + 1).unwrap();
+        assert!(status == 400 && text.starts_with("too old sample"), "{status} {text}");
+    }
+    let one = Message::default().packed(1, &[1, 2]).nested(2, sample(1.0, NOW.0 - 49 * 3_600_000));
+    let message = ["", "__name__", "m"].iter().fold(Message::default(), |of, symbol| of.bytes(4, symbol.as_bytes()));
+    let decoded = decode_message(&message.nested(5, one).0, Version::V2, &merged, NOW).unwrap();
+    let answer = decoded.answer();
+    assert!(
+        (answer.status, decoded.batch.timestamps.len()) == (400, 0) && answer.text.starts_with("too old sample"),
+        "{answer:?}"
+    );
+}
+
 #[test]
 fn v2_writes_the_rest_and_says_how_much() {
     let symbols = ["", "__name__", "m", "a", "help", "trace_id", "t"];

@@ -1,0 +1,59 @@
+//! The merge of a closed day's replicas: when it is due, and of what (docs/0021).
+//!
+//! A day's parts of [`MERGED_LEVEL`] are the mark that it was decided: whatever joins them later (an import, a clock that was wrong) is
+//! below, and what it merges with too, so that the day is decided again, over all that is there then.
+
+use std::time::Duration;
+
+use manifest::ring::Epoch;
+use manifest::{Part, Snapshot, Window};
+use model::{Keep, Resolution, TimestampMs};
+
+use super::coarse::at_rest;
+use super::{Job, jobs};
+use crate::limits::CLOSED_MARGIN;
+use crate::retain::is_expired;
+
+/// Level of a day's parts whose replicas are merged: one above a day's.
+pub const MERGED_LEVEL: u8 = 4;
+
+/// What is to become of a day's replicas.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ReplicaPlan {
+    /// Nothing, or nothing more.
+    Rest,
+    /// They will be merged, not before this. Copies made now would be of other parts by then.
+    Wait(TimestampMs),
+    /// They are merged, by one job, since what one series loses follows from others.
+    Merge(Job),
+}
+
+/// Decides what becomes of the replicas of a day, which `snapshot` covers, where they are merged `after` so long and raw data is kept as
+/// `raw` says.
+pub fn plan_replicas(
+    day: i64,
+    snapshot: &Snapshot,
+    epoch: &Epoch,
+    after: Option<Duration>,
+    raw: Keep,
+    now: TimestampMs,
+) -> ReplicaPlan {
+    let Some(after) = after else { return ReplicaPlan::Rest };
+    let window = Window::Day(day);
+    let of_day = |part: &&Part| part.window.day() == day && part.resolution == Resolution::Raw;
+    let is_decided = snapshot.parts.iter().filter(of_day).all(|part| part.level >= MERGED_LEVEL);
+    // What is in quarantine may be the samples that stand.
+    let is_damaged = snapshot.quarantined.iter().any(|part| of_day(&part));
+    if is_decided || is_damaged || is_expired(day, raw, now) {
+        return ReplicaPlan::Rest;
+    }
+    let due = window.range().end.plus(after).plus(CLOSED_MARGIN);
+    let Some((inputs, home)) = at_rest(day, snapshot).filter(|_| due <= now) else { return ReplicaPlan::Wait(due) };
+    let is_head = |head: &&manifest::HeadState| head.window == home && head.resolution == Resolution::Raw;
+    if snapshot.heads.iter().find(is_head).is_some_and(|head| head.sealed) {
+        // It is on its way into the month.
+        return ReplicaPlan::Wait(due);
+    }
+    let job = jobs(vec![(MERGED_LEVEL, inputs)], (window, home), snapshot, epoch).pop();
+    job.map_or(ReplicaPlan::Rest, ReplicaPlan::Merge)
+}
