@@ -63,7 +63,7 @@ struct Stored {
 /// The time before a term: a replica that was cut off sends what it kept, and nobody else has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Before {
-    /// Who was elected, if it was another: what it kept is taken. `None`: what anybody else kept since `stored`.
+    /// Who was elected, if it was another: what it kept is taken. `None`: what anybody else kept since `stored`, and of before `from`.
     replica: Option<String>,
     /// The oldest sample of its term.
     from: TimestampMs,
@@ -73,23 +73,23 @@ struct Before {
     until: TimestampMs,
 }
 
-/// Times of the samples that are to be stored.
+/// Times of the samples that are to be stored: those before an end but those of a range.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Share {
-    /// Those of the range.
-    Inside(TimeRangeMs),
-    /// All but those of the range.
-    Outside(TimeRangeMs),
+pub struct Share {
+    end: TimestampMs,
+    but: TimeRangeMs,
 }
 
 impl Share {
     /// Reports whether a sample is to be stored.
     pub fn has(&self, at: TimestampMs) -> bool {
-        let within = |range: &TimeRangeMs| at >= range.start && at < range.end;
-        match self {
-            Share::Inside(range) => within(range),
-            Share::Outside(range) => !within(range),
-        }
+        at < self.end && !(self.but.start <= at && at < self.but.end)
+    }
+
+    /// Reports whether any sample may be, of a replica that has some from `oldest` to `newest`.
+    fn has_any(&self, oldest: TimestampMs, newest: TimestampMs) -> bool {
+        let after = self.but.end < self.end && newest >= self.but.end;
+        oldest < self.end && (oldest < self.but.start || after)
     }
 }
 
@@ -179,21 +179,21 @@ impl Election {
     /// Returns what is stored of the one elected: all but what was stored of another.
     fn own(&self) -> Share {
         let of_another = if self.before.replica.is_some() { self.before.stored.0.saturating_add(1) } else { self.before.from.0 };
-        Share::Outside(TimeRangeMs::new(self.before.from, TimestampMs(of_another).max(self.before.from)))
+        let but = TimeRangeMs::new(self.before.from, TimestampMs(of_another).max(self.before.from));
+        Share { end: TimestampMs(i64::MAX), but }
     }
 
     fn of_others(&self, candidate: &Candidate<'_>) -> Verdict {
-        let start = match &self.before.replica {
-            Some(replica) if replica == candidate.replica => TimestampMs(i64::MIN),
-            Some(_) => self.before.until,
-            None => TimestampMs(self.before.stored.0.saturating_add(1)),
-        };
         let end = self.before.until;
-        let any_before = start < end && candidate.oldest < end && candidate.newest >= start;
-        match any_before {
-            true if candidate.newest < end || self.stored.is_some() => {
-                Verdict::TakeBefore(Share::Inside(TimeRangeMs::new(start, end)))
-            }
+        let but = match &self.before.replica {
+            Some(replica) if replica == candidate.replica => TimeRangeMs::new(end, end),
+            Some(_) => TimeRangeMs::new(TimestampMs(i64::MIN), end),
+            // Elected twice in a row: what it stored in its first term is there, what others kept of before and since is nobody else's.
+            None => TimeRangeMs::new(self.before.from, TimestampMs(self.before.stored.0.saturating_add(1))),
+        };
+        let share = Share { end, but };
+        match share.has_any(candidate.oldest, candidate.newest) {
+            true if candidate.newest < end || self.stored.is_some() => Verdict::TakeBefore(share),
             false if self.stored.is_some() => Verdict::Cover,
             _ => Verdict::Wait,
         }

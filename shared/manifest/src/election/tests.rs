@@ -77,10 +77,12 @@ fn a_claim_that_nothing_came_of_changes_no_term() {
 fn the_one_elected_again_leaves_the_others_what_it_missed() {
     let first = claim(None, A, (1000, 1005)).confirmed(at(1100), at(1100));
     let restarted = claim(Some(&first), A, (1200, 1205)).confirmed(at(1205), at(1205));
-    assert_eq!(taken(judge(&restarted, B, (1090, 1206), 1206)), [(1101, 1199)]);
+    assert_eq!(taken(judge(&restarted, B, (1090, 1206), 1206)), [(900, 999), (1101, 1199)], "and what it kept of before");
+    assert_eq!(taken(judge(&restarted, B, (990, 1050), 1206)), [(900, 999), (1101, 1199)]);
+    assert_eq!(judge(&restarted, B, (1000, 1100), 1206), Verdict::Cover);
     assert_eq!(taken(judge(&restarted, A, (1090, 1206), 1206)), [(900, 1500)]);
     let goes_on = claim(Some(&restarted), A, (1235, 1300)).confirmed(at(1300), at(1300));
-    assert_eq!(taken(judge(&goes_on, B, (1090, 1301), 1301)), [(1101, 1199)], "a term that goes on");
+    assert_eq!(taken(judge(&goes_on, B, (1090, 1301), 1301)), [(900, 999), (1101, 1199)], "a term that goes on");
 }
 
 #[test]
