@@ -72,6 +72,11 @@ impl Scratch {
         Scratch { now_ns: Some(now_ns), ..Scratch::default() }
     }
 
+    /// Reports whether a stage failed on the entry processed last, so that what it came to has labels of all kinds.
+    pub fn has_failed(&self) -> bool {
+        self.labels.has_error()
+    }
+
     fn moment(&self, timestamp_ns: i64) -> Moment {
         Moment { timestamp_ns, now_ns: self.now_ns.unwrap_or(timestamp_ns) }
     }

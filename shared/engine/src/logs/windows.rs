@@ -14,7 +14,7 @@ use plan::pipeline::excerpt::Excerpt;
 use plan::pipeline::{Extractor, Input, LineUse, PipelineError, Scratch};
 use segment::logs::Projection;
 
-use super::known::KnownLines;
+use super::known::{Classes, KnownLines};
 use super::rows::{MetadataSets, Run};
 use super::spans::{Span, Spans};
 use super::{Decoded, LogScan, Piece, Work};
@@ -116,6 +116,7 @@ impl Work for Ask {
             scratch: Scratch::default(),
             known: HashMap::new(),
             known_lines: KnownLines::new(repeats),
+            classes: Classes::default(),
             encoded: Vec::new(),
             sets: MetadataSets::default(),
         };
@@ -135,8 +136,9 @@ struct Worker<'a> {
     scratch: Scratch,
     /// By stream and set of metadata, where nothing else decides: the series of an entry and its value, none where it is dropped.
     known: HashMap<(u32, u32), Option<(u32, f64)>>,
-    /// The same by stream, set and line, where lines are likely to repeat.
+    /// The same by class and line, where lines are likely to repeat.
     known_lines: KnownLines,
+    classes: Classes,
     encoded: Vec<u8>,
     sets: MetadataSets,
 }
@@ -228,16 +230,33 @@ impl Worker<'_> {
         let columns = &self.decoded.columns;
         let line = columns.lines.get(row);
         let set = if columns.metadata.is_empty() { 0 } else { columns.metadata.set_of(row) };
-        if let Some(known) = self.known_lines.get(run.stream, set, line) {
-            return Ok(known);
+        if self.known_lines.is_on() {
+            let class = self.class(run.stream, set, row)?;
+            if let Some(known) = self.known_lines.get(class, line) {
+                return Ok(known);
+            }
         }
         let metadata = self.sets.get(columns, row)?;
         let (timestamp_ns, stream) = (columns.timestamps[row], self.scan.labels(run.stream));
         let entry = Input { timestamp_ns, line, stream, metadata: &metadata };
         let value = self.ask.extractor.extract_into(&mut self.scratch, entry, true, &mut self.encoded);
         let found = value.map(|value| (self.out.series.of(&self.encoded), value));
-        self.known_lines.insert(found);
+        // What failed shows labels that classes do not tell apart.
+        if !self.scratch.has_failed() {
+            self.known_lines.insert(found);
+        }
         Ok(found)
+    }
+
+    /// Returns the class of a stream and the set of metadata of a row.
+    fn class(&mut self, stream: u32, set: u32, row: usize) -> Result<u32, EngineError> {
+        if let Some(class) = self.classes.get(stream, set) {
+            return Ok(class);
+        }
+        let metadata = self.sets.get(&self.decoded.columns, row)?;
+        let mut bytes = Vec::new();
+        self.ask.extractor.put_class(&mut self.scratch, self.scan.labels(stream), &metadata, &mut bytes);
+        Ok(self.classes.add(stream, set, bytes))
     }
 }
 

@@ -43,6 +43,12 @@ impl Hints {
         self.nothing
     }
 
+    /// Reports whether a label of this name, from wherever, can make a difference to what is found of a narrow selection: it is asked
+    /// for, or a parsed one that is asked for would take another name beside it.
+    pub(super) fn is_required(&self, name: &str) -> bool {
+        self.required.iter().any(|required| required == name)
+    }
+
     /// Reports whether only some labels are asked for.
     pub(super) fn is_narrow(&self) -> bool {
         self.nothing || !self.required.is_empty()

@@ -297,6 +297,20 @@ impl Labels {
         }
     }
 
+    /// Appends what an entry starts with, of the labels that `keep` accepts: equal bytes for equal labels from the same places.
+    pub(super) fn put_started(&self, mut keep: impl FnMut(&str) -> bool, out: &mut Vec<u8>) {
+        for (name, value) in self.base_labels.iter().filter(|(name, _)| keep(name)) {
+            encode_label(out, name.as_bytes(), value.as_bytes());
+        }
+        // No label of a stream begins so: the length of its name would be 0.
+        out.push(0);
+        for label in &self.added[Category::Metadata as usize] {
+            if keep(self.text(label.name)) {
+                encode_label(out, self.text(label.name).as_bytes(), self.text(label.value).as_bytes());
+            }
+        }
+    }
+
     /// Returns the labels of one category.
     pub fn of(&self, wanted: Category) -> LabelSet {
         set_of(|out| self.encode(out, |_, category| category == wanted))

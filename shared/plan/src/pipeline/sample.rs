@@ -215,6 +215,13 @@ impl Extractor {
         (!self.counts_bytes()).then(|| Excerpt::of_stages(stages, &self.pipeline.hints)).flatten()
     }
 
+    /// Appends what of a stream and metadata can make a difference to the sample of a line whose excerpt is read
+    /// ([`Extractor::excerpt`]), unless a stage fails: entries with equal bytes and lines have equal samples.
+    pub fn put_class(&self, scratch: &mut Scratch, stream: &LabelSet, metadata: &LabelSet, out: &mut Vec<u8>) {
+        scratch.labels.start(stream, metadata);
+        scratch.labels.put_started(|name| self.pipeline.hints.is_required(name), out);
+    }
+
     /// Reports whether a value is the length of the line in bytes.
     pub fn counts_bytes(&self) -> bool {
         matches!(self.value, Source::LineBytes)
