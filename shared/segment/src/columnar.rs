@@ -17,6 +17,7 @@ pub(crate) mod metrics_writer;
 mod numbered;
 mod pages;
 mod runs;
+mod unpacked;
 mod values;
 pub(crate) mod windows_reader;
 mod windows_values;

@@ -34,6 +34,11 @@ pub(crate) fn raw_len(frame: &[u8]) -> usize {
     frame.first_chunk().map_or(0, |head| u32::from_le_bytes(*head) as usize)
 }
 
+/// Returns how long what `len` bytes of zstd hold can get: each 128 KiB block needs at least three, so a longer claim is a lie.
+pub(crate) fn raw_len_max(len: usize) -> usize {
+    (len / 3 + 1).saturating_mul(128 << 10)
+}
+
 /// Decompresses one frame; never allocates more than the bound, and only for checksummed bytes.
 pub(crate) fn decompress(frame: &[u8], what: &'static str) -> Result<Vec<u8>, SegmentError> {
     let (head, body) = frame.split_at_checked(4).ok_or_else(|| SegmentError::corrupt(format!("{what} is truncated")))?;
@@ -41,8 +46,7 @@ pub(crate) fn decompress(frame: &[u8], what: &'static str) -> Result<Vec<u8>, Se
     if raw_len > FRAME_BYTES_MAX {
         return Err(SegmentError::corrupt(format!("{what} claims {raw_len} bytes")));
     }
-    // zstd needs at least three bytes for each 128 KiB block, so a longer claim is a lie.
-    if raw_len > (body.len() / 3 + 1) * (128 << 10) {
+    if raw_len > raw_len_max(body.len()) {
         return Err(SegmentError::corrupt(format!("{what} claims {raw_len} bytes in {}", body.len())));
     }
     let raw = zstd::bulk::decompress(body, raw_len).map_err(|error| SegmentError::corrupt(format!("{what}: {error}")))?;

@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Buf, Bytes};
+use parquet::basic::Compression;
 use parquet::column::page::PageReader;
 use parquet::column::reader::{ColumnReaderImpl, get_column_reader, get_typed_column_reader};
 use parquet::data_type::DataType;
@@ -16,6 +17,7 @@ use parquet::file::serialized_reader::SerializedPageReader;
 use parquet::file::statistics::Statistics;
 
 use super::parquet_error;
+use super::unpacked::Unpacked;
 use crate::cursor::Cursor;
 use crate::schema;
 use crate::template::{NUMBERS_MAX, TEXTS_MAX};
@@ -299,11 +301,17 @@ impl Layout {
         group: usize,
         column: usize,
         source: VerifiedPages,
-    ) -> Result<SerializedPageReader<VerifiedPages>, SegmentError> {
+    ) -> Result<Unpacked<SerializedPageReader<VerifiedPages>>, SegmentError> {
         let row_group = self.metadata.row_group(group);
         let pages = locations(&self.metadata, group, column).to_vec();
         let rows = row_group.num_rows() as usize;
-        SerializedPageReader::new(Arc::new(source), row_group.column(column), rows, Some(pages)).map_err(read_error)
+        let chunk = row_group.column(column);
+        if !matches!(chunk.compression(), Compression::ZSTD(_)) {
+            return Err(SegmentError::corrupt("column is not compressed with zstd"));
+        }
+        let stored = chunk.clone().into_builder().set_compression(Compression::UNCOMPRESSED).build().map_err(read_error)?;
+        let reader = SerializedPageReader::new(Arc::new(source), &stored, rows, Some(pages)).map_err(read_error)?;
+        Ok(Unpacked(reader))
     }
 }
 
