@@ -61,14 +61,18 @@ pub const QUARANTINED_MAX: usize = 1_000;
 pub const QUARANTINE_REASON_BYTES_MAX: usize = 256;
 
 /// Bytes of lists that lie in HEAD itself; above it they spill into pages. Each change writes HEAD whole, a kilobyte of it costs
-/// a write unit, and a page more costs a reader a request.
-pub const HEAD_INLINE_BYTES_MAX: usize = 200 * 1024;
+/// a write unit, and a page more costs a reader a request. As much again for each [`HEAD_PAGES_STEP`] pages that there are.
+pub const HEAD_INLINE_BYTES_MAX: usize = 64 * 1024;
+
+/// Pages after which they become larger.
+pub const HEAD_PAGES_STEP: usize = 256;
 
 /// Bytes of a page.
 pub const PAGE_BYTES_MAX: usize = 350 * 1000;
 
-/// Pages of a head: 80 MB of parts, or three million replaced ids. Above it `replace` answers a limit error.
-pub const HEAD_PAGES_MAX: usize = 256;
+/// Pages of a head: 160 MB in all where each was written as soon as HEAD was full, the objects of 200 writes a second in an hour.
+/// Above it `replace` answers a limit error. Their 48 kB of references and the largest lists lie in one record.
+pub const HEAD_PAGES_MAX: usize = 1024;
 
 /// How long a page stays after HEAD stopped referencing it: a reader may be between the two. One that takes longer reads HEAD
 /// again.

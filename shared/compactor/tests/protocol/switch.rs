@@ -45,6 +45,8 @@ struct Switch {
     calls: Mutex<Calls>,
     /// Of each call, whether it writes.
     writes: Mutex<Vec<bool>>,
+    /// Write units of DynamoDB: one for each 1,024 bytes of a record.
+    write_units: AtomicU64,
 }
 
 enum Fate {
@@ -155,7 +157,13 @@ pub fn process(
     (put_at, put_takes): (&PutTimes, Duration),
     crash: Option<Crash>,
 ) -> (SwitchedRecords, SwitchedObjects) {
-    let switch = Arc::new(Switch { crash, made: AtomicU64::new(0), calls: Mutex::default(), writes: Mutex::default() });
+    let switch = Arc::new(Switch {
+        crash,
+        made: AtomicU64::new(0),
+        calls: Mutex::default(),
+        writes: Mutex::default(),
+        write_units: AtomicU64::new(0),
+    });
     let (clock, put_at) = (clock.clone(), put_at.clone());
     let objects =
         SwitchedObjects { inner: objects.clone(), switch: switch.clone(), clock, put_at, put_takes, deletes_fail: false };
@@ -171,6 +179,15 @@ impl SwitchedRecords {
     /// Returns of each call whether it writes.
     pub fn writes(&self) -> Vec<bool> {
         self.switch.writes.lock().unwrap().clone()
+    }
+
+    /// Returns the write units of all records put and updated; what deletions take is not in it.
+    pub fn write_units(&self) -> u64 {
+        self.switch.write_units.load(Ordering::SeqCst)
+    }
+
+    fn weigh(&self, value: &Bytes) {
+        self.switch.write_units.fetch_add(value.len().div_ceil(1024).max(1) as u64, Ordering::SeqCst);
     }
 }
 
@@ -198,6 +215,7 @@ macro_rules! switched {
 #[async_trait]
 impl RecordStore for SwitchedRecords {
     async fn put_if_absent(&self, key: &RecordKey, value: Bytes) -> store::Result<Put> {
+        self.weigh(&value);
         switched!(self, true, |calls| calls.records += 1, dead(), self.inner.put_if_absent(key, value))
     }
     async fn get(&self, key: &RecordKey) -> store::Result<Option<Record>> {
@@ -207,6 +225,7 @@ impl RecordStore for SwitchedRecords {
         switched!(self, false, |calls| calls.records += 1, dead(), self.inner.query_prefix(partition, sort_prefix))
     }
     async fn cas_update(&self, key: &RecordKey, version: u64, value: Bytes) -> store::Result<Cas> {
+        self.weigh(&value);
         switched!(self, true, |calls| calls.records += 1, dead(), self.inner.cas_update(key, version, value))
     }
     async fn delete_if(&self, key: &RecordKey, version: u64) -> store::Result<Delete> {

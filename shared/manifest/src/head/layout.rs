@@ -1,7 +1,7 @@
 //! How a head lies over records: in HEAD while it is small, its lists spilt into immutable pages when it grows.
 //!
 //! ```text
-//! HEAD  meta | parts | replaced | dead | pages [id, list] | dropped [id, at]        below `inline_bytes_max`
+//! HEAD  meta | parts | replaced | dead | pages [id, list] | dropped [id, at]        below `inline_bytes_max`, more with many pages
 //! page  entries of one list                                                          below `page_bytes_max`
 //! ```
 //! A change writes new pages under fresh ids, then swaps HEAD to reference them. Whatever happens in between leaves HEAD as it
@@ -12,7 +12,7 @@
 use super::record::{write_dead, write_replaced};
 use super::{DroppedPage, Entries, Head, HeadRecord, PageRef, ReplacedId};
 use crate::codec::{Kind, Writer};
-use crate::limits::HEAD_PAGES_MAX;
+use crate::limits::{HEAD_PAGES_MAX, HEAD_PAGES_STEP};
 use crate::manifest::HeadSizes;
 use crate::part::write_part;
 use crate::{DeadObject, Part};
@@ -76,6 +76,8 @@ pub fn lay_out(
     let mut dropped = before.dropped.clone();
     dropped.extend(broken.iter().map(|page| DroppedPage { id: page.id, at: now }));
     let mut written = Vec::new();
+    let inline_bytes_max = sizes.inline_bytes_max * (1 + refs.len() / HEAD_PAGES_STEP);
+    let sizes = HeadSizes { inline_bytes_max, ..sizes };
     for entries in spill(&mut head, sizes, 48 * (refs.len() + dropped.len())) {
         let id = fresh();
         refs.push(PageRef { id, list: entries.list() });

@@ -79,10 +79,23 @@ fn a_head_spills_its_longest_list_and_keeps_pages_that_stand() {
 
 #[test]
 fn too_many_pages_are_an_error() {
-    let parts = (0..=255).map(part).collect();
     let sizes = HeadSizes { inline_bytes_max: 0, page_bytes_max: 0 };
-    let full = Head { parts, dead: head(&[], &[], &[1]).dead, ..Head::default() };
-    assert!(lay_out(full, &HeadRecord::default(), &[], sizes, TimestampMs(0), || 1).is_err());
+    let of = |pages: usize| HeadRecord { pages: vec![PageRef { id: 1, list: List::Dead }; pages], ..HeadRecord::default() };
+    let one = || head(&[], &[], &[1]);
+    assert!(lay_out(one(), &of(HEAD_PAGES_MAX - 1), &[], sizes, TimestampMs(0), || 2).is_ok());
+    assert!(lay_out(one(), &of(HEAD_PAGES_MAX), &[], sizes, TimestampMs(0), || 2).is_err());
+}
+
+#[test]
+fn a_head_with_many_pages_writes_larger_ones() {
+    let ids: Vec<u8> = (0..=255).collect();
+    let sizes = HeadSizes { inline_bytes_max: 16 * 1024, page_bytes_max: 1 << 20 };
+    let pages_written = |pages: usize| {
+        let before = HeadRecord { pages: vec![PageRef { id: 1, list: List::Dead }; pages], ..HeadRecord::default() };
+        let parts = Head { parts: ids.iter().map(|id| part(*id)).collect(), ..Head::default() };
+        lay_out(parts, &before, &[], sizes, TimestampMs(0), || 2).unwrap().pages.len()
+    };
+    assert_eq!((pages_written(2 * HEAD_PAGES_STEP - 1), pages_written(2 * HEAD_PAGES_STEP)), (1, 0));
 }
 
 proptest! {
