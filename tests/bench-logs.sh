@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # The log queries L1 and L4 to L9 of Lamella and of ClickHouse (chDB, from PyPI), on the same lines: answers compared, then CPU of each.
 #
-#   tests/bench-logs.sh [MEBIBYTES=512]
+#   tests/bench-logs.sh [MEBIBYTES=512]      64 at least
 # Both run inside their process, on processor 0 alone, with everything at hand in memory or in the page cache; nothing that was
 # decoded or answered is kept between queries.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 mebibytes=${1:-512}
+[ "$mebibytes" -ge 64 ] || { echo "no line of fewer than 64 MiB holds the needle of L1" >&2; exit 2; }
 . tests/scratch.sh
 
 python3 -m venv "$work/python"
