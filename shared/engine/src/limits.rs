@@ -4,8 +4,9 @@
 pub const GAP_BYTES_MAX: u64 = 256 << 10;
 /// Objects up to this size are read whole: one request costs more time than the bytes.
 pub const WHOLE_OBJECT_BYTES_MAX: u64 = 1 << 20;
-/// Samples decoded, and values made of them, at a time by one partition: about 16 MB.
-pub const SAMPLES_PER_CHUNK: u64 = 1 << 20;
+/// Samples decoded, and values made of them, at a time by one partition: about 64 MB. Each chunk reads the pages that its series lie on, of
+/// which the next one may need what is left: a quarter of this read up to eight times what is stored.
+pub const SAMPLES_PER_CHUNK: u64 = 1 << 22;
 /// Fewer samples than this are not worth a second partition.
 pub const SAMPLES_PER_PARTITION_MIN: u64 = 1 << 17;
 /// Series of one batch between operators.
