@@ -18,7 +18,7 @@ use segment::{Encoded, Fetched, SegmentError, fetched, metrics, windows};
 use tokio::sync::mpsc;
 
 use crate::inputs::{Confirmed, Unreadable, all_read};
-use crate::limits::{LEASE, READ_GAP_BYTES_MAX, TRANSFERS_IN_FLIGHT};
+use crate::limits::{READ_GAP_BYTES_MAX, TRANSFERS_IN_FLIGHT};
 use crate::plan::{CoarseJob, Copy};
 use crate::rewrite::{Place, manifest_error};
 use crate::{CompactError, Compactor, Outcome, Rewritten};
@@ -60,8 +60,7 @@ impl Compactor {
         stop_at: TimestampMs,
     ) -> Result<Outcome, CompactError> {
         let Some(first) = job.copies.first() else { return Ok(Outcome::Lost) };
-        let leased = self.manifest().lease(tenant, Signal::Metrics, first.home, self.owner(), LEASE);
-        if !leased.await.map_err(manifest_error("take lease"))? {
+        if !self.take_lease(tenant, Signal::Metrics, first.home).await? {
             return Ok(Outcome::Lost);
         }
         let mut suspect = None;
@@ -181,8 +180,7 @@ impl Compactor {
         index: &metrics::Index,
         slots: SlotRange,
     ) -> Result<Result<CoarseSource, Unreadable>, CompactError> {
-        let ordinals = (0..index.series_len() as u32).filter(|ordinal| slots.contains(index.extent(*ordinal).slot));
-        self.read_series(part, index, &ordinals.collect::<Vec<u32>>(), metrics::Projection::ALL).await
+        self.read_series(part, index, &of_slots(index, slots), metrics::Projection::ALL).await
     }
 
     /// Reads some series of a part.
@@ -247,6 +245,11 @@ fn place<'a>(
     let parts = job.inputs.iter().chain(job.copies.iter().flat_map(|copy| &copy.replaced));
     let epoch = parts.map(|part| part.stats.epoch).max().unwrap_or(0);
     Place { tenant, signal, window, resolution, level, epoch, minted_at, sources, applied: &job.applied }
+}
+
+/// Returns the series that lie in some slots.
+pub(crate) fn of_slots(index: &metrics::Index, slots: SlotRange) -> Vec<u32> {
+    (0..index.series_len() as u32).filter(|ordinal| slots.contains(index.extent(*ordinal).slot)).collect()
 }
 
 /// Cuts the slots so that each pass reads about `bytes_max` at most.

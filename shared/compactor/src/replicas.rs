@@ -15,15 +15,14 @@ use manifest::Part;
 use model::labels::encode_label;
 use model::replicas::superfluous;
 use model::{LabelSet, Resolution, SeriesId, Signal, SlotRange, TenantId, TimeRangeMs, TimestampMs};
-use segment::SegmentError;
 use segment::merge::{CoarseSource, Effort, LeftOut, MergeOptions, MergeReport, ThinnedSource, metrics_thinned, settled_times};
 use segment::metrics::{Index, Projection};
-use tokio::sync::mpsc;
+use segment::{Encoded, SegmentError};
 
-use crate::coarse::passes;
+use crate::coarse::{of_slots, passes};
 use crate::inputs::{Confirmed, Unreadable, all_read};
-use crate::limits::{ELECTED_ROWS, LEASE, TRANSFERS_IN_FLIGHT};
-use crate::rewrite::{Merged, Place, manifest_error, rewritten};
+use crate::limits::{ELECTED_ROWS, TRANSFERS_IN_FLIGHT};
+use crate::rewrite::{Merged, Place, rewritten};
 use crate::{CompactError, Compactor, Job, Outcome};
 
 /// Where a series lies: in several parts of a day as a rule.
@@ -60,8 +59,7 @@ impl Compactor {
         stop_at: TimestampMs,
     ) -> Result<Outcome, CompactError> {
         let signal = Signal::Metrics;
-        let leased = self.manifest().lease(tenant, signal, job.home, self.owner(), LEASE);
-        if !leased.await.map_err(manifest_error("take lease"))? {
+        if !self.take_lease(tenant, signal, job.home).await? {
             return Ok(Outcome::Lost);
         }
         let mut suspect = None;
@@ -114,7 +112,10 @@ impl Compactor {
             let (applied, window) = (&job.applied, job.window);
             let (signal, resolution, level, epoch) = (Signal::Metrics, Resolution::Raw, job.level, job.epoch);
             let place = Place { tenant, signal, window, resolution, level, epoch, minted_at, sources: &[], applied };
-            match self.write_thinned(place, sources, (slots, pass == 0), stop_at).await? {
+            let output_bytes_max = usize::try_from(self.policy().output_bytes).unwrap_or(usize::MAX);
+            let options = MergeOptions { output_bytes_max, effort: Effort::Small, ..MergeOptions::default() };
+            let thin = move |emit: &mut dyn FnMut(Encoded)| metrics_thinned(sources, slots, pass == 0, &options, emit);
+            match self.write(place, stop_at, thin).await? {
                 Merged::Outputs(more, report) => {
                     outputs.extend(more);
                     rows.add(&report);
@@ -123,32 +124,6 @@ impl Compactor {
             }
         }
         Ok(if self.now() < stop_at { Merged::Outputs(outputs, rows) } else { Merged::OutOfTime })
-    }
-
-    /// Writes what stays of some slots.
-    async fn write_thinned(
-        &self,
-        place: Place<'_>,
-        sources: Vec<ThinnedSource>,
-        (slots, with_metadata): (SlotRange, bool),
-        stop_at: TimestampMs,
-    ) -> Result<Merged, CompactError> {
-        let output_bytes_max = usize::try_from(self.policy().output_bytes).unwrap_or(usize::MAX);
-        let options = MergeOptions { output_bytes_max, effort: Effort::Small, ..MergeOptions::default() };
-        let (sender, mut ready) = mpsc::unbounded_channel();
-        let work = move || metrics_thinned(sources, slots, with_metadata, &options, &mut |output| drop(sender.send(output)));
-        let working = tokio::task::spawn_blocking(work);
-        let mut outputs = Vec::new();
-        while let Some(output) = ready.recv().await {
-            if self.now() >= stop_at {
-                return Ok(Merged::OutOfTime);
-            }
-            outputs.push(self.put(place, output).await?);
-        }
-        match working.await.map_err(|_| CompactError::Cancelled)? {
-            Ok(rows) => Ok(Merged::Outputs(outputs, rows)),
-            Err(error) => unreadable(error),
-        }
     }
 
     /// Returns what goes of each part.
@@ -182,7 +157,7 @@ impl Compactor {
                 Ok(found) => found.into_iter().for_each(|(stored, ranges)| {
                     left_out[stored.part as usize].insert(stored.ordinal, ranges);
                 }),
-                Err(error) => return unreadable(error).map(Err),
+                Err(error) => return Merged::of_error(error).map(Err),
             }
         }
         Ok(Ok(left_out.into_iter().map(Arc::new).collect()))
@@ -299,17 +274,6 @@ fn within_runs(passes: &[SlotRange], runs: &[SlotRange]) -> Vec<SlotRange> {
         passes.iter().map(shared).filter(|slots| slots.lo < slots.hi)
     };
     runs.iter().flat_map(|run| inside(*run)).collect()
-}
-
-fn of_slots(index: &Index, slots: SlotRange) -> Vec<u32> {
-    (0..index.series_len() as u32).filter(|ordinal| slots.contains(index.extent(*ordinal).slot)).collect()
-}
-
-fn unreadable(error: SegmentError) -> Result<Merged, CompactError> {
-    match error {
-        SegmentError::Input { position, source } => Ok(Merged::Bad(position, Unreadable::Corrupt(source.to_string()))),
-        source => Err(CompactError::Segment { source }),
-    }
 }
 
 #[cfg(test)]

@@ -86,6 +86,16 @@ pub(crate) enum Merged {
     OutOfTime,
 }
 
+impl Merged {
+    /// Returns how a merge ended that failed.
+    pub(crate) fn of_error(error: SegmentError) -> Result<Merged, CompactError> {
+        match error {
+            SegmentError::Input { position, source } => Ok(Merged::Bad(position, Unreadable::Corrupt(source.to_string()))),
+            source => Err(CompactError::Segment { source }),
+        }
+    }
+}
+
 impl Compactor {
     /// Carries out a job, unless `stop_at` comes first.
     ///
@@ -98,8 +108,7 @@ impl Compactor {
         job: &Job,
         stop_at: TimestampMs,
     ) -> Result<Outcome, CompactError> {
-        let leased = self.manifest().lease(tenant, signal, job.home, self.owner(), LEASE);
-        if !leased.await.map_err(manifest_error("take lease"))? {
+        if !self.take_lease(tenant, signal, job.home).await? {
             return Ok(Outcome::Lost);
         }
         let minted_at = self.now();
@@ -127,7 +136,13 @@ impl Compactor {
         Ok(Outcome::Nothing(quarantined))
     }
 
-    /// Merges the inputs on a thread of its own, which never waits; each output is put as soon as it is complete.
+    /// Takes the lease of a window for a job; reports whether nobody else has it.
+    pub(crate) async fn take_lease(&self, tenant: &TenantId, signal: Signal, home: Window) -> Result<bool, CompactError> {
+        let leased = self.manifest().lease(tenant, signal, home, self.owner(), LEASE).await;
+        leased.map_err(manifest_error("take lease"))
+    }
+
+    /// Reads the inputs and merges them.
     async fn merge(
         &self,
         tenant: &TenantId,
@@ -145,12 +160,22 @@ impl Compactor {
         };
         let output_bytes = self.policy().output_bytes;
         let merge = Merge::new(tenant, signal, job, inputs, bytes, output_bytes, self.entry_filters())?;
+        let (window, resolution, level, epoch) = (job.window, Resolution::Raw, job.level, job.epoch);
+        let place = Place { tenant, signal, window, resolution, level, epoch, minted_at, sources: &[], applied: &job.applied };
+        self.write(place, stop_at, move |emit| merge.run(emit)).await
+    }
+
+    /// Does work on a thread of its own, which never waits; each output is put as soon as it is complete.
+    pub(crate) async fn write(
+        &self,
+        place: Place<'_>,
+        stop_at: TimestampMs,
+        work: impl FnOnce(&mut dyn FnMut(Encoded)) -> Result<MergeReport, SegmentError> + Send + 'static,
+    ) -> Result<Merged, CompactError> {
         // What waits here is bounded by the job: its outputs are no larger than its inputs.
         let (sender, mut ready) = mpsc::unbounded_channel();
         // Nobody listens any more when time is up.
-        let merging = tokio::task::spawn_blocking(move || merge.run(&mut |output| drop(sender.send(output))));
-        let (window, resolution, level, epoch) = (job.window, Resolution::Raw, job.level, job.epoch);
-        let place = Place { tenant, signal, window, resolution, level, epoch, minted_at, sources: &[], applied: &job.applied };
+        let working = tokio::task::spawn_blocking(move || work(&mut |output| drop(sender.send(output))));
         let mut outputs = Vec::new();
         while let Some(output) = ready.recv().await {
             if self.now() >= stop_at {
@@ -158,11 +183,10 @@ impl Compactor {
             }
             outputs.push(self.put(place, output).await?);
         }
-        match merging.await.map_err(|_| CompactError::Cancelled)? {
+        match working.await.map_err(|_| CompactError::Cancelled)? {
             Ok(_) if self.now() >= stop_at => Ok(Merged::OutOfTime),
             Ok(rows) => Ok(Merged::Outputs(outputs, rows)),
-            Err(SegmentError::Input { position, source }) => Ok(Merged::Bad(position, Unreadable::Corrupt(source.to_string()))),
-            Err(source) => Err(CompactError::Segment { source }),
+            Err(error) => Merged::of_error(error),
         }
     }
 
