@@ -123,6 +123,8 @@ impl Compactor {
                 early => return Ok(early),
             }
         }
+        let held: u64 = indexes.iter().map(Index::rows).sum();
+        assert_eq!(rows.rows_in, held, "C2: the passes hold every slot of the inputs once");
         Ok(if self.now() < stop_at { Merged::Outputs(outputs, rows) } else { Merged::OutOfTime })
     }
 
@@ -247,12 +249,16 @@ fn groups(indexes: &[Index], replica_labels: &[String]) -> Vec<Vec<Stored>> {
     groups
 }
 
-/// Cuts groups so that about [`ELECTED_ROWS`] are read at a time.
+/// Cuts groups so that [`ELECTED_ROWS`] are read at a time. A group of more keeps everything: no pair is as large, and it may be, where the
+/// label that tells replicas apart is one of pods that come and go.
 fn chunks(groups: Vec<Vec<Stored>>, indexes: &[Index]) -> Vec<Vec<Vec<Stored>>> {
     let mut chunks: Vec<Vec<Vec<Stored>>> = Vec::new();
     let mut rows = 0;
     for group in groups {
         let more: u64 = group.iter().map(|stored| indexes[stored.part as usize].rows_of(stored.ordinal)).sum();
+        if more > ELECTED_ROWS {
+            continue;
+        }
         match chunks.last_mut() {
             Some(chunk) if rows + more <= ELECTED_ROWS => {
                 rows += more;

@@ -78,7 +78,8 @@ pub fn lay_out(
     let mut written = Vec::new();
     let inline_bytes_max = sizes.inline_bytes_max * (1 + refs.len() / HEAD_PAGES_STEP);
     let sizes = HeadSizes { inline_bytes_max, ..sizes };
-    for entries in spill(&mut head, sizes, 48 * (refs.len() + dropped.len())) {
+    // What is dropped takes its own room: were it the lists', a head that drops many would spill at each change, and drop those next.
+    for entries in spill(&mut head, sizes, 48 * refs.len()) {
         let id = fresh();
         refs.push(PageRef { id, list: entries.list() });
         written.push((id, entries.encode()));

@@ -98,6 +98,14 @@ fn a_head_with_many_pages_writes_larger_ones() {
     assert_eq!((pages_written(2 * HEAD_PAGES_STEP - 1), pages_written(2 * HEAD_PAGES_STEP)), (1, 0));
 }
 
+#[test]
+fn dropped_pages_do_not_make_a_head_spill() {
+    let sizes = HeadSizes { inline_bytes_max: 1024, page_bytes_max: 4096 };
+    let dropped = (0..100).map(|id| DroppedPage { id, at: TimestampMs(0) }).collect();
+    let before = HeadRecord { dropped, ..HeadRecord::default() };
+    assert!(lay_out(head(&[1], &[2], &[3]), &before, &[], sizes, TimestampMs(0), || 1).unwrap().pages.is_empty());
+}
+
 proptest! {
     /// Whatever is added, changed and removed: what is read is what was written, and HEAD stays small.
     #[test]
