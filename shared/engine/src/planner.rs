@@ -83,6 +83,6 @@ impl<'a> Planner<'a> {
         let scan = LogScan::open(context, self.log_tails, parts, &select, range, extractor.pipeline()).await?;
         let spans = Spans::new(grid, window.offset_ns, window.range_ns);
         let ask = log_windows::Ask { window: window.clone(), extractor, spans };
-        Ok(Arc::new(LogWindowExec::new(Arc::clone(context), scan, ask, self.partitions)))
+        Ok(Arc::new(LogWindowExec::new(Arc::clone(context), scan, ask, self.partitions)?))
     }
 }

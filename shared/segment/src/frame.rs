@@ -34,18 +34,16 @@ pub(crate) fn raw_len(frame: &[u8]) -> usize {
     frame.first_chunk().map_or(0, |head| u32::from_le_bytes(*head) as usize)
 }
 
-/// Returns how long what `len` bytes of zstd hold can get: each 128 KiB block needs at least three, so a longer claim is a lie.
+/// Returns how long what `len` bytes of zstd hold may get: each 128 KiB block needs at least three, so a longer claim is a lie, and nothing
+/// of ours is longer than [`FRAME_BYTES_MAX`].
 pub(crate) fn raw_len_max(len: usize) -> usize {
-    (len / 3 + 1).saturating_mul(128 << 10)
+    (len / 3 + 1).saturating_mul(128 << 10).min(FRAME_BYTES_MAX)
 }
 
 /// Decompresses one frame; never allocates more than the bound, and only for checksummed bytes.
 pub(crate) fn decompress(frame: &[u8], what: &'static str) -> Result<Vec<u8>, SegmentError> {
     let (head, body) = frame.split_at_checked(4).ok_or_else(|| SegmentError::corrupt(format!("{what} is truncated")))?;
     let raw_len = u32::from_le_bytes(head.try_into().expect("four bytes were split off")) as usize;
-    if raw_len > FRAME_BYTES_MAX {
-        return Err(SegmentError::corrupt(format!("{what} claims {raw_len} bytes")));
-    }
     if raw_len > raw_len_max(body.len()) {
         return Err(SegmentError::corrupt(format!("{what} claims {raw_len} bytes in {}", body.len())));
     }

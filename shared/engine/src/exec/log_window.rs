@@ -30,11 +30,15 @@ pub(crate) struct LogWindowExec {
 }
 
 impl LogWindowExec {
-    pub(crate) fn new(context: Shared, mut scan: LogScan, ask: Ask, workers: usize) -> LogWindowExec {
-        let counted = ask.count_minutes(&mut scan);
+    /// Counts what needs no reading.
+    ///
+    /// # Errors
+    /// As [`Ask::count_minutes`].
+    pub(crate) fn new(context: Shared, mut scan: LogScan, ask: Ask, workers: usize) -> Result<LogWindowExec, EngineError> {
+        let counted = ask.count_minutes(&context, &mut scan)?;
         let scan = Arc::new(scan);
         let properties = properties(steps_schema(ask.spans.steps()), 1);
-        LogWindowExec { context, scan, counted, ask: Arc::new(ask), workers, children: Vec::new(), properties }
+        Ok(LogWindowExec { context, scan, counted, ask: Arc::new(ask), workers, children: Vec::new(), properties })
     }
 
     async fn run(self) -> Result<RecordBatch, EngineError> {

@@ -3,14 +3,17 @@
 //! Owns: which minutes of a stream are counted as one, and which rows are left. Does not own: the counts (`segment::minutes`).
 
 use std::ops::Range;
+use std::sync::atomic::Ordering;
 
 use model::LabelSet;
 use plan::pipeline::{Extractor, LineUse};
 use segment::minutes::{Level, MINUTE_NS, MinuteCount};
 
 use super::spans::{Span, Spans};
-use super::windows::{Ask, Series};
+use super::windows::{Ask, Series, within_limits};
 use super::{LogPart, LogScan, Piece};
+use crate::EngineError;
+use crate::context::QueryContext;
 
 /// The windows of one minute.
 #[derive(Clone, Copy)]
@@ -79,19 +82,28 @@ impl<'a> SeriesOf<'a> {
 
 impl Ask {
     /// Takes what minute counts answer out of a scan; returns it.
-    pub(crate) fn count_minutes(&self, scan: &mut LogScan) -> Series {
+    ///
+    /// # Errors
+    /// Where more is held of it than a query may, or nobody waits for the answer any more.
+    pub(crate) fn count_minutes(&self, context: &QueryContext, scan: &mut LogScan) -> Result<Series, EngineError> {
         let mut all = Series::default();
         if !self.adds_up() || self.extractor.line_use() == LineUse::Text {
-            return all;
+            return Ok(all);
         }
         // By part and stream: the rows that are left to read, none where the counts say nothing.
-        let parts = scan.parts.iter();
-        let left: Vec<Vec<Option<Vec<Range<u64>>>>> = parts.map(|part| self.count_part(scan, part, &mut all)).collect();
+        let mut left: Vec<Vec<Option<Vec<Range<u64>>>>> = Vec::with_capacity(scan.parts.len());
+        for part in &scan.parts {
+            left.push(self.count_part(scan, part, &mut all));
+            within_limits(all.held(), context)?;
+            if context.stop.load(Ordering::Relaxed) {
+                return Err(EngineError::Cancelled);
+            }
+        }
         for piece in &mut scan.pieces {
             piece.leave(&left[piece.part as usize]);
         }
         scan.pieces.retain(|piece| !piece.chunk.runs.is_empty());
-        all
+        Ok(all)
     }
 
     fn count_part(&self, scan: &LogScan, part: &LogPart, all: &mut Series) -> Vec<Option<Vec<Range<u64>>>> {

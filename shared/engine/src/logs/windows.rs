@@ -336,7 +336,8 @@ impl Found {
 }
 
 impl Ask {
-    /// Reads all pieces of a scan to what was `counted` before ([`Ask::count_minutes`]); returns series ordered by labels. A series that carries an error fails the query, if it has an entry in some window.
+    /// Reads all pieces of a scan to what was `counted` before ([`Ask::count_minutes`]); returns series ordered by labels. A series that
+    /// carries an error fails the query, if it has an entry in some window.
     pub(crate) async fn read(
         self: &Arc<Ask>,
         context: &Arc<QueryContext>,
@@ -346,16 +347,13 @@ impl Ask {
         let ask = self;
         let mut all = counted;
         let mut seen = HashSet::new();
-        let mut held = all.found.iter().map(|found| found.sums.len()).sum::<usize>();
+        let mut held = all.held();
         let pieces = scan.run(context, 0..scan.pieces.len(), ask, workers);
         let mut pieces = std::pin::pin!(pieces);
         while let Some(extracted) = pieces.try_next().await? {
             let Some(extracted) = extracted else { continue };
             held += all.join(ask, extracted, &mut seen);
-            let limit = context.limits.query_samples_max;
-            if held > limit {
-                return Err(EngineError::TooManySamples { limit });
-            }
+            within_limits(held, context)?;
         }
         let series = all.known.into_iter().map(|(labels, number)| (labels, std::mem::take(&mut all.found[number as usize])));
         let series = series.filter(|(_, found)| !found.is_empty());
@@ -369,7 +367,18 @@ impl Ask {
     }
 }
 
+/// Fails where so many values are more than a query may hold.
+pub(super) fn within_limits(held: usize, context: &QueryContext) -> Result<(), EngineError> {
+    let limit = context.limits.query_samples_max;
+    if held > limit { Err(EngineError::TooManySamples { limit }) } else { Ok(()) }
+}
+
 impl Series {
+    /// Returns how many values are held.
+    pub(super) fn held(&self) -> usize {
+        self.found.iter().map(|found| found.sums.len() + found.samples.len()).sum()
+    }
+
     /// Takes in what a piece came to, without the entries that were seen before; returns how many values are held more.
     fn join(&mut self, ask: &Ask, extracted: Extracted, seen: &mut HashSet<(u32, i64, (u64, u64))>) -> usize {
         let mut numbers = vec![0; extracted.series.found.len()];

@@ -80,3 +80,22 @@ fn decompressed(stored: &Bytes, levels: usize) -> Result<Bytes> {
         false => Err(corrupt("is shorter than it says")),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_say_how_long_they_get() {
+        let packed = Bytes::from([b"ab".to_vec(), zstd::bulk::compress(b"what was packed", 1).unwrap()].concat());
+        assert_eq!(decompressed(&packed, 2).unwrap(), "abwhat was packed");
+        assert_eq!(decompressed(&packed.slice(..2), 2).unwrap(), "ab", "a page of levels alone");
+        assert!(decompressed(&packed, 100).is_err(), "levels that are not there");
+        assert!(decompressed(&packed.slice(..packed.len() - 1), 2).is_err());
+        // Magic, a descriptor with eight bytes of length, two GiB: as long as 64 KiB could get, were each block of three bytes.
+        let mut lies = [&[0x28, 0xB5, 0x2F, 0xFD, 0xE0][..], &(2u64 << 30).to_le_bytes()].concat();
+        lies.resize(1 << 16, 0);
+        let error = decompressed(&lies.into(), 0).unwrap_err().to_string();
+        assert!(error.contains("does not say how long it is"), "{error}");
+    }
+}
