@@ -44,10 +44,11 @@ pub fn plan_replicas(
     let is_decided = snapshot.parts.iter().filter(of_day).all(|part| part.level >= MERGED_LEVEL);
     // What is in quarantine may be the samples that stand.
     let is_damaged = snapshot.quarantined.iter().any(|part| of_day(&part));
-    if is_decided || is_damaged || is_expired(day, raw, now) {
+    let due = window.range().end.plus(after).plus(CLOSED_MARGIN);
+    // Where raw data goes before, nothing is waited for: copies are made of all there is.
+    if is_decided || is_damaged || is_expired(day, raw, now.max(due)) {
         return ReplicaPlan::Rest;
     }
-    let due = window.range().end.plus(after).plus(CLOSED_MARGIN);
     let Some((inputs, home)) = at_rest(day, snapshot).filter(|_| due <= now) else { return ReplicaPlan::Wait(due) };
     let is_head = |head: &&manifest::HeadState| head.window == home && head.resolution == Resolution::Raw;
     if snapshot.heads.iter().find(is_head).is_some_and(|head| head.sealed) {

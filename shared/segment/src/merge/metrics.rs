@@ -193,16 +193,18 @@ impl<'a> Walk<'a> {
         let mut exemplars = Vec::new();
         for at in pieces {
             let source = &mut sources[at];
-            let mut erased = source.position.map_or(Vec::new(), |position| (self.erase)(position, &labels));
+            let erased = source.position.map_or(Vec::new(), |position| (self.erase)(position, &labels));
             let piece = source.exemplars.remove(&source.ordinal).unwrap_or_default();
             exemplars.extend(piece.into_iter().filter(|row| !holds(&erased, row.exemplar.timestamp)));
             // Samples alone: an exemplar belongs to no replica that could win or lose.
-            erased.extend(source.left_out.get(&source.ordinal).into_iter().flatten());
+            let left_out = source.left_out.clone();
+            let left_out = left_out.get(&source.ordinal).map_or(&[][..], Vec::as_slice);
             let samples = source.samples()?;
-            if erased.is_empty() {
+            if erased.is_empty() && left_out.is_empty() {
                 self.rows.extend_from_slices(samples);
             } else {
-                self.report.erased += self.rows.extend_without(samples, |time| holds(&erased, TimestampMs(time)));
+                let is_gone = |time| holds(&erased, time) || holds_ascending(left_out, time);
+                self.report.erased += self.rows.extend_without(samples, |time| is_gone(TimestampMs(time)));
             }
         }
         self.rows.settle(&mut self.report);
@@ -216,6 +218,12 @@ impl<'a> Walk<'a> {
 
 fn holds(ranges: &[TimeRangeMs], time: TimestampMs) -> bool {
     ranges.iter().any(|range| range.start <= time && time < range.end)
+}
+
+/// As [`holds`], of many ranges that ascend and lie apart: replicas may take turns each minute.
+fn holds_ascending(ranges: &[TimeRangeMs], time: TimestampMs) -> bool {
+    let next = ranges.get(ranges.partition_point(|range| range.end <= time));
+    next.is_some_and(|range| range.start <= time)
 }
 
 pub(super) fn shape_of(sources: &[Source]) -> MetricsShape {
