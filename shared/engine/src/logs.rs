@@ -4,7 +4,7 @@
 //! ([`query`]), what a range aggregation makes of entries ([`windows`]), what stages do (`plan::pipeline`).
 //!
 //! ```text
-//! parts ─ prune ─▶ tails ─ select ─▶ streams ─ token filters ─▶ pieces ─ fetch ─▶ times, line filters ─▶ rows ─ decode ─▶ stages
+//! parts ─ prune ─▶ tails ─ select ─▶ streams ─ token filters ─▶ pieces ─ fetch ─▶ templates, times, variables ─▶ rows ─ decode ─▶ stages
 //! ```
 
 mod counted;

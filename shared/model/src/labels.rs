@@ -13,6 +13,9 @@ use crate::quote::go_quote;
 /// The label that holds a metric's name.
 pub const METRIC_NAME: &str = "__name__";
 
+/// The structured metadata that says the level of an entry: written when it arrives, as Loki does.
+pub const DETECTED_LEVEL: &str = "detected_level";
+
 /// An immutable set of labels.
 ///
 /// # Invariants

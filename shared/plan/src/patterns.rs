@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 
 use hashbrown::HashMap;
 use model::LabelSet;
+use model::labels::DETECTED_LEVEL;
 
 use tokens::Format;
 use tree::Tree;
@@ -28,7 +29,6 @@ pub const PATTERNS_MAX: usize = 300;
 /// Shortest step, milliseconds: how finely Loki counts.
 pub const STEP_MS_MIN: i64 = 10_000;
 
-const LEVEL_LABEL: &str = "detected_level";
 const LEVEL_UNKNOWN: &str = "unknown";
 const LEVELS: [&str; 8] = ["trace", "debug", "info", "warn", "error", "critical", "fatal", LEVEL_UNKNOWN];
 
@@ -117,7 +117,7 @@ impl Miner {
 }
 
 fn level_of(metadata: &LabelSet) -> &'static str {
-    let level = metadata.get(LEVEL_LABEL).unwrap_or(LEVEL_UNKNOWN);
+    let level = metadata.get(DETECTED_LEVEL).unwrap_or(LEVEL_UNKNOWN);
     LEVELS.into_iter().find(|known| level.eq_ignore_ascii_case(known)).unwrap_or(LEVEL_UNKNOWN)
 }
 

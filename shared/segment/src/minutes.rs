@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use model::labels::put_varint;
+use model::labels::{DETECTED_LEVEL, put_varint};
 use model::{TimeRangeNs, TimestampNs};
 
 use crate::SegmentError;
@@ -16,8 +16,6 @@ use crate::table::{Pairs, Table};
 
 /// Nanoseconds in a minute: the grain of the counts.
 pub const MINUTE_NS: i64 = 60_000_000_000;
-/// The structured metadata that tells the level of an entry: Loki writes it into every entry.
-const DETECTED_LEVEL: &[u8] = b"detected_level";
 
 /// Level ids: 0 is none, then the segment's levels from 1 on.
 const NO_LEVEL: u8 = 0;
@@ -227,7 +225,7 @@ impl MinuteCounts {
 
     /// Returns the id of the level that the metadata names; levels past the bound are not told apart.
     fn level_of(&mut self, metadata: &[u8]) -> u8 {
-        let Some((_, value, _)) = Pairs(metadata).find(|(key, _, _)| *key == DETECTED_LEVEL) else { return NO_LEVEL };
+        let Some((_, value, _)) = Pairs(metadata).find(|(key, _, _)| *key == DETECTED_LEVEL.as_bytes()) else { return NO_LEVEL };
         if let Some(at) = self.levels.iter().position(|level| level.as_bytes() == value) {
             return at as u8 + 1;
         }

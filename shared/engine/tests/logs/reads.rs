@@ -59,6 +59,15 @@ async fn counts_over_full_minutes_read_no_entry() {
 }
 
 #[tokio::test]
+async fn counts_of_minutes_are_held_to_the_limit_of_samples() {
+    let world = World::filled(Layout::Merged, &generate(&mut Random::new(5))).await;
+    let limits = Limits { query_samples_max: 3, ..Limits::default() };
+    let text = r#"sum by (app) (count_over_time({app=~".+"}[5m]))"#;
+    let answer = world.engines[0].query(&TenantId::anonymous(), plan_of(text, params(text)).unwrap(), &limits).await;
+    assert!(matches!(answer, Err(engine::EngineError::TooManySamples { limit: 3 })));
+}
+
+#[tokio::test]
 async fn a_limit_stops_the_walk() {
     let streams = generate(&mut Random::new(5));
     let world = World::filled(Layout::Fresh, &streams).await;

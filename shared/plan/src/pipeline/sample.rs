@@ -1,5 +1,6 @@
 //! From entries to samples: what a range aggregation reads of each line.
 
+use model::labels::DETECTED_LEVEL;
 use model::{ErrorKind, LabelSet};
 
 use super::compiled::Compiled;
@@ -12,8 +13,6 @@ use super::{BuildError, Pipeline, Scratch, units};
 use crate::logical::{LogRangeFunction, LogWindow};
 
 const SAMPLE_ERROR: &str = "SampleExtractionErr";
-/// The structured metadata that ingest writes the level of an entry into, as Loki does.
-const DETECTED_LEVEL: &str = "detected_level";
 
 /// Turns entries into samples for one range aggregation.
 #[derive(Debug)]
@@ -244,12 +243,11 @@ impl Extractor {
         settled.then(|| self.series_with(stream, &LabelSet::empty()))
     }
 
-    /// As [`Extractor::series_of_stream`], where of metadata `detected_level` can be seen as well: the series of the entries that have
-    /// this one, or none.
+    /// Where [`Extractor::series_of_stream`] has none, because of metadata `detected_level` can be seen as well: the series of the entries
+    /// that have this one, or none.
     pub fn series_of_level(&self, stream: &LabelSet, level: Option<&str>) -> Option<Vec<u8>> {
-        let of_stream_alone = self.series_of_stream(stream);
-        if of_stream_alone.is_some() || self.unwraps() || !self.only_filters_lines() || self.without || self.groups.is_empty() {
-            return of_stream_alone;
+        if self.unwraps() || !self.only_filters_lines() || self.without || self.groups.is_empty() {
+            return None;
         }
         let is_known = |group: &String| group == DETECTED_LEVEL || stream.get(group).is_some();
         self.groups.iter().all(is_known).then(|| {

@@ -194,8 +194,7 @@ const SKIPPED_PER_ROW_MIN: usize = 256;
 /// Leaves of `rows`, whose runs and times `columns` has, those at the places `kept`.
 fn keep(columns: &mut EntryColumns, rows: &mut Vec<u32>, kept: &[u32]) {
     if kept.len() < rows.len() {
-        columns.keep_runs(kept);
-        columns.timestamps = kept.iter().map(|at| columns.timestamps[*at as usize]).collect();
+        columns.keep(kept);
         *rows = kept.iter().map(|at| rows[*at as usize]).collect();
     }
 }

@@ -25,7 +25,8 @@ pub enum Verdict {
 
 /// Says which rows are wanted. All answers about one chunk have to agree with each other.
 pub trait Wanted {
-    /// Appends the rows to `rows` that are wanted by their times, ascending.
+    /// Appends the places in `columns` to `rows` that are wanted by their times, ascending. Where lines are cut and asked about, templates
+    /// were asked first, and `columns` has only the rows that these leave open.
     fn by_time(&mut self, columns: &EntryColumns, rows: &mut Vec<u32>);
 
     /// Reports whether some line may be unwanted; where not, none of the following is asked but the last two.

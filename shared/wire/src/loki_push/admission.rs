@@ -8,11 +8,10 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use model::labels::Iter;
+use model::labels::{DETECTED_LEVEL, Iter};
 use model::{LogBatch, TenantId, TimestampMs, TimestampNs};
 
 use super::builder::{rfc3339, show};
-use super::level::DETECTED_LEVEL;
 use super::{Answer, Decoded, Intake};
 use crate::error::Error;
 

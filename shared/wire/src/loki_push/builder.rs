@@ -5,11 +5,11 @@ use std::borrow::Cow;
 
 use jiff::Timestamp;
 use model::TimestampNs;
-use model::labels::encode_label;
+use model::labels::{DETECTED_LEVEL, encode_label};
 use model::limits::LogLimits;
 use model::quote::go_quote;
 
-use super::level::{self, DETECTED_LEVEL, Levels};
+use super::level::{self, Levels};
 use super::{Decoded, Intake, label_text};
 use crate::canonical::Pair;
 use crate::error::Error;

@@ -7,9 +7,6 @@ use std::borrow::Cow;
 
 use model::limits::LogLimits;
 
-/// The label that is added.
-pub(crate) const DETECTED_LEVEL: &str = "detected_level";
-
 /// Where a tenant's levels are found.
 #[derive(Clone, Copy, Debug)]
 pub struct Levels<'l> {
@@ -211,6 +208,8 @@ fn may_stand_behind(byte: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use model::labels::DETECTED_LEVEL;
+
     use super::*;
 
     #[test]
