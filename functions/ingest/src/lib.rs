@@ -107,11 +107,11 @@ impl State {
         Ok(chosen)
     }
 
-    /// Makes what is left of a batch durable, and notes whose it was.
+    /// Makes what is left of a batch durable, and notes whose it was: what opens a term is not acknowledged before that is on record.
     async fn append_chosen(&self, tenant: &TenantId, batch: MetricBatch, mandates: Vec<Mandate>) -> Result<Receipt, Refusal> {
         let receipt = self.append(tenant, Batch::Metrics(batch)).await?;
         for mandate in mandates {
-            self.elections.stored(mandate).await;
+            self.elections.stored(mandate).await?;
         }
         Ok(receipt)
     }

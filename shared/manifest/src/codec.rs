@@ -213,8 +213,13 @@ impl Reader {
         (0..count).map(|_| read(self)).collect()
     }
 
+    /// Reports whether there are no more fields.
+    pub fn is_finished(&self) -> bool {
+        self.at == self.fields.len()
+    }
+
     pub fn finish(self) -> Result<(), Reason> {
-        if self.at == self.fields.len() { Ok(()) } else { Err("bytes after the end") }
+        if self.is_finished() { Ok(()) } else { Err("bytes after the end") }
     }
 }
 

@@ -9,7 +9,7 @@
 //!
 //! **E1** what is covered, and so answered without being stored, was sent within the failover timeout of a request that was stored of
 //! the elected replica, and is no further ahead of that one's samples than the greatest lag. Only what is stored confirms an
-//! election. **E2** while processes' clocks differ by less than failover and update timeout do, one replica is taken at a time.
+//! election, and what opens a term is acknowledged only with its confirmation. **E2** while processes' clocks differ by less than failover and update timeout do, one replica is taken at a time.
 
 mod elections;
 
@@ -45,7 +45,9 @@ pub(crate) struct Election {
     replica: String,
     /// When it claimed to be.
     since: TimestampMs,
-    /// What was stored of it; until then it may have died with its claim.
+    /// The oldest sample it claimed with, while nothing says that this was stored: it may have died with its claim.
+    claims: Option<TimestampMs>,
+    /// What was stored of its term.
     stored: Option<Stored>,
     /// What lies before its term.
     before: Before,
@@ -104,34 +106,37 @@ enum Verdict {
     Cover,
     /// Nobody is elected any more: this one may be.
     Claim,
-    /// Somebody has claimed and stored nothing yet: neither to be stored nor covered.
+    /// Somebody has claimed and stored nothing yet, as far as is known: neither to be stored nor covered.
     Wait,
 }
 
 impl Election {
     /// Returns the election that a candidate claims, after what is on record.
     fn claimed(previous: Option<&Election>, candidate: &Candidate<'_>, now: TimestampMs, limits: &ElectionLimits) -> Election {
-        let nobody = || Before::of_nobody(candidate.oldest);
-        let before = previous.map_or_else(nobody, |previous| previous.before_term_of(candidate, limits));
-        Election { replica: candidate.replica.to_owned(), since: now, stored: None, before }
+        let (since, claims) = (now, Some(candidate.oldest));
+        if let Some(term) = previous.filter(|previous| previous.goes_on_with(candidate, limits)) {
+            return Election { since, claims, ..term.clone() };
+        }
+        let before = previous.map_or_else(|| Before::of_nobody(candidate.oldest), |previous| previous.before_term_of(candidate));
+        Election { replica: candidate.replica.to_owned(), since, claims, stored: None, before }
+    }
+
+    /// Reports whether a candidate goes on where its own term stopped. The record does not know the last that was stored: a gap that a
+    /// failover may leave is none.
+    fn goes_on_with(&self, candidate: &Candidate<'_>, limits: &ElectionLimits) -> bool {
+        let is_near = |stored: Stored| candidate.oldest <= stored.newest.plus(limits.failover);
+        self.replica == candidate.replica && self.stored.is_some_and(is_near)
     }
 
     /// Returns what lies before the term of the candidate that follows this one.
-    fn before_term_of(&self, candidate: &Candidate<'_>, limits: &ElectionLimits) -> Before {
+    fn before_term_of(&self, candidate: &Candidate<'_>) -> Before {
         let (last, from, stored) = match self.stored {
             Some(stored) => (Some(&self.replica), self.before.until, stored.newest),
             // A claim that nothing came of.
             None => (self.before.replica.as_ref(), self.before.from, self.before.stored),
         };
-        // The record does not know the last that was stored: a gap that a failover may leave is none.
-        let goes_on = last.is_some_and(|last| last == candidate.replica) && candidate.oldest <= stored.plus(limits.failover);
-        match goes_on && self.stored.is_some() {
-            true => self.before.clone(),
-            false => {
-                let replica = last.filter(|last| *last != candidate.replica).cloned();
-                Before { replica, from, stored, until: candidate.oldest.max(stored) }
-            }
-        }
+        let replica = last.filter(|last| *last != candidate.replica).cloned();
+        Before { replica, from, stored, until: candidate.oldest.max(stored) }
     }
 
     /// Returns it with what was stored at a time: the elected one lives.
@@ -139,18 +144,24 @@ impl Election {
         let newest = newest.min(at).max(self.before.stored);
         let stored =
             self.stored.map_or(Stored { at, newest }, |last| Stored { at: at.max(last.at), newest: newest.max(last.newest) });
-        Election { stored: Some(stored), ..self.clone() }
+        Election { claims: None, stored: Some(stored), ..self.clone() }
     }
 
     /// Reports whether a process that stored up to a sample should say so: nobody heard of the replica for an update timeout, or its
     /// samples went on by as much.
     fn is_old(&self, newest: TimestampMs, silent: Duration, update: Duration) -> bool {
-        self.stored.is_none_or(|stored| silent >= update || newest >= stored.newest.plus(update))
+        let is_old = |stored: Stored| silent >= update || newest >= stored.newest.plus(update);
+        self.confirmed_last().is_none_or(is_old)
+    }
+
+    /// Returns what was stored last, unless there is a claim that may have come to nothing.
+    fn confirmed_last(&self) -> Option<Stored> {
+        self.stored.filter(|_| self.claims.is_none())
     }
 
     /// Returns when it was last heard of the replica.
     fn heard_at(&self) -> TimestampMs {
-        self.stored.map_or(self.since, |stored| stored.at)
+        self.confirmed_last().map_or(self.since, |stored| stored.at)
     }
 
     /// Decides about a candidate. `silent` is how long nothing was heard of the one elected.
@@ -163,14 +174,21 @@ impl Election {
         let reached = if own { candidate.oldest } else { candidate.newest };
         match self.is_lapsed(reached.min(now), silent, limits) {
             true => Verdict::Claim,
+            false if own && self.lacks_begin(candidate) => Verdict::Wait,
             false if own => Verdict::Take(self.own()),
             false => self.of_others(candidate),
         }
     }
 
+    /// Reports whether a candidate has not, or not any more, what the claim was made with, and nothing says that it was stored: it may have
+    /// restarted, and what lies between would be covered by nothing. It claims again once the claim has lapsed.
+    fn lacks_begin(&self, candidate: &Candidate<'_>) -> bool {
+        self.claims.is_some_and(|oldest| candidate.oldest > oldest)
+    }
+
     /// Reports whether the one elected is gone, or so far behind that too little would be there if it went now.
     fn is_lapsed(&self, reached: TimestampMs, silent: Duration, limits: &ElectionLimits) -> bool {
-        match self.stored {
+        match self.confirmed_last() {
             Some(stored) => silent >= limits.failover || reached >= stored.newest.plus(limits.lag_max()),
             None => silent >= limits.update,
         }
@@ -192,9 +210,11 @@ impl Election {
             None => TimeRangeMs::new(self.before.from, TimestampMs(self.before.stored.0.saturating_add(1))),
         };
         let share = Share { end, but };
+        let is_there = |stored: Stored| self.claims.is_none() || candidate.newest <= stored.newest;
+        let is_covered = self.stored.is_some_and(is_there);
         match share.has_any(candidate.oldest, candidate.newest) {
-            true if candidate.newest < end || self.stored.is_some() => Verdict::TakeBefore(share),
-            false if self.stored.is_some() => Verdict::Cover,
+            true if candidate.newest < end || is_covered => Verdict::TakeBefore(share),
+            false if is_covered => Verdict::Cover,
             _ => Verdict::Wait,
         }
     }
@@ -210,6 +230,9 @@ impl Election {
         out.time(self.before.from);
         out.time(self.before.stored);
         out.time(self.before.until);
+        if let Some(oldest) = self.claims {
+            out.time(oldest);
+        }
         out.finish()
     }
 
@@ -223,8 +246,13 @@ impl Election {
             stored: from.time()?,
             until: from.time()?,
         };
+        let claims = match from.is_finished() {
+            false => Some(from.time()?),
+            // As claims were recorded once.
+            true => stored.is_none().then_some(before.until),
+        };
         from.finish()?;
-        Ok(Election { replica, since, stored, before })
+        Ok(Election { replica, since, claims, stored, before })
     }
 }
 

@@ -42,7 +42,7 @@ async fn of_a_batch_of_many_what_each_is_to_store_is_left() {
     add(&mut first, &labels("c", "a"), &[900_000, 905_000]);
     let chosen = choose(&elections, &tenant, first, &limits).await.unwrap();
     for mandate in chosen.mandates {
-        elections.stored(mandate).await;
+        elections.stored(mandate).await.unwrap();
     }
 
     let mut batch = MetricBatch::default();

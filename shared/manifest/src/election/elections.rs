@@ -65,11 +65,18 @@ pub struct Mandate {
     at: TimestampMs,
     newest: TimestampMs,
     update: Duration,
+    /// Whether it was not known that what its replica claimed with is stored.
+    opens: bool,
     /// Whether it came with a claim of this request's.
     pub claimed: bool,
 }
 
 impl Mandate {
+    /// What becomes of a request whose confirmation is not on record, as far as is known.
+    fn unconfirmed(&self) -> Result<()> {
+        if self.opens { Err(Error::Undecided { cluster: self.key.sort.clone() }) } else { Ok(()) }
+    }
+
     /// Says what becomes of another replica's part of the same request, of which nothing is acknowledged unless what the mandate is for is
     /// stored. `None` where it is of another cluster, too far ahead, or somebody else was elected meanwhile.
     pub fn beside(&self, candidate: &Candidate<'_>, limits: &ElectionLimits) -> Option<Outcome> {
@@ -210,25 +217,38 @@ impl Elections {
         Err(case.undecided())
     }
 
-    /// Notes that what a mandate was given for is stored. What cannot be noted is not lost: the next request notes it.
-    pub async fn stored(&self, mandate: Mandate) {
+    /// Notes that what a mandate was given for is stored. Where that fails, the next request notes it, unless this one opens a term.
+    ///
+    /// # Errors
+    /// Where it opens a term and that is not on record. Nobody else knows that the term begins with it, so it is to be sent again.
+    pub async fn stored(&self, mandate: Mandate) -> Result<()> {
         let newest = mandate.newest.min(mandate.at);
         let is_due = |reading: &Reading| {
             let Reading { election, .. } = reading;
             election.replica == mandate.replica && election.is_old(newest, reading.silent(self.clock.now()), mandate.update)
         };
-        if !mandate.place.reading().is_some_and(|reading| is_due(&reading)) {
-            return;
+        if mandate.place.reading().is_some_and(|reading| !is_due(&reading)) {
+            return Ok(());
         }
         let _turn = mandate.place.turn.lock().await;
-        let Some(reading) = mandate.place.reading().filter(is_due) else { return };
+        let Some(reading) = mandate.place.reading() else { return mandate.unconfirmed() };
+        if !is_due(&reading) {
+            return Ok(());
+        }
         let (election, now) = (reading.election.confirmed(mandate.at, newest), self.clock.now());
         match self.records.cas_update(&mandate.key, reading.version, election.encode()).await {
-            Ok(Cas::Updated) => drop(mandate.place.keep(election, reading.version + 1, now)),
-            Ok(Cas::Stale) => *mandate.place.known() = Known::Nothing,
+            Ok(Cas::Updated) => {
+                mandate.place.keep(election, reading.version + 1, now);
+                Ok(())
+            }
+            Ok(Cas::Stale) => {
+                *mandate.place.known() = Known::Nothing;
+                mandate.unconfirmed()
+            }
             Err(error) => {
                 *mandate.place.known() = Known::Nothing;
                 tracing::warn!(key = %mandate.key, error = &error as &dyn std::error::Error, "an election was not confirmed");
+                mandate.unconfirmed()
             }
         }
     }
@@ -352,7 +372,7 @@ impl Case<'_> {
 
     fn outcome(&self, verdict: Verdict, election: &Election, place: &Arc<Place>, now: TimestampMs) -> Result<Outcome> {
         match verdict {
-            Verdict::Take(share) => Ok(Outcome::Taken { share, mandate: Some(self.mandate(place, now, false)) }),
+            Verdict::Take(share) => Ok(Outcome::Taken { share, mandate: Some(self.mandate(place, election, now, false)) }),
             Verdict::TakeBefore(share) => Ok(Outcome::Taken { share, mandate: None }),
             Verdict::Cover => Ok(Outcome::Covered { elected: election.replica.clone() }),
             Verdict::Claim | Verdict::Wait => Err(self.undecided()),
@@ -360,12 +380,13 @@ impl Case<'_> {
     }
 
     fn won(&self, reading: Reading, place: &Arc<Place>, now: TimestampMs) -> Outcome {
-        Outcome::Taken { share: reading.election.own(), mandate: Some(self.mandate(place, now, true)) }
+        Outcome::Taken { share: reading.election.own(), mandate: Some(self.mandate(place, &reading.election, now, true)) }
     }
 
-    fn mandate(&self, place: &Arc<Place>, at: TimestampMs, claimed: bool) -> Mandate {
+    fn mandate(&self, place: &Arc<Place>, election: &Election, at: TimestampMs, claimed: bool) -> Mandate {
         let (replica, newest) = (self.candidate.replica.to_owned(), self.candidate.newest);
-        Mandate { place: Arc::clone(place), key: self.key.clone(), replica, at, newest, update: self.update, claimed }
+        let (place, key, update, opens) = (Arc::clone(place), self.key.clone(), self.update, election.claims.is_some());
+        Mandate { place, key, replica, at, newest, update, opens, claimed }
     }
 
     fn decode(&self, record: &Record) -> Result<Election> {

@@ -86,6 +86,23 @@ fn the_one_elected_again_leaves_the_others_what_it_missed() {
 }
 
 #[test]
+fn one_that_claims_again_keeps_its_term_whatever_comes_of_it() {
+    // A is silent from 1100 to 1135, and goes on with what it kept.
+    let first = claim(Some(&claim(None, B, (900, 905)).confirmed(at(950), at(950))), A, (1000, 1005)).confirmed(at(1100), at(1100));
+    let again = claim(Some(&first), A, (1101, 1135));
+    assert_eq!(taken(judge(&again, A, (1101, 1136), 1136)), [(951, 1500)], "sent again");
+    assert_eq!(judge(&again, A, (1110, 1136), 1136), Verdict::Wait, "it lost something of what it claimed with");
+    assert_eq!(judge(&again, B, (1000, 1100), 1136), Verdict::Cover, "stored before");
+    assert_eq!(judge(&again, B, (1000, 1101), 1136), Verdict::Wait);
+    assert_eq!(judge(&again, A, (1140, 1150), 1150), Verdict::Claim);
+    let restarted = claim(Some(&again), A, (1140, 1150)).confirmed(at(1150), at(1150));
+    assert_eq!(taken(judge(&restarted, B, (990, 1150), 1151)), [(900, 999), (1101, 1139)], "what A lost, and nothing that it stored");
+    let other = claim(Some(&again), B, (1090, 1150)).confirmed(at(1150), at(1150));
+    assert_eq!(taken(judge(&other, B, (990, 1151), 1151)), [(900, 999), (1101, 1500)]);
+    assert_eq!(taken(judge(&other, A, (1095, 1120), 1151)), [(900, 1099)], "its term ends with what was stored of it");
+}
+
+#[test]
 fn who_lags_behind_does_not_stay_elected() {
     let lagging = claim(None, A, (1000, 1005)).confirmed(at(1400), at(1100));
     assert_eq!(judge(&lagging, B, (1000, 1144), 1401), Verdict::Cover);
@@ -110,10 +127,13 @@ fn records_stay_as_they_are() {
     let second = claim(Some(&first.confirmed(at(1006), at(1005))), B, (1050, 1060)).confirmed(at(1061), at(1060));
     let hex = |election: &Election| election.encode().iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let golden = [
-        "0209016190d77a000000ffffffffffffffffff01ffffffffffffffffff0180897af3042e5b",
+        "0209016190d77a000000ffffffffffffffffff01ffffffffffffffffff0180897a80897a17227ede",
         "02090162c0b281010190c2810101c0b28101016180897a90d77aa09680013bf022a3",
     ];
     assert_eq!([hex(&first), hex(&second)], golden);
+    let record = "0209016190d77a000000ffffffffffffffffff01ffffffffffffffffff0180897af3042e5b";
+    let bytes: Vec<u8> = (0..record.len()).step_by(2).map(|at| u8::from_str_radix(&record[at..at + 2], 16).unwrap()).collect();
+    assert_eq!(Election::decode(&bytes.into()), Ok(first.clone()), "as claims were recorded once");
     for election in [first, second] {
         assert_eq!(Election::decode(&election.encode()), Ok(election));
     }

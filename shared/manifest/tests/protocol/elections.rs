@@ -38,10 +38,10 @@ impl World {
         let now = self.clock.now();
         let candidate = Candidate { tenant: &tenant, cluster, replica, oldest: now, newest: now };
         match process.decide(&candidate, &self.limits).await {
-            Ok(Outcome::Taken { mandate, .. }) => {
-                process.stored(mandate.expect("of the one elected")).await;
-                "taken"
-            }
+            Ok(Outcome::Taken { mandate, .. }) => match process.stored(mandate.expect("of the one elected")).await {
+                Ok(()) => "taken",
+                Err(_) => "unconfirmed",
+            },
             Ok(Outcome::Covered { .. }) => "covered",
             Ok(Outcome::Denied(Denied::TooManyClusters { .. })) => "too many",
             Ok(Outcome::Denied(Denied::ClusterTooLong { .. })) => "too long",
@@ -113,6 +113,37 @@ async fn answers_that_are_lost_elect_nobody_twice() {
     world.records.script([Fault::Before]);
     world.clock.advance(Duration::from_secs(16));
     assert_eq!(world.send(&other, "c", "b").await, "failed", "what cannot be read covers nothing");
+}
+
+#[tokio::test]
+async fn what_opens_a_term_is_acknowledged_with_its_confirmation() {
+    let world = World::new(7);
+    let (one, other) = (world.process(1, 0), world.process(2, 0));
+    world.records.script([Fault::None, Fault::None, Fault::None, Fault::Before]);
+    assert_eq!(world.send(&one, "c", "a").await, "unconfirmed", "it is stored, and nothing says that the term begins with it");
+    assert_eq!(world.send(&other, "c", "b").await, "undecided");
+    assert_eq!(world.send(&one, "c", "a").await, "taken", "sent again");
+    assert_eq!(world.send(&other, "c", "b").await, "covered");
+}
+
+/// Its claim is on record, what it claimed with is lost, and it restarts without it.
+#[tokio::test]
+async fn a_term_begins_with_what_is_stored_of_it() {
+    let mut world = World::new(8);
+    world.limits.update_jitter = Duration::ZERO;
+    let (one, other) = (world.process(1, 0), world.process(2, 0));
+    let (tenant, lost) = (TenantId::anonymous(), world.clock.now());
+    let candidate = Candidate { tenant: &tenant, cluster: "c", replica: "a", oldest: lost, newest: lost };
+    assert!(matches!(one.decide(&candidate, &world.limits).await, Ok(Outcome::Taken { .. })));
+    world.clock.advance(Duration::from_secs(1));
+    for process in [&one, &other] {
+        assert_eq!(world.send(process, "c", "a").await, "undecided", "it may not have what it claimed with");
+    }
+    world.clock.advance(Duration::from_secs(14));
+    assert_eq!(world.send(&other, "c", "a").await, "taken", "the claim lapsed");
+    let kept = Candidate { tenant: &tenant, cluster: "c", replica: "b", oldest: lost, newest: world.clock.now() };
+    let Ok(Outcome::Taken { share, mandate: None }) = other.decide(&kept, &world.limits).await else { panic!("covered") };
+    assert!(share.has(lost) && !share.has(world.clock.now()), "what nobody else has");
 }
 
 #[tokio::test]
@@ -251,7 +282,7 @@ async fn store_some(
     }
     if let Some(mandate) = mandate.filter(|_| !kept.is_empty()) {
         ledger.borrow_mut().heard.insert(name.to_owned(), world.clock.now().0);
-        process.stored(mandate).await;
+        return process.stored(mandate).await.is_ok();
     }
     true
 }
