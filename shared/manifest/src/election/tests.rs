@@ -88,7 +88,8 @@ fn the_one_elected_again_leaves_the_others_what_it_missed() {
 #[test]
 fn one_that_claims_again_keeps_its_term_whatever_comes_of_it() {
     // A is silent from 1100 to 1135, and goes on with what it kept.
-    let first = claim(Some(&claim(None, B, (900, 905)).confirmed(at(950), at(950))), A, (1000, 1005)).confirmed(at(1100), at(1100));
+    let first =
+        claim(Some(&claim(None, B, (900, 905)).confirmed(at(950), at(950))), A, (1000, 1005)).confirmed(at(1100), at(1100));
     let again = claim(Some(&first), A, (1101, 1135));
     assert_eq!(taken(judge(&again, A, (1101, 1136), 1136)), [(951, 1500)], "sent again");
     assert_eq!(judge(&again, A, (1110, 1136), 1136), Verdict::Wait, "it lost something of what it claimed with");
@@ -96,7 +97,11 @@ fn one_that_claims_again_keeps_its_term_whatever_comes_of_it() {
     assert_eq!(judge(&again, B, (1000, 1101), 1136), Verdict::Wait);
     assert_eq!(judge(&again, A, (1140, 1150), 1150), Verdict::Claim);
     let restarted = claim(Some(&again), A, (1140, 1150)).confirmed(at(1150), at(1150));
-    assert_eq!(taken(judge(&restarted, B, (990, 1150), 1151)), [(900, 999), (1101, 1139)], "what A lost, and nothing that it stored");
+    assert_eq!(
+        taken(judge(&restarted, B, (990, 1150), 1151)),
+        [(900, 999), (1101, 1139)],
+        "what A lost, and nothing that it stored"
+    );
     let other = claim(Some(&again), B, (1090, 1150)).confirmed(at(1150), at(1150));
     assert_eq!(taken(judge(&other, B, (990, 1151), 1151)), [(900, 999), (1101, 1500)]);
     assert_eq!(taken(judge(&other, A, (1095, 1120), 1151)), [(900, 1099)], "its term ends with what was stored of it");
