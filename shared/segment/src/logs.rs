@@ -246,6 +246,14 @@ impl Index {
         }
     }
 
+    /// Says of all texts of all row groups whether they are hexadecimal.
+    #[cfg(test)]
+    pub(crate) fn claim_hex_texts(&mut self, hex_texts: u8) {
+        if let Some(Inner { data: Data::Parquet(_, extras), .. }) = Arc::get_mut(&mut self.inner) {
+            extras.filters.0.iter_mut().for_each(|filter| filter.hex_texts = hex_texts);
+        }
+    }
+
     fn entry(&self, ordinal: u32) -> StreamEntry {
         let table = &self.inner.table;
         let row = table.row(ordinal as usize);

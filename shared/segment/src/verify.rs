@@ -5,6 +5,7 @@
 //! ```
 
 mod foreign;
+mod hex_texts;
 mod logs;
 mod metrics;
 mod windows;

@@ -1,9 +1,9 @@
-//! Logs: streams ascend, entries of a stream ascend, filters know every word, lengths are those of the lines.
+//! Logs: streams ascend, entries of a stream ascend, filters know every word, lengths are those of the lines, texts are as they are called.
 
 use bytes::Bytes;
 use model::{Signal, TimeRangeMs, TimeRangeNs, TimestampNs};
 
-use super::{Check, foreign, place_of};
+use super::{Check, foreign, hex_texts, place_of};
 use crate::logs::{EntryColumns, Index, Projection};
 use crate::minutes::MinuteCounts;
 use crate::{Fetched, SegmentError, SegmentStats, schema};
@@ -77,6 +77,12 @@ fn entries(check: &mut Check<'_>, index: &Index, object: &Bytes, rows: &mut Rows
         let place = format!("row group {}", chunk.row_group);
         match index.decode(chunk, Projection { line_lens: true, ..Projection::ALL }, &fetched) {
             Ok(columns) => group(check, index, chunk.row_group as usize, &columns, rows),
+            Err(error) => check.error(place.clone(), &error),
+        }
+        match hex_texts::count_others(index, chunk, &fetched) {
+            Ok(others) => {
+                check.expect(others == 0, &|| place.clone(), &|| format!("{others} lines have a text that is not hexadecimal"))
+            }
             Err(error) => check.error(place, &error),
         }
     }
