@@ -7,6 +7,7 @@ mod answers;
 mod copies;
 pub mod ledger;
 pub mod mutation;
+mod replicas;
 mod report;
 pub mod ring;
 pub mod rows;

@@ -1,6 +1,10 @@
-//! The real engine's answers, compared with the plain model; those from coarse copies in `copied`.
+//! The real engine's answers, compared with the plain model; those from coarse copies in `copied`, those of replicas as
+//! one in `replicas`.
 
 mod copied;
+mod replicas;
+
+pub use replicas::ask as ask_deduplicated;
 
 use super::actors::{Ended, within};
 use super::ledger::RowId;
@@ -29,6 +33,7 @@ pub fn check_some(world: &World, stage: &Stage) {
         let question = world.schedule.draw(0..copied::QUESTIONS as u64) as usize;
         check_copies(world, stage, question..question + 1);
     }
+    check_replicas(world, stage);
 }
 
 /// Asks the engine for everything of every account, and what copies are there for.
@@ -36,6 +41,16 @@ pub fn check_all(world: &World, stage: &Stage) {
     check_everything(world, stage);
     if world.scenario.copies {
         check_copies(world, stage, 0..copied::QUESTIONS);
+    }
+    check_replicas(world, stage);
+}
+
+fn check_replicas(world: &World, stage: &Stage) {
+    let accounts = world.accounts().into_iter().filter(|(_, signal)| world.scenario.replicas && *signal == Signal::Metrics);
+    for (tenant, _) in accounts {
+        if let Some(found) = replicas::check(world, stage, &tenant) {
+            world.violated(found);
+        }
     }
 }
 

@@ -34,6 +34,9 @@ pub struct Account {
     damaged: BTreeSet<u32>,
     /// Segments damaged on purpose.
     pub damaged_segments: BTreeSet<String>,
+    /// Keys of samples that went with a merge of replicas, in the order in which they went.
+    released: Vec<u32>,
+    commits: usize,
     acknowledged: u64,
 }
 
@@ -58,7 +61,8 @@ struct Item {
 struct Copied {
     minted_at_ms: i64,
     at_ms: i64,
-    /// Its id was still listed as replaced, though it need not be any more: it is listed once that is forgotten, if it is.
+    /// Its id was still listed as replaced, though it need not be any more: it is listed once that is forgotten, if it is. Or it lost an
+    /// election and went.
     hidden: bool,
 }
 
@@ -82,6 +86,7 @@ enum Fate {
 pub struct Since {
     committed: Vec<Option<RowValue>>,
     erasures: usize,
+    released: usize,
 }
 
 /// Samples of series by encoded labels: per time the value that wins.
@@ -98,7 +103,26 @@ impl Account {
 
     /// Returns what is committed now.
     pub fn since(&self) -> Since {
-        Since { committed: self.committed.clone(), erasures: self.erasures.len() }
+        Since { committed: self.committed.clone(), erasures: self.erasures.len(), released: self.released.len() }
+    }
+
+    /// Tells apart what was written, deleted and dropped by one moment from what was by another.
+    pub fn age(&self) -> (usize, usize, usize) {
+        (self.commits, self.erasures.len(), self.dropped.len())
+    }
+
+    /// Samples went with a merge of replicas: of their keys no more is required than what is still shown.
+    pub fn release(&mut self, gone: &[RowKey], shown: &Shown) {
+        let keys: BTreeSet<u32> = gone.iter().filter_map(|key| self.numbers.get(key)).copied().collect();
+        let shown: BTreeSet<RowId> = shown.iter().flat_map(|(_, rows)| rows.iter().copied()).collect();
+        keys.iter().for_each(|key| self.committed[*key as usize] = None);
+        for (row, (key, value)) in self.row_places.iter().enumerate().filter(|(_, (key, _))| keys.contains(key)) {
+            match shown.contains(&(row as RowId)) {
+                true => raise(&mut self.committed[*key as usize], value),
+                false => self.copies[row].iter_mut().for_each(|copy| copy.hidden = true),
+            }
+        }
+        self.released.extend(keys);
     }
 
     /// Returns the rows of a segment that was read before.
@@ -178,11 +202,15 @@ impl Account {
             Some(item) => item.gone_at_ms.is_some_and(|at| now_ms - at > ID_KEPT_MS),
         };
         if counts {
+            self.commits += 1;
             for row in rows.iter() {
                 let (hidden, minted_at_ms) = (minted_at_ms.is_none(), minted_at_ms.unwrap_or(now_ms));
                 self.copies[*row as usize].push(Copied { minted_at_ms, at_ms: now_ms, hidden });
                 let (key, value) = &self.row_places[*row as usize];
-                raise(&mut self.committed[*key as usize], value);
+                // What is hidden was shown before; since then it may have lost an election.
+                if !hidden {
+                    raise(&mut self.committed[*key as usize], value);
+                }
             }
         }
         self.items.insert((hour, id), Item { rows: rows.clone(), gone_at_ms: None });
@@ -307,7 +335,7 @@ impl Account {
             None if self.erasures.is_empty() => self.committed.clone(),
             None => self.required(),
         };
-        self.missing(&required, &winners, since.is_some(), hours)
+        self.missing(&required, &winners, since, hours)
     }
 
     /// Finds something required that is not shown, itself or what wins over it.
@@ -315,9 +343,10 @@ impl Account {
         &self,
         required: &[Option<RowValue>],
         winners: &[Option<&RowValue>],
-        by_a_reader: bool,
+        since: Option<&Since>,
         hours: std::ops::Range<i64>,
     ) -> Option<String> {
+        let released = since.map_or(&[][..], |since| &self.released[since.released..]);
         let missing = (0..required.len()).find(|key| {
             let hour = self.keys[*key].at_ms.div_euclid(3_600_000);
             required[*key].as_ref() > winners[*key]
@@ -325,7 +354,9 @@ impl Account {
                 && !self.dropped.contains(&hour.div_euclid(24))
                 && !self.damaged.contains(&(*key as u32))
                 // What a reader may see of rows that are being deleted is left to the checks of the true state.
-                && (!by_a_reader || !self.erasures.iter().any(|of| self.names(*key as u32, &of.deletion)))
+                && (since.is_none() || !self.erasures.iter().any(|of| self.names(*key as u32, &of.deletion)))
+                // It went while the reader was at it.
+                && !released.contains(&(*key as u32))
         });
         missing.map(|key| {
             let seen = winners[key];
@@ -351,7 +382,7 @@ impl Account {
         // Where a series ends by now, nothing need be answered.
         let ends = |key: usize| self.committed[key].as_ref().is_some_and(RowValue::is_stale);
         let required = since.committed.iter().enumerate().map(|(key, value)| if ends(key) { None } else { value.clone() });
-        self.missing(&required.collect::<Vec<_>>(), &winners, true, i64::MIN..i64::MAX)
+        self.missing(&required.collect::<Vec<_>>(), &winners, Some(since), i64::MIN..i64::MAX)
     }
 
     /// Returns the labels of a segment's rows.

@@ -74,6 +74,14 @@ pub enum Mutation {
     CopySome,
     /// A copy is said to lack what was deleted, as it is.
     CopyKeepsDeleted,
+    /// A day's replicas are merged as soon as it has ended.
+    MergeOpenDay,
+    /// Of a day whose replicas are merged one part is published.
+    MergePartOfDay,
+    /// What goes of replicas is what stands.
+    MergeDropsWinners,
+    /// All that loses an election goes, whatever elections come of what is left.
+    MergeUntried,
 }
 
 impl Mutation {
@@ -110,6 +118,11 @@ impl Mutation {
                 | Mutation::CopySome
                 | Mutation::CopyKeepsDeleted
         )
+    }
+
+    /// Reports whether it is about merges of replicas.
+    pub fn is_about_replicas(self) -> bool {
+        matches!(self, Mutation::MergeOpenDay | Mutation::MergePartOfDay | Mutation::MergeDropsWinners | Mutation::MergeUntried)
     }
 
     /// Reports whether it is about what happens in weeks only.

@@ -80,13 +80,15 @@ impl Totals {
             self.rows_checked,
             self.rows_checked as f64 / seconds / 1e6
         );
-        let Seen { hours_cleared, days_packed, epochs, deletions, answers, copies, raw_dropped, windows, finer } = self.seen;
+        let Seen { hours_cleared, days_packed, epochs, deletions, answers, .. } = self.seen;
+        let Seen { copies, raw_dropped, windows, finer, merges, losers, deduplicated, .. } = self.seen;
         println!(
             "{hours_cleared} hours cleared, {days_packed} days packed, {epochs} ring epochs, {deletions} deletions, {answers} answers under faults"
         );
         println!(
             "{copies} coarse copies compared, {raw_dropped} days outlived by them, {windows} windows read for answers, {finer} of finer copies alone"
         );
+        println!("{merges} days with replicas merged, {losers} samples less, {deduplicated} answers of replicas as one");
     }
 }
 

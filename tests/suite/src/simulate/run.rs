@@ -82,7 +82,7 @@ fn play(world: &World) -> Result<(), Stuck> {
         world.schedule.faults(|faults| faults.chances = chances);
         stage.play(busy(world))?;
         stage.play(resting(world, rest_min))?;
-        if world.scenario.is_long || world.scenario.copies {
+        if world.scenario.is_long || world.scenario.copies || world.scenario.replicas {
             keep_house(world, &stage)?;
         }
         world.check_all();
@@ -130,7 +130,7 @@ fn resting(world: &World, minutes: u64) -> Vec<BoxFuture<'static, ()>> {
 
 /// Compaction looks again and again, as it does in weeks: hours roll, rest, are cleared; days are packed.
 fn keep_house(world: &World, stage: &Stage) -> Result<(), Stuck> {
-    let rounds = if world.scenario.copies { 4 } else { 7 };
+    let rounds = if world.scenario.copies || world.scenario.replicas { 4 } else { 7 };
     for _ in 0..rounds {
         rest(world, stage, 50)?;
         stage.play(vec![every_minute(world.clone(), 1).boxed()])?;
@@ -164,6 +164,7 @@ fn tidy_up(world: &World, stage: &Stage) -> Result<(), Stuck> {
         stage.play(vec![every_minute(world.clone(), 6).boxed()])?;
     }
     world.check_all_copied();
+    world.check_all_merged();
     world.check_garbage();
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::mutation::Mutation;
 use compactor::Policy;
-use model::{Keep, Resolution, Retention, RetentionPolicy};
+use model::{Keep, Limits, Resolution, Retention, RetentionPolicy, TenantLimits};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use std::time::Duration;
@@ -43,6 +43,8 @@ pub struct Scenario {
     pub is_long: bool,
     /// Whether metrics have coarse copies, so that some days' raw data goes before them.
     pub copies: bool,
+    /// Whether replicas write, of which one is left where a day is closed.
+    pub replicas: bool,
     /// Whether the end of the run waits until all garbage must be gone.
     pub is_thorough: bool,
     /// Milliseconds since the Unix epoch at which the run begins.
@@ -91,6 +93,7 @@ impl Scenario {
             erases: random.random_range(0..4u32) == 0,
             is_long: false,
             copies: false,
+            replicas: false,
             is_thorough: random.random_range(0..32u32) == 0,
             start_ms: (20_778 * 24 + random.random_range(0..24)) * 3_600_000 + random.random_range(0..3_600_000),
         }
@@ -104,6 +107,9 @@ impl Scenario {
         const LONG_ONE_IN: u64 = 16;
         /// One run in so many has coarse copies.
         const COPIES_ONE_IN: u64 = 4;
+        /// One run in so many has replicas, and one in so many has them beside copies.
+        const REPLICAS_ONE_IN: u64 = 8;
+        const REPLICAS_TOO_ONE_IN: u64 = 16;
         self.is_long = mutation.map_or(self.seed % LONG_ONE_IN == 1, Mutation::is_about_weeks);
         if self.is_long {
             self.rests_min = vec![30 * 60, 9 * 24 * 60, 26 * 60];
@@ -114,6 +120,12 @@ impl Scenario {
         self.copies = mutation.map_or(self.seed % COPIES_ONE_IN == 2, Mutation::is_about_copies);
         if self.copies {
             self.keep_copies();
+        }
+        self.replicas = mutation.map_or(self.seed % REPLICAS_ONE_IN == 3 || self.seed % REPLICAS_TOO_ONE_IN == 6, |mutation| {
+            mutation.is_about_replicas()
+        });
+        if self.replicas {
+            self.merge_replicas();
         }
         if mutation.is_some_and(Mutation::is_about_repeats) {
             self.repeat();
@@ -153,6 +165,32 @@ impl Scenario {
         (self.tenants, self.writes) = (1, self.writes.min(6));
         self.erases = random.random_range(0..3u32) == 0;
         self.is_thorough = random.random_range(0..8u32) == 0;
+    }
+
+    /// Replicas are merged some hours after their day's end, and rests are long enough for that; what comes later makes the day be decided again.
+    /// Where there are copies, their retention decides: raw data may go before its day is closed.
+    fn merge_replicas(&mut self) {
+        let mut random = StdRng::seed_from_u64(self.seed ^ 0x4e91_1ca5);
+        let random = &mut random;
+        let after = Duration::from_secs(3_600 * pick(random, &[2, 6, 26]));
+        self.policy.limits = TenantLimits::from(Limits { replicas_merged_after: Some(after), ..Limits::default() });
+        // A day is written in one pass over its slots or in some.
+        self.policy.input_bytes_max = pick(random, &[20_000, 256 << 20, 256 << 20]);
+        if !self.copies {
+            self.rests_min = vec![pick(random, &[130, 28 * 60]), 50 * 60, pick(random, &[66, 27 * 60])];
+            self.retention_ms = 30 * 86_400_000;
+            let retention = Retention::raw_for(30);
+            self.policy.retention = RetentionPolicy { metrics: retention.clone(), logs: retention, ..RetentionPolicy::default() };
+            self.erases = random.random_range(0..3u32) == 0;
+            self.is_thorough = random.random_range(0..8u32) == 0;
+        }
+        (self.tenants, self.writes) = (1, self.writes.min(6));
+    }
+
+    /// How long after its end a day is left with one replica's samples, ms; `None`: never.
+    pub fn merged_after_ms(&self) -> Option<i64> {
+        let after = self.policy.limits.default_limits().replicas_merged_after?;
+        i64::try_from(after.as_millis()).ok()
     }
 
     /// How late rows come at most, ms: into days long packed where there are any.

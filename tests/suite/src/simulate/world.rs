@@ -1,7 +1,8 @@
 //! Both stores, the processes over them, and what is checked against the ledger; who witnesses every effect is in `witness`, what is
-//! checked of coarse copies in `copied`.
+//! checked of coarse copies in `copied`, of merges of replicas in `merged`.
 
 mod copied;
+mod merged;
 mod witness;
 
 pub use copied::{Copies, keys_of};
@@ -68,6 +69,8 @@ pub struct Ledger {
     pub seen: Seen,
     /// Coarse copies, by tenant.
     pub copies: BTreeMap<TenantId, Copies>,
+    /// Raw parts after the last effect, by tenant, where replicas are merged.
+    parts: BTreeMap<TenantId, Vec<Part>>,
     /// Parts whose slots were checked.
     placed: BTreeSet<String>,
     /// Days that were packed, hours that were cleared.
@@ -96,6 +99,12 @@ pub struct Seen {
     pub windows: u64,
     /// Answers of finer copies than the coarsest, of which a deletion took more.
     pub finer: u64,
+    /// Days whose replicas were merged, some more than once.
+    pub merges: u64,
+    /// Samples that went.
+    pub losers: u64,
+    /// Answers of replicas as one that were compared.
+    pub deduplicated: u64,
 }
 
 impl Seen {
@@ -110,6 +119,9 @@ impl Seen {
         self.raw_dropped += other.raw_dropped;
         self.windows += other.windows;
         self.finer += other.finer;
+        self.merges += other.merges;
+        self.losers += other.losers;
+        self.deduplicated += other.deduplicated;
     }
 }
 
@@ -279,6 +291,9 @@ impl World {
         let shown = self.shown(tenant, signal, snapshot);
         if self.scenario.copies && signal == Signal::Metrics {
             self.check_copies(tenant, snapshot);
+        }
+        if self.scenario.replicas && signal == Signal::Metrics {
+            self.check_merges(tenant, snapshot, &shown);
         }
         let rows: usize = shown.iter().map(|(_, rows)| rows.len()).sum();
         let found = self.account(tenant, signal, |account| account.check(&shown, None, ALL_HOURS));

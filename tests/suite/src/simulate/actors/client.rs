@@ -115,9 +115,11 @@ fn fresh(world: &World, random: &mut StdRng) -> Sent {
     let tenant = TenantId::parse(&format!("t{}", random.random_range(0..world.scenario.tenants))).expect("a plain name");
     let signal = if random.random_range(0..3u32) == 0 { Signal::Logs } else { Signal::Metrics };
     let times = Times { now: world.schedule.now(), late_ms_max: world.scenario.late_ms_max() };
-    let request = match world.scenario.copies && signal == Signal::Metrics && random.random_range(0..3u32) == 0 {
-        true => traffic::scrapes(random, times),
-        false => traffic::request(random, signal, times),
+    let (copies, replicas) = (world.scenario.copies, world.scenario.merged_after_ms());
+    let request = match (signal, replicas) {
+        (Signal::Metrics, Some(after_ms)) if random.random_range(0..3u32) > 0 => traffic::replicas(random, times, after_ms),
+        (Signal::Metrics, _) if copies && random.random_range(0..3u32) == 0 => traffic::scrapes(random, times),
+        _ => traffic::request(random, signal, times),
     };
     Sent { tenant, signal, request }
 }

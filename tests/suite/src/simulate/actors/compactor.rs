@@ -1,12 +1,12 @@
 //! Compactors as the schedule starts them, two at a time.
 
-use super::super::mutation::Role;
+use super::super::mutation::{Mutation, Role};
 use super::super::world::World;
 use super::mistakes::mistake;
 use super::within;
 use ::compactor::{Compactor, Stores};
 use manifest::{Part, Window};
-use model::{Clock, Hour};
+use model::{Clock, Hour, Limits, TenantLimits};
 use rand::RngExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,7 +20,11 @@ fn compactor_of(world: &World, process: &Process) -> Compactor {
     let manifest = world.manifest(process, Role::Compact);
     let (records, objects) = (world.records_for(process, Role::Compact), world.objects(process));
     let stores = Stores { manifest, records, objects, clock, nonces: world.nonces(process) };
-    Compactor::new(stores, world.scenario.policy.clone()).with_entry_filters(logql::entry_filter)
+    let mut policy = world.scenario.policy.clone();
+    if world.mutation == Some(Mutation::MergeOpenDay) {
+        policy.limits = TenantLimits::from(Limits { replicas_merged_after: Some(Duration::ZERO), ..Limits::default() });
+    }
+    Compactor::new(stores, policy).with_entry_filters(logql::entry_filter)
 }
 
 async fn invoke(process: &Process, compactor: &Compactor) {

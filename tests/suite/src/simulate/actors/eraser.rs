@@ -26,6 +26,8 @@ pub async fn eraser(world: World, rounds: u32, pause_ms: u64) {
             Signal::Metrics => Matcher::equal("i", pick(&mut random, &["a", "b", "c", "d"])),
             Signal::Logs => Matcher::equal("app", pick(&mut random, &["api", "web", "db"])),
         };
+        let by_replica = world.scenario.replicas && signal == Signal::Metrics && random.random();
+        let matcher = if by_replica { Matcher::equal("replica", pick(&mut random, &["a", "b"])) } else { matcher };
         let lately = world.schedule.now().0 + 3_600_000 - random.random_range(0..7_200_000);
         let end = copied(&world, &tenant, signal, &mut random).unwrap_or(lately);
         let range = TimeRangeMs::new(TimestampMs(end - random.random_range(1..14_400_000)), TimestampMs(end));

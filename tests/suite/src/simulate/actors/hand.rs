@@ -104,7 +104,8 @@ impl Hand<'_> {
         segment::l0::encode_metrics(self.tenant, &batch).ok()
     }
 
-    async fn put(&self, rewrite: &Rewrite, encoded: Encoded) -> Option<Part> {
+    /// Puts an output.
+    pub async fn put(&self, rewrite: &Rewrite, encoded: Encoded) -> Option<Part> {
         let nonces = self.world.nonces(self.process);
         let (tenant, signal, window, level) = (self.tenant.clone(), self.signal, rewrite.window, rewrite.level);
         let (id, nonce, resolution) = (nonces.segment_id(), nonces.next(), Resolution::Raw);

@@ -1,6 +1,7 @@
 //! Mistakes that only a compactor or a collector can make.
 
 mod copies;
+mod replicas;
 
 use super::super::mutation::{Mutation, Role, empty, headless, overwriting_heads};
 use super::super::world::{ALL_TIME, World, object_key};
@@ -78,6 +79,7 @@ async fn make(hand: &Hand<'_>, mutation: Mutation) -> Option<()> {
             let old: Vec<Part> = snapshot.parts.into_iter().filter(|part| now_ms - part.minted_at.0 > TTL_MS).collect();
             delete_items(hand, &old).await;
         }
+        Mutation::MergePartOfDay | Mutation::MergeDropsWinners | Mutation::MergeUntried => replicas::make(hand, mutation).await?,
         _ => copies::make(hand, mutation).await?,
     }
     Some(())

@@ -33,6 +33,10 @@ pub async fn reader(world: World, rounds: u32, pause_ms: u64) {
         if world.mutation == Some(Mutation::ReadByRing) {
             let _ = process.run(world.manifest(&process, Role::Read).epoch(&tenant, world.schedule.now().hour())).await;
         }
+        if world.scenario.replicas && signal == Signal::Metrics && random.random_range(0..3u32) == 0 {
+            answers::ask_deduplicated(&world, &process, &tenant, QUERY_MS_MAX).await;
+            continue;
+        }
         if random.random_range(0..3u32) == 0 {
             answers::ask(&world, &process, &tenant, signal, QUERY_MS_MAX).await;
             continue;

@@ -95,6 +95,39 @@ pub fn scrapes(random: &mut StdRng, times: Times) -> Request {
     Request { batch: Batch::Metrics(batch), rows }
 }
 
+/// Draws what two replicas, or one of them, scraped of a target in 20 minutes: each at its own offset, late by up to a second, with outages and
+/// markers. Most is young enough for a tenant whose replicas are merged `after_ms`; some is not, as of an import.
+pub fn replicas(random: &mut StdRng, times: Times, after_ms: i64) -> Request {
+    const SPAN_MS: i64 = 20 * 60_000;
+    let (mut batch, mut rows) = (MetricBatch::default(), Vec::new());
+    let (name, step_ms) =
+        pick(random, &[("pair_total", 30_000), ("pair_total", 30_000), ("pair_gauge", 60_000), ("pair_seconds", 60_000)]);
+    let target = pick(random, &["a", "b"]);
+    let late_ms_max = if random.random_range(0..8u32) == 0 { times.late_ms_max } else { after_ms.min(20 * HOUR_MS) };
+    let start = (times.now.0 - random.random_range(0..late_ms_max)) / SPAN_MS * SPAN_MS - SPAN_MS;
+    let who = pick(random, &[&["a", "b"][..], &["a", "b"], &["a"], &["b"]]);
+    for (replica, offset_ms) in [("a", 2_000), ("b", 9_000)].into_iter().filter(|(replica, _)| who.contains(replica)) {
+        let labels = LabelSet::from_pairs([("__name__", name), ("i", target), ("job", "sim"), ("replica", replica)]);
+        batch.start_series_of(&labels);
+        let (outage, len) = (start + random.random_range(0..SPAN_MS), pick(random, &[0, 0, 2 * step_ms, 10 * step_ms]));
+        for scrape in (start..start + SPAN_MS).step_by(step_ms as usize) {
+            let late_ms = random.random_range(0..1_000);
+            let at = scrape + offset_ms + pick(random, &[0, 0, late_ms]);
+            if outage <= at && at < outage + len {
+                continue;
+            }
+            if name == "pair_seconds" && random.random_range(0..3u32) == 0 {
+                push_histogram(random, &mut batch, &mut rows, &labels, at);
+                continue;
+            }
+            let value = if random.random_range(0..30u32) == 0 { STALE_NAN } else { (at % 86_400_000 / 1_000) as f64 };
+            batch.push_sample(TimestampMs(at), value, TimestampMs(0));
+            rows.push(rows::sample(labels.encoded(), at, value));
+        }
+    }
+    Request { batch: Batch::Metrics(batch), rows }
+}
+
 fn float(random: &mut StdRng) -> f64 {
     match random.random_range(0..10u32) {
         0 => pick(random, &[0.0, -0.0, 1.0, f64::INFINITY, f64::from_bits(0x7ff8_0000_0000_0003), STALE_NAN]),
