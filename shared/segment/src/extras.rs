@@ -74,7 +74,8 @@ impl Extras {
         out
     }
 
-    pub(crate) fn decode(raw: &[u8], series: usize) -> Result<Extras, SegmentError> {
+    /// Decodes what belongs to the series that `wanted` names, and all metadata.
+    pub(crate) fn decode(raw: &[u8], series: usize, wanted: &dyn Fn(u32) -> bool) -> Result<Extras, SegmentError> {
         let mut cursor = Cursor::new(raw, "exemplars and metadata");
         let count = cursor.count()?;
         let mut extras = Extras::default();
@@ -85,7 +86,11 @@ impl Extras {
             }
             let timestamp = TimestampMs(cursor.zigzag()?);
             let value = cursor.f64()?;
-            let labels = LabelSet::from_encoded(cursor.bytes()?).map_err(|_| cursor.fail("have bad labels"))?;
+            let labels = cursor.bytes()?;
+            if !wanted(ordinal) {
+                continue;
+            }
+            let labels = LabelSet::from_encoded(labels).map_err(|_| cursor.fail("have bad labels"))?;
             extras.exemplars.push(OrdinalExemplar { ordinal, exemplar: Exemplar { labels, value, timestamp } });
         }
         let count = cursor.count()?;

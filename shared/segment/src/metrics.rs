@@ -487,12 +487,12 @@ impl Index {
     /// # Errors
     /// `Corrupt`.
     pub fn exemplars(&self, matchers: &[Matcher], range: TimeRangeMs) -> Result<Vec<SeriesExemplar>, SegmentError> {
-        let extras = self.extras()?;
         let mut selected = vec![false; self.series_len()];
         self.inner.table.select(matchers).into_iter().for_each(|ordinal| selected[ordinal as usize] = true);
+        let extras = self.extras_of(&|ordinal| selected[ordinal as usize])?;
         let wanted = extras.exemplars.into_iter().filter(|exemplar| {
             let timestamp = exemplar.exemplar.timestamp;
-            selected[exemplar.ordinal as usize] && range.start <= timestamp && timestamp < range.end
+            range.start <= timestamp && timestamp < range.end
         });
         let mut labels: Option<(u32, LabelSet)> = None;
         let exemplars = wanted.map(|OrdinalExemplar { ordinal, exemplar }| {
@@ -515,9 +515,14 @@ impl Index {
     }
 
     pub(crate) fn extras(&self) -> Result<Extras, SegmentError> {
+        self.extras_of(&|_| true)
+    }
+
+    /// Returns the exemplars of the series that `wanted` names, and all metadata.
+    pub(crate) fn extras_of(&self, wanted: &dyn Fn(u32) -> bool) -> Result<Extras, SegmentError> {
         if self.inner.extras.is_empty() {
             return Ok(Extras::default());
         }
-        Extras::decode(&frame::decompress(&self.inner.extras, "exemplars and metadata")?, self.series_len())
+        Extras::decode(&frame::decompress(&self.inner.extras, "exemplars and metadata")?, self.series_len(), wanted)
     }
 }

@@ -377,9 +377,10 @@ impl Source {
         }
     }
 
-    /// Leaves out samples, and takes exemplars along, of which a source of samples alone has none.
+    /// Leaves out samples, and takes the exemplars of its slots along, of which a source of samples alone has none.
     pub(super) fn thinned(mut self, left_out: Arc<LeftOut>, with_metadata: bool) -> Result<Source, SegmentError> {
-        self.take_extras(self.index.extras().map_err(|error| at_input(self.position, error))?);
+        let extras = self.index.extras_of(&|ordinal| self.slots.contains(Slot(self.index.table().row(ordinal as usize).slot)));
+        self.take_extras(extras.map_err(|error| at_input(self.position, error))?);
         if !with_metadata {
             self.metadata.clear();
         }
