@@ -6,6 +6,7 @@
 //! quarantine tells what the copies lack.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -18,9 +19,9 @@ use segment::{Encoded, Fetched, SegmentError, fetched, metrics, windows};
 use tokio::sync::mpsc;
 
 use crate::inputs::{Confirmed, Unreadable, all_read};
-use crate::limits::{READ_GAP_BYTES_MAX, TRANSFERS_IN_FLIGHT};
+use crate::limits::{READ_GAP_BYTES_MAX, READ_GAP_BYTES_MIN, TRANSFERS_IN_FLIGHT};
 use crate::plan::{CoarseJob, Copy};
-use crate::rewrite::{Place, manifest_error};
+use crate::rewrite::{Lease, Place, manifest_error};
 use crate::{CompactError, Compactor, Outcome, Rewritten};
 
 /// Level of coarse parts: that of a day.
@@ -33,6 +34,8 @@ enum Built {
     /// This input cannot be read.
     Bad(Part, Unreadable),
     OutOfTime,
+    /// Somebody else has the lease.
+    Lost,
 }
 
 /// Copies in the making.
@@ -60,17 +63,16 @@ impl Compactor {
         stop_at: TimestampMs,
     ) -> Result<Outcome, CompactError> {
         let Some(first) = job.copies.first() else { return Ok(Outcome::Lost) };
-        if !self.take_lease(tenant, Signal::Metrics, first.home).await? {
-            return Ok(Outcome::Lost);
-        }
+        let Some(mut lease) = self.take_lease(tenant, Signal::Metrics, first.home).await? else { return Ok(Outcome::Lost) };
         let mut suspect = None;
         loop {
             let built = match job.inputs.is_empty() {
                 true => self.erase_copies(tenant, job, stop_at).await?,
-                false => self.build_copies(tenant, job, stop_at).await?,
+                false => self.build_copies(tenant, job, &mut lease, stop_at).await?,
             };
             match built {
                 Built::OutOfTime => return Ok(Outcome::OutOfTime),
+                Built::Lost => return Ok(Outcome::Lost),
                 Built::Copies(outputs, rows) => return self.publish_copies(tenant, job, outputs, rows).await,
                 // What lies in memory or on the way may be at fault: the same input must fail twice.
                 Built::Bad(part, _) if suspect != Some(part.id) => suspect = Some(part.id),
@@ -113,12 +115,17 @@ impl Compactor {
     }
 
     /// Reads the raw parts and writes the copies.
-    async fn build_copies(&self, tenant: &TenantId, job: &CoarseJob, stop_at: TimestampMs) -> Result<Built, CompactError> {
+    async fn build_copies(
+        &self,
+        tenant: &TenantId,
+        job: &CoarseJob,
+        lease: &mut Lease<'_>,
+        stop_at: TimestampMs,
+    ) -> Result<Built, CompactError> {
         let minted_at = self.now();
         let mut sources: Vec<SegmentId> = job.inputs.iter().map(|part| part.id).collect();
         sources.sort_unstable();
-        let opens: Vec<_> = job.inputs.iter().map(|part| self.open_input(part)).collect();
-        let indexes = match all_read(stream::iter(opens).buffered(TRANSFERS_IN_FLIGHT).try_collect().await?) {
+        let indexes = match self.open_all(&job.inputs).await? {
             Ok(indexes) => indexes,
             Err((position, why)) => return Ok(Built::Bad(job.inputs[position].clone(), why)),
         };
@@ -126,6 +133,9 @@ impl Compactor {
         let (outputs, rows) = (vec![Vec::new(); job.copies.len()], MergeReport::default());
         let mut building = Building { tenant, job, indexes, sources, minted_at, stop_at, outputs, rows };
         for slots in passes(bytes, self.policy().input_bytes_max) {
+            if !self.keep_lease(lease).await? {
+                return Ok(Built::Lost);
+            }
             if let Some(early) = self.build_pass(&mut building, slots).await? {
                 return Ok(early);
             }
@@ -166,7 +176,16 @@ impl Compactor {
         Ok(None)
     }
 
-    pub(crate) async fn open_input(&self, part: &Part) -> Result<Result<metrics::Index, Unreadable>, CompactError> {
+    /// Opens the tails of all parts; the inner error is about one of them.
+    pub(crate) async fn open_all(
+        &self,
+        parts: &[Part],
+    ) -> Result<Result<Vec<metrics::Index>, (usize, Unreadable)>, CompactError> {
+        let opens: Vec<_> = parts.iter().map(|part| self.open_input(part)).collect();
+        Ok(all_read(stream::iter(opens).buffered(TRANSFERS_IN_FLIGHT).try_collect().await?))
+    }
+
+    async fn open_input(&self, part: &Part) -> Result<Result<metrics::Index, Unreadable>, CompactError> {
         let (len, tail_offset) = (part.location.len_bytes(), part.tail_offset.min(part.location.len_bytes()));
         let tail = self.read_range(part, tail_offset..len).await?;
         let open = |tail| metrics::Index::open_tail(&tail, tail_offset).map_err(|error| Unreadable::Corrupt(error.to_string()));
@@ -192,7 +211,7 @@ impl Compactor {
         projection: metrics::Projection,
     ) -> Result<Result<CoarseSource, Unreadable>, CompactError> {
         let ranges = index.plan_ordinals(ordinals, projection).ranges;
-        let ranges = fetched::coalesce(ranges, READ_GAP_BYTES_MAX);
+        let ranges = joined(ranges);
         let reads: Vec<_> = ranges.iter().map(|range| self.read_range(part, range.clone())).collect();
         let read: Vec<_> = stream::iter(reads).buffered(TRANSFERS_IN_FLIGHT).try_collect().await?;
         let read: Result<Vec<Bytes>, Unreadable> = read.into_iter().collect();
@@ -252,6 +271,21 @@ pub(crate) fn of_slots(index: &metrics::Index, slots: SlotRange) -> Vec<u32> {
     (0..index.series_len() as u32).filter(|ordinal| slots.contains(index.extent(*ordinal).slot)).collect()
 }
 
+/// Joins ranges that are to be read of one object, so that at most as much again is read as is wanted: a job of several passes would read
+/// everything in each.
+fn joined(ranges: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    let bytes = |ranges: &[Range<u64>]| ranges.iter().map(|range| range.end - range.start).sum::<u64>();
+    let wanted = bytes(&fetched::coalesce(ranges.clone(), 0));
+    let mut gap_bytes = READ_GAP_BYTES_MAX;
+    loop {
+        let joined = fetched::coalesce(ranges.clone(), gap_bytes);
+        if gap_bytes <= READ_GAP_BYTES_MIN || bytes(&joined) <= 2 * wanted {
+            return joined;
+        }
+        gap_bytes /= 2;
+    }
+}
+
 /// Cuts the slots so that each pass reads about `bytes_max` at most.
 pub(crate) fn passes(bytes: u64, bytes_max: u64) -> Vec<SlotRange> {
     let count = bytes.div_ceil(bytes_max.max(1)).clamp(1, u64::from(SLOT_COUNT)) as u32;
@@ -302,6 +336,21 @@ mod tests {
             let range = whole_windows(TimeRangeMs::new(TimestampMs(start), TimestampMs(end)), 10);
             assert_eq!((range.start.0, range.end.0), expected, "{start} to {end}");
         }
+    }
+
+    #[test]
+    fn at_most_as_much_again_is_read_as_is_wanted() {
+        let every = |step: u64, len: u64| (0..100).map(|at| at * step..at * step + len).collect::<Vec<Range<u64>>>();
+        // Requests, and what they read.
+        let read = |ranges: Vec<Range<u64>>| {
+            let joined = joined(ranges);
+            (joined.len(), joined.iter().map(|range| range.end - range.start).sum::<u64>())
+        };
+        assert_eq!(read(every(400_000, 300_000)), (1, 99 * 400_000 + 300_000));
+        assert_eq!(read(every(400_000, 20_000)), (100, 100 * 20_000));
+        // However little is wanted, a request more would take longer.
+        assert_eq!(read(every(60_000, 1_000)), (1, 99 * 60_000 + 1_000));
+        assert_eq!(read(Vec::new()), (0, 0));
     }
 
     #[test]

@@ -5,11 +5,19 @@ use std::time::Duration;
 /// Objects read or deleted at a time.
 pub const TRANSFERS_IN_FLIGHT: usize = 16;
 
-/// Bytes between two ranges of an object that are read along with them: a request more would take longer.
+/// Bytes between two ranges of an object that are read along with them: a request more would take longer. Less where all that lies between
+/// were more than is wanted: series of some slots lie apart in every metric.
 pub const READ_GAP_BYTES_MAX: u64 = 1 << 20;
 
-/// How long a job may hold a window before another compactor tries: longer than one merge takes.
+/// Bytes between two ranges that are read along with them however little is wanted: some milliseconds of a transfer.
+pub const READ_GAP_BYTES_MIN: u64 = 1 << 16;
+
+/// How long a job may hold a window before another compactor tries: longer than a merge takes, or one pass of a job that has several and
+/// takes the lease again before each that begins after [`LEASE_RENEWED`].
 pub const LEASE: Duration = Duration::from_secs(120);
+
+/// Age at which a job under way takes its lease again: a head is written for it.
+pub const LEASE_RENEWED: Duration = Duration::from_secs(60);
 
 /// Time kept free before the end of a run: no job begins later. A job of 256 MiB takes about half of it.
 pub const JOB_MARGIN: Duration = Duration::from_secs(60);

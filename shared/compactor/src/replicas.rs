@@ -4,10 +4,13 @@
 //! tails of all parts ─▶ groups of series ─┬─▶ some groups: times ─▶ model::replicas::superfluous ─▶ what goes, by part and series
 //!                                         └─▶ some slots: bytes ─▶ segment::merge::metrics_thinned ─▶ put ─▶ one replacement
 //! ```
-//! Memory: the label tables, 24 bytes a series and part, what goes, and of samples [`ELECTED_ROWS`] and [`crate::Policy::input_bytes_max`]
-//! at a time, one after the other. A crash leaves outputs to the collector; nothing of the day is replaced before all of it is.
+//! Memory: the label tables of all parts, 24 bytes a series and part and 16 a group of replicas, what goes (some 100 bytes a replica that loses, and
+//! 16 for each run of its samples that goes, where others take turns with it), and of samples [`ELECTED_ROWS`] and twice
+//! [`crate::Policy::input_bytes_max`] at a time, one after the other. A crash leaves outputs to the collector; nothing of the day is replaced
+//! before all of it is, which is why a day of more than [`crate::Policy::replica_rows_max`] is left as it is.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
@@ -22,7 +25,7 @@ use segment::{Encoded, SegmentError};
 use crate::coarse::{of_slots, passes};
 use crate::inputs::{Confirmed, Unreadable, all_read};
 use crate::limits::{ELECTED_ROWS, TRANSFERS_IN_FLIGHT};
-use crate::rewrite::{Merged, Place, rewritten};
+use crate::rewrite::{Lease, Merged, Place, rewritten};
 use crate::{CompactError, Compactor, Job, Outcome};
 
 /// Where a series lies: in several parts of a day as a rule.
@@ -59,13 +62,12 @@ impl Compactor {
         stop_at: TimestampMs,
     ) -> Result<Outcome, CompactError> {
         let signal = Signal::Metrics;
-        if !self.take_lease(tenant, signal, job.home).await? {
-            return Ok(Outcome::Lost);
-        }
+        let Some(mut lease) = self.take_lease(tenant, signal, job.home).await? else { return Ok(Outcome::Lost) };
         let mut suspect = None;
         loop {
-            match self.thin(tenant, job, replica_labels, stop_at).await? {
+            match self.thin(tenant, job, replica_labels, &mut lease, stop_at).await? {
                 Merged::OutOfTime => return Ok(Outcome::OutOfTime),
+                Merged::Lost => return Ok(Outcome::Lost),
                 Merged::Outputs(outputs, rows) => {
                     let rewritten = rewritten(&job.inputs, &outputs, rows, 0);
                     return self.publish(tenant, signal, job, job.inputs.clone(), outputs, rewritten).await;
@@ -88,21 +90,24 @@ impl Compactor {
         tenant: &TenantId,
         job: &Job,
         replica_labels: &[String],
+        lease: &mut Lease<'_>,
         stop_at: TimestampMs,
     ) -> Result<Merged, CompactError> {
         let minted_at = self.now();
-        let opens: Vec<_> = job.inputs.iter().map(|part| self.open_input(part)).collect();
-        let indexes = match all_read(stream::iter(opens).buffered(TRANSFERS_IN_FLIGHT).try_collect().await?) {
+        let indexes = match self.open_all(&job.inputs).await? {
             Ok(indexes) => indexes,
             Err((position, why)) => return Ok(Merged::Bad(position, why)),
         };
-        let left_out = match self.elect(job, &indexes, replica_labels, stop_at).await? {
+        let left_out = match self.elect(job, &indexes, replica_labels, lease, stop_at).await? {
             Ok(left_out) => left_out,
             Err(early) => return Ok(early),
         };
         let (mut outputs, mut rows) = (Vec::new(), MergeReport::default());
         let bytes = job.inputs.iter().map(|part| part.location.len_bytes()).sum();
         for (pass, slots) in within_runs(&passes(bytes, self.policy().input_bytes_max), &job.runs).into_iter().enumerate() {
+            if !self.keep_lease(lease).await? {
+                return Ok(Merged::Lost);
+            }
             let sources = match self.read_all(&job.inputs, &indexes, |index| of_slots(index, slots), Projection::ALL).await? {
                 Ok(sources) => sources,
                 Err((position, why)) => return Ok(Merged::Bad(position, why)),
@@ -134,15 +139,19 @@ impl Compactor {
         job: &Job,
         indexes: &[Index],
         replica_labels: &[String],
+        lease: &mut Lease<'_>,
         stop_at: TimestampMs,
     ) -> Result<Result<Vec<Arc<LeftOut>>, Merged>, CompactError> {
         let replica_labels = Arc::new(replica_labels.to_vec());
         let (all, labels) = (indexes.to_vec(), replica_labels.clone());
-        let groups = tokio::task::spawn_blocking(move || groups(&all, &labels)).await.map_err(|_| CompactError::Cancelled)?;
+        let groups = tokio::task::spawn_blocking(move || Groups::of(&all, &labels)).await.map_err(|_| CompactError::Cancelled)?;
         let mut left_out = vec![LeftOut::new(); indexes.len()];
-        for groups in chunks(groups, indexes) {
+        for groups in groups.chunks(indexes) {
             if self.now() >= stop_at {
                 return Ok(Err(Merged::OutOfTime));
+            }
+            if !self.keep_lease(lease).await? {
+                return Ok(Err(Merged::Lost));
             }
             let mut ordinals = vec![Vec::new(); indexes.len()];
             groups.iter().flatten().for_each(|stored| ordinals[stored.part as usize].push(stored.ordinal));
@@ -218,59 +227,70 @@ impl Electorate {
     }
 }
 
-/// Returns the series that may have replicas, by what they are replicas of; in the order in which the parts hold them, so that neighbours
-/// are read together.
-fn groups(indexes: &[Index], replica_labels: &[String]) -> Vec<Vec<Stored>> {
-    let mut all: Vec<Stored> = Vec::with_capacity(indexes.iter().map(Index::series_len).sum());
-    let (mut rest, mut labels) = (Vec::new(), Vec::new());
-    for (part, index) in indexes.iter().enumerate() {
-        let pairs = 0..index.pairs_len() as u32;
-        let tells_apart: Vec<bool> = pairs.map(|pair| replica_labels.iter().any(|label| label == index.pair(pair).0)).collect();
-        for ordinal in 0..index.series_len() as u32 {
-            rest.clear();
-            labels.clear();
-            for pair in index.pairs(ordinal) {
-                let (name, value) = index.pair(*pair);
-                encode_label(&mut labels, name.as_bytes(), value.as_bytes());
-                if !tells_apart[*pair as usize] {
-                    encode_label(&mut rest, name.as_bytes(), value.as_bytes());
-                }
-            }
-            let (group, series) = (SeriesId::of_encoded(&rest).0, SeriesId::of_encoded(&labels).0);
-            all.push(Stored { group, series, part: part as u32, ordinal });
-        }
-    }
-    all.sort_unstable_by_key(|stored| (stored.group, stored.part, stored.ordinal));
-    let groups = all.chunk_by(|a, b| a.group == b.group);
-    // Two series that share both hashes are none that an election is held for: they keep everything.
-    let several = groups.filter(|group| group.iter().any(|stored| stored.series != group[0].series));
-    let mut groups: Vec<Vec<Stored>> = several.map(<[Stored]>::to_vec).collect();
-    groups.sort_unstable_by_key(|group| (group[0].part, group[0].ordinal));
-    groups
+/// The series that may have replicas.
+struct Groups {
+    /// All series of all parts, by group.
+    stored: Vec<Stored>,
+    /// Which of them are groups of several; in the order in which the parts hold them, so that neighbours are read together.
+    several: Vec<Range<usize>>,
 }
 
-/// Cuts groups so that [`ELECTED_ROWS`] are read at a time. A group of more keeps everything: no pair is as large, and it may be, where the
-/// label that tells replicas apart is one of pods that come and go.
-fn chunks(groups: Vec<Vec<Stored>>, indexes: &[Index]) -> Vec<Vec<Vec<Stored>>> {
-    let mut chunks: Vec<Vec<Vec<Stored>>> = Vec::new();
-    let mut rows = 0;
-    for group in groups {
-        let more: u64 = group.iter().map(|stored| indexes[stored.part as usize].rows_of(stored.ordinal)).sum();
-        if more > ELECTED_ROWS {
-            continue;
-        }
-        match chunks.last_mut() {
-            Some(chunk) if rows + more <= ELECTED_ROWS => {
-                rows += more;
-                chunk.push(group);
+impl Groups {
+    fn of(indexes: &[Index], replica_labels: &[String]) -> Groups {
+        let mut stored = Vec::with_capacity(indexes.iter().map(Index::series_len).sum());
+        indexes.iter().zip(0..).for_each(|(index, part)| hash_all(index, part, replica_labels, &mut stored));
+        stored.sort_unstable_by_key(|stored| (stored.group, stored.part, stored.ordinal));
+        let (mut several, mut start) = (Vec::new(), 0);
+        for group in stored.chunk_by(|a, b| a.group == b.group) {
+            // Two series that share both hashes are none that an election is held for: they keep everything.
+            if group.iter().any(|stored| stored.series != group[0].series) {
+                several.push(start..start + group.len());
             }
-            _ => {
-                rows = more;
-                chunks.push(vec![group]);
-            }
+            start += group.len();
         }
+        several.sort_unstable_by_key(|group| (stored[group.start].part, stored[group.start].ordinal));
+        Groups { stored, several }
     }
-    chunks
+
+    /// Returns the groups, as many at a time as have [`ELECTED_ROWS`] together. A group of more keeps everything: no pair is as large, and it may
+    /// be, where the label that tells replicas apart is one of pods that come and go.
+    fn chunks<'a>(&'a self, indexes: &'a [Index]) -> impl Iterator<Item = Vec<Vec<Stored>>> + 'a {
+        let sized = self.several.iter().map(|group| {
+            let group = &self.stored[group.clone()];
+            let rows: u64 = group.iter().map(|stored| indexes[stored.part as usize].rows_of(stored.ordinal)).sum();
+            (group, rows)
+        });
+        let mut rest = sized.filter(|(_, rows)| *rows <= ELECTED_ROWS).peekable();
+        std::iter::from_fn(move || {
+            let (first, mut rows) = rest.next()?;
+            let mut chunk = vec![first.to_vec()];
+            while let Some((group, more)) = rest.next_if(|(_, more)| rows + more <= ELECTED_ROWS) {
+                rows += more;
+                chunk.push(group.to_vec());
+            }
+            Some(chunk)
+        })
+    }
+}
+
+/// Adds the series of a part.
+fn hash_all(index: &Index, part: u32, replica_labels: &[String], into: &mut Vec<Stored>) {
+    let (mut rest, mut labels) = (Vec::new(), Vec::new());
+    let pairs = 0..index.pairs_len() as u32;
+    let tells_apart: Vec<bool> = pairs.map(|pair| replica_labels.iter().any(|label| label == index.pair(pair).0)).collect();
+    for ordinal in 0..index.series_len() as u32 {
+        rest.clear();
+        labels.clear();
+        for pair in index.pairs(ordinal) {
+            let (name, value) = index.pair(*pair);
+            encode_label(&mut labels, name.as_bytes(), value.as_bytes());
+            if !tells_apart[*pair as usize] {
+                encode_label(&mut rest, name.as_bytes(), value.as_bytes());
+            }
+        }
+        let (group, series) = (SeriesId::of_encoded(&rest).0, SeriesId::of_encoded(&labels).0);
+        into.push(Stored { group, series, part, ordinal });
+    }
 }
 
 /// Returns passes each of which lies within one run (R3).

@@ -9,7 +9,7 @@ use store::objects::ObjectStoreExt;
 use tokio::sync::mpsc;
 
 use crate::inputs::{Confirmed, Unreadable, all_read};
-use crate::limits::{LEASE, TRANSFERS_IN_FLIGHT};
+use crate::limits::{LEASE, LEASE_RENEWED, TRANSFERS_IN_FLIGHT};
 use crate::merge::Merge;
 use crate::{CompactError, Compactor, Job};
 
@@ -84,6 +84,16 @@ pub(crate) enum Merged {
     /// This input cannot be read.
     Bad(usize, Unreadable),
     OutOfTime,
+    /// Somebody else has the lease.
+    Lost,
+}
+
+/// The lease of a window, which a job of several passes takes again while it is at it.
+pub(crate) struct Lease<'a> {
+    tenant: &'a TenantId,
+    signal: Signal,
+    home: Window,
+    taken_at: TimestampMs,
 }
 
 impl Merged {
@@ -108,7 +118,7 @@ impl Compactor {
         job: &Job,
         stop_at: TimestampMs,
     ) -> Result<Outcome, CompactError> {
-        if !self.take_lease(tenant, signal, job.home).await? {
+        if self.take_lease(tenant, signal, job.home).await?.is_none() {
             return Ok(Outcome::Lost);
         }
         let minted_at = self.now();
@@ -118,6 +128,7 @@ impl Compactor {
         while !inputs.is_empty() {
             match self.merge(tenant, signal, job, &inputs, minted_at, stop_at).await? {
                 Merged::OutOfTime => return Ok(Outcome::OutOfTime),
+                Merged::Lost => return Ok(Outcome::Lost),
                 Merged::Outputs(outputs, rows) => {
                     let rewritten = rewritten(&inputs, &outputs, rows, quarantined);
                     return self.publish(tenant, signal, job, inputs, outputs, rewritten).await;
@@ -136,10 +147,26 @@ impl Compactor {
         Ok(Outcome::Nothing(quarantined))
     }
 
-    /// Takes the lease of a window for a job; reports whether nobody else has it.
-    pub(crate) async fn take_lease(&self, tenant: &TenantId, signal: Signal, home: Window) -> Result<bool, CompactError> {
+    /// Takes the lease of a window for a job; `None`: somebody else has it.
+    pub(crate) async fn take_lease<'a>(
+        &self,
+        tenant: &'a TenantId,
+        signal: Signal,
+        home: Window,
+    ) -> Result<Option<Lease<'a>>, CompactError> {
+        let taken_at = self.now();
         let leased = self.manifest().lease(tenant, signal, home, self.owner(), LEASE).await;
-        leased.map_err(manifest_error("take lease"))
+        let leased = leased.map_err(manifest_error("take lease"))?;
+        Ok(leased.then_some(Lease { tenant, signal, home, taken_at }))
+    }
+
+    /// Takes a lease again that is not young any more; `false`: somebody else has it by now.
+    pub(crate) async fn keep_lease(&self, lease: &mut Lease<'_>) -> Result<bool, CompactError> {
+        if self.now() < lease.taken_at.plus(LEASE_RENEWED) {
+            return Ok(true);
+        }
+        let again = self.take_lease(lease.tenant, lease.signal, lease.home).await?;
+        Ok(again.map(|again| *lease = again).is_some())
     }
 
     /// Reads the inputs and merges them.
