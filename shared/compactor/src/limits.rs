@@ -47,6 +47,10 @@ pub const PACE_ASLEEP: Duration = Duration::from_secs(24 * 60 * 60);
 /// process frozen for 20, and clocks differ.
 pub const CLOSED_MARGIN: Duration = Duration::from_secs(60 * 60);
 
+/// Time before a day's raw data goes in which its replicas are not merged any more: whatever was in the way of that until then, the copies that
+/// wait for it are made in time.
+pub const COPIES_MARGIN: Duration = Duration::from_secs(12 * 60 * 60);
+
 /// Samples that elections are held over at a time: some 64 MB decoded, 350 pairs of a day at 15 s.
 pub const ELECTED_ROWS: u64 = 4 << 20;
 

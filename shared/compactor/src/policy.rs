@@ -37,6 +37,9 @@ pub struct Policy {
     pub output_bytes: u64,
     /// What is kept for how long.
     pub retention: RetentionPolicy,
+    /// Samples of a day whose replicas are merged: it is one job, which has to end within a run. A day of more is left as it is. As many take a
+    /// minute of CPU, and about [`Policy::input_bytes_max`] encoded.
+    pub replica_rows_max: u64,
     /// Whose replicas are merged when, and what tells them apart.
     pub limits: TenantLimits,
 }
@@ -59,6 +62,7 @@ impl Default for Policy {
             inputs_max: 1024,
             output_bytes: 128 << 20,
             retention: RetentionPolicy::default(),
+            replica_rows_max: 128 << 20,
             limits: TenantLimits::default(),
         }
     }

@@ -132,9 +132,7 @@ impl Compactor {
     }
 
     fn plan_replicas(&self, tenant: &TenantId, day: i64, snapshot: &Snapshot, epoch: &Epoch) -> ReplicaPlan {
-        let after = self.policy().limits.of(tenant).replicas_merged_after;
-        let raw = self.policy().retention.of(tenant, Signal::Metrics).raw;
-        plan_replicas(day, snapshot, epoch, after, raw, self.now())
+        plan_replicas(tenant, day, snapshot, epoch, self.policy(), self.now())
     }
 
     async fn visit_replicas(&self, tenant: &TenantId, job: &Job, run: &mut Run) -> Result<Next, CompactError> {

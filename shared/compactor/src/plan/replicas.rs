@@ -3,15 +3,14 @@
 //! A day's parts of [`MERGED_LEVEL`] are the mark that it was decided: whatever joins them later (an import, a clock that was wrong) is
 //! below, and what it merges with too, so that the day is decided again, over all that is there then.
 
-use std::time::Duration;
-
 use manifest::ring::Epoch;
 use manifest::{Part, Snapshot, Window};
-use model::{Keep, Resolution, TimestampMs};
+use model::{Resolution, Signal, TenantId, TimestampMs};
 
 use super::coarse::at_rest;
 use super::{Job, jobs};
-use crate::limits::CLOSED_MARGIN;
+use crate::Policy;
+use crate::limits::{CLOSED_MARGIN, COPIES_MARGIN};
 use crate::retain::is_expired;
 
 /// Level of a day's parts whose replicas are merged: one above a day's.
@@ -28,25 +27,27 @@ pub enum ReplicaPlan {
     Merge(Job),
 }
 
-/// Decides what becomes of the replicas of a day, which `snapshot` covers, where they are merged `after` so long and raw data is kept as
-/// `raw` says.
+/// Decides what becomes of the replicas of a tenant's day, which `snapshot` covers.
 pub fn plan_replicas(
+    tenant: &TenantId,
     day: i64,
     snapshot: &Snapshot,
     epoch: &Epoch,
-    after: Option<Duration>,
-    raw: Keep,
+    policy: &Policy,
     now: TimestampMs,
 ) -> ReplicaPlan {
-    let Some(after) = after else { return ReplicaPlan::Rest };
+    let Some(after) = policy.limits.of(tenant).replicas_merged_after else { return ReplicaPlan::Rest };
+    let raw = policy.retention.of(tenant, Signal::Metrics).raw;
     let window = Window::Day(day);
     let of_day = |part: &&Part| part.window.day() == day && part.resolution == Resolution::Raw;
     let is_decided = snapshot.parts.iter().filter(of_day).all(|part| part.level >= MERGED_LEVEL);
     // What is in quarantine may be the samples that stand.
     let is_damaged = snapshot.quarantined.iter().any(|part| of_day(&part));
+    let rows: u64 = snapshot.parts.iter().filter(of_day).map(|part| part.stats.rows).sum();
     let due = window.range().end.plus(after).plus(CLOSED_MARGIN);
-    // Where raw data goes before, nothing is waited for: copies are made of all there is.
-    if is_decided || is_damaged || is_expired(day, raw, now.max(due)) {
+    let is_large = rows > policy.replica_rows_max;
+    // Where raw data goes before, or soon, nothing is waited for: copies are made of all there is.
+    if is_decided || is_damaged || is_large || is_expired(day, raw, now.max(due).plus(COPIES_MARGIN)) {
         return ReplicaPlan::Rest;
     }
     let Some((inputs, home)) = at_rest(day, snapshot).filter(|_| due <= now) else { return ReplicaPlan::Wait(due) };

@@ -254,6 +254,42 @@ async fn copies_wait_for_the_merge() {
     assert_eq!(world.run().await.coarse_jobs, 1);
 }
 
+/// A day is one job, which has to end within a run: what is too much for one is left as it is, and neither copies nor retention wait for it.
+#[tokio::test]
+async fn a_day_too_large_for_a_run_holds_nothing_up() {
+    let mut world = day(2).await;
+    world.policy.retention.metrics = copied();
+    let before = samples(&world).await;
+    world.policy.replica_rows_max = count(&before) as u64 - 1;
+    let report = world.run().await;
+    assert_eq!((report.replica_jobs, report.coarse_jobs, samples(&world).await), (0, 1, before.clone()));
+    world.policy.replica_rows_max = count(&before) as u64;
+    world.clock.advance(hours(25));
+    let report = world.run().await;
+    assert_eq!((report.replica_jobs, report.coarse_jobs), (1, 1));
+    assert_eq!(standing(&samples(&world).await), standing(&before));
+    // Nor where it could not be merged for days, whatever was in the way.
+    let mut world = day(2).await;
+    world.policy.retention.metrics = copied();
+    world.clock.advance(hours(7 * 24 - 49 - 11));
+    let report = world.run().await;
+    assert_eq!((report.replica_jobs, report.coarse_jobs), (0, 1));
+}
+
+/// Another compactor would do the same work again.
+#[tokio::test]
+async fn a_job_of_several_passes_keeps_its_lease() {
+    let mut world = day(1).await;
+    world.policy = Policy { input_bytes_max: 5_000, output_bytes: 1, ..world.policy };
+    world.put_takes = minutes(1);
+    let until = world.clock.now().plus(minutes(6));
+    assert!(world.compactor(None).0.run(until, &[]).await.unwrap().out_of_time);
+    let other = 7;
+    assert!(!world.manifest().lease(&world.tenant, Signal::Metrics, DAY, other, minutes(1)).await.unwrap());
+    world.clock.advance(minutes(2));
+    assert!(world.manifest().lease(&world.tenant, Signal::Metrics, DAY, other, minutes(1)).await.unwrap());
+}
+
 /// What comes late all the same, by an import, is decided with what is left.
 #[tokio::test]
 async fn a_day_that_gets_more_is_decided_again() {

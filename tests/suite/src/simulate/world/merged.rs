@@ -5,7 +5,7 @@ use super::super::replicas::{differ, standing};
 use super::super::rows::{self, RowKey};
 use super::{World, object_key};
 use compactor::MERGED_LEVEL;
-use compactor::limits::CLOSED_MARGIN;
+use compactor::limits::{CLOSED_MARGIN, COPIES_MARGIN};
 use manifest::{Part, Snapshot, Window};
 use model::time::HOUR_MS;
 use model::{Keep, Signal, TenantId};
@@ -100,7 +100,7 @@ impl World {
                     damaged.is_empty() || raw.iter().filter_map(|part| object_key(part)).all(|key| !damaged.contains(key));
                 let is_whole = is_whole && snapshot.quarantined.iter().all(|part| part.window.day() != *day);
                 let is_due = self.closed_ms(*day).is_some_and(|closed_ms| {
-                    closed_ms + PATIENCE_MS <= self.schedule.now().0 && closed_ms < self.expires_ms(*day) - PATIENCE_MS
+                    closed_ms + PATIENCE_MS <= self.schedule.now().0 && closed_ms + PATIENCE_MS < self.expires_ms(*day)
                 });
                 is_at_rest && is_whole && is_due && raw.iter().any(|part| part.level < MERGED_LEVEL)
             });
@@ -108,10 +108,10 @@ impl World {
         }
     }
 
-    /// Returns when a day's raw data goes, ms.
+    /// Returns until when a day's replicas may be merged, ms.
     fn expires_ms(&self, day: i64) -> i64 {
         match self.scenario.policy.retention.metrics.raw {
-            Keep::For(span) => Window::Day(day).range().end.plus(span).0,
+            Keep::For(span) => Window::Day(day).range().end.plus(span).minus(COPIES_MARGIN).0,
             Keep::Forever => i64::MAX,
         }
     }
