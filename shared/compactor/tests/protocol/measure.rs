@@ -1,11 +1,13 @@
 //! Figures of the steady state under simulated time, one after the other, since CPU is the process's:
 //! `cargo test --release -p compactor --test protocol -- --ignored --nocapture --test-threads 1 measure`.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use compactor::{Compactor, Stores};
 use manifest::Window;
 use manifest::limits::{HEAD_INLINE_BYTES_MAX, HEAD_PAGES_MAX, HEAD_PAGES_STEP, PAGE_BYTES_MAX};
-use model::{Clock, Hour, LabelSet, LogBatch, MetricBatch, Resolution, Signal, TimeRangeMs, TimestampMs, TimestampNs};
+use model::{Clock, Hour, LabelSet, LogBatch, MetricBatch, Nonces, Resolution, Signal, TimeRangeMs, TimestampMs, TimestampNs};
 use segment::l0;
 use store::keys;
 
@@ -225,4 +227,74 @@ async fn measure_functions() {
 async fn measure_days() {
     measure(Load { signal: Signal::Metrics, per_second: 2, rows: 20, minutes: 50 * 60 }, Host::Process).await;
     measure(Load { signal: Signal::Metrics, per_second: 20, rows: 5, minutes: 30 * 60 }, Host::Process).await;
+}
+
+/// Most memory that was resident since the last reset, MB.
+fn peak_mb() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    peak.trim().trim_end_matches(" kB").parse::<f64>().unwrap() / 1e3
+}
+
+/// A day of two replicas of so many series at 15 s: counters and gauges of some metrics, each replica at its own offset with jitter;
+/// `outages`: one of both is down for half an hour in each hour but the first, in turns.
+async fn measure_replicas(pairs: usize, metrics: usize, outages: bool) {
+    let mut world = World::new();
+    world.policy = default_policy();
+    let first = Window::Day(HOUR.day()).range().start.hour();
+    let mut random = 1u64;
+    let mut below = |bound: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) % bound
+    };
+    let mut values = vec![0u64; pairs];
+    for (hour, replica) in (0..24u64).flat_map(|hour| [(hour, "a"), (hour, "b")]) {
+        let mut batch = MetricBatch::default();
+        let is_down = |scrape: u64| outages && hour > 0 && (hour % 2 == 0) == (replica == "a") && scrape < 120;
+        for (series, value) in values.iter_mut().enumerate() {
+            let (name, instance) = (format!("metric_{}", series % metrics), format!("host-{}:9100", series / metrics));
+            let labels = [("__name__", &*name), ("instance", &*instance), ("job", "node"), ("replica", replica)];
+            batch.start_series_of(&LabelSet::from_pairs(labels));
+            for scrape in (0..240).filter(|scrape| !is_down(*scrape)) {
+                let late = scrape * 15_000 + if replica == "a" { 2_000 } else { 9_000 } + below(20);
+                *value = if series % 3 == 0 { below(1_000) } else { *value + below(50) };
+                let hour = Hour(first.0 + hour as i64);
+                batch.push_sample(hour.start().plus(Duration::from_millis(late)), *value as f64, TimestampMs(0));
+            }
+        }
+        let encoded = l0::encode_metrics(&world.tenant, &batch).unwrap();
+        world.append(Signal::Metrics, Hour(first.0 + hour as i64), encoded, false).await;
+    }
+    world.clock.advance(Duration::from_secs(32 * 3_600));
+    for _ in 0..3 {
+        world.run().await;
+        world.clock.advance(Duration::from_secs(2 * 3_600));
+    }
+    world.policy.limits = crate::replicas::merged();
+    crate::replicas::close(&world);
+    let rows = world.parts(Signal::Metrics).await.iter().map(|part| part.stats.rows).sum::<u64>();
+    let (objects, counters) = store::objects::counted(world.objects());
+    let (manifest, records, clock) = (world.manifest(), world.records(), Arc::new(world.clock.clone()));
+    let stores = Stores { manifest, records, objects, clock, nonces: Arc::new(Nonces::seeded(3)) };
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+    let (cpu, resident) = (cpu_seconds(), peak_mb());
+    let report = Compactor::new(stores, world.policy.clone()).run(FOREVER, &[]).await.unwrap();
+    let (cpu, peak, counts) = (cpu_seconds() - cpu, peak_mb() - resident, counters.counts());
+    assert_eq!(report.replica_jobs, 1);
+    let input = report.input_bytes;
+    let left = 100.0 * (rows - report.replica_samples) as f64 / rows as f64;
+    let bytes = 100.0 * report.output_bytes as f64 / input as f64;
+    let per_million = 1e6 * cpu / rows as f64;
+    println!(
+        "{pairs} pairs of {metrics} metrics, outages {outages}: {rows} rows, {left:.0} % left in {bytes:.0} % of {input} bytes"
+    );
+    println!("  {cpu:.2} CPU s ({per_million:.2} a million rows), {peak:.0} MB more than before; {counts:?}");
+}
+
+#[tokio::test]
+#[ignore = "prints figures for BENCHMARKS.md"]
+async fn measure_merges_of_replicas() {
+    measure_replicas(1_000, 50, false).await;
+    measure_replicas(1_000, 50, true).await;
+    measure_replicas(4_000, 1, false).await;
 }
