@@ -1,7 +1,71 @@
-//! Floats as Go's `strconv.FormatFloat(value, FORMAT, -1, 64)` writes them: the fewest digits that read back as the same float.
+//! Floats as Go's `strconv.FormatFloat(value, FORMAT, -1, 64)` writes them: the fewest digits that read back as the same float; and
+//! as its `ParseFloat` reads them.
 //!
 //! Where two such texts are equally near, Go takes the even last digit and Rust's `Display` the larger one
 //! (579090.32275390625 is `579090.3227539062` there); Ryū decides as Go does.
+
+/// Reads a float as `ParseFloat` does: also hexadecimal with a power of two, also with underscores between digits, infinities with and
+/// NaN without a sign. A number too large for a float is none.
+pub fn parse(text: &str) -> Option<f64> {
+    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
+    let negated = |size: f64| if text.starts_with('-') { -size } else { size };
+    match unsigned.to_ascii_lowercase().as_str() {
+        "inf" | "infinity" => return Some(negated(f64::INFINITY)),
+        "nan" if unsigned == text => return Some(f64::NAN),
+        _ => {}
+    }
+    let hexadecimal = unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X"));
+    // The prefix is as good as a digit before the first underscore.
+    if !underscores_part_digits(hexadecimal.unwrap_or(unsigned), hexadecimal.is_some()) {
+        return None;
+    }
+    let digits = |text: &str| text.replace('_', "");
+    let size = match hexadecimal {
+        Some(text) => parse_hexadecimal(&digits(text))?,
+        None if unsigned.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-_".contains(&byte)) => {
+            digits(unsigned).parse().ok()?
+        }
+        None => return None,
+    };
+    size.is_finite().then(|| negated(size))
+}
+
+fn underscores_part_digits(text: &str, is_hexadecimal: bool) -> bool {
+    let bytes = text.as_bytes();
+    let is_digit = |byte: &u8| if is_hexadecimal { byte.is_ascii_hexdigit() } else { byte.is_ascii_digit() };
+    let before = |at: usize| at.checked_sub(1).map_or(is_hexadecimal, |before| is_digit(&bytes[before]));
+    let mut places = (0..bytes.len()).filter(|at| bytes[*at] == b'_');
+    places.all(|at| before(at) && bytes.get(at + 1).is_some_and(is_digit))
+}
+
+/// Reads `1.8p3`: hexadecimal digits, and how often they are doubled.
+fn parse_hexadecimal(text: &str) -> Option<f64> {
+    let (mantissa, power) = text.split_once(['p', 'P'])?;
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let is_signed = power.starts_with(['+', '-']);
+    if (whole.is_empty() && fraction.is_empty()) || !power[usize::from(is_signed)..].bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let (mut bits, mut dropped) = (0u64, 0i64);
+    for digit in whole.chars().chain(fraction.chars()) {
+        let digit = u64::from(digit.to_digit(16)?);
+        // Of digits that no float holds, only whether there are any matters.
+        match bits >> 60 {
+            0 => bits = bits << 4 | digit,
+            _ => (bits, dropped) = (bits | u64::from(digit != 0), dropped + 4),
+        }
+    }
+    let power: i64 = power.parse().ok()?;
+    let mut power = power.checked_add(dropped)?.checked_sub(4 * fraction.len() as i64)?.clamp(-4000, 4000);
+    let mut size = bits as f64;
+    // A power of two at a time is exact, but for the last one into what is not normal.
+    while power != 0 && size != 0.0 && size.is_finite() {
+        let step = power.clamp(-1000, 1000);
+        size *= 2f64.powi(step as i32);
+        power -= step;
+    }
+    Some(size)
+}
 
 /// Writes a finite float without an exponent (format `f`); infinities and NaN as Go writes them.
 pub fn push_plain(out: &mut Vec<u8>, value: f64) {
@@ -191,6 +255,36 @@ mod tests {
                 let back: f64 = text.parse().expect("a number");
                 proptest::prop_assert!(back.to_bits() == bits || value.is_nan() && back.is_nan(), "{text}");
             }
+        }
+    }
+
+    /// As Go 1.26 reads them.
+    #[test]
+    fn what_go_reads() {
+        for (text, value) in [
+            ("1", 1.0),
+            ("+1.5e3", 1500.0),
+            (".5", 0.5),
+            ("1.", 1.0),
+            ("-0", -0.0),
+            ("1_000", 1000.0),
+            ("1_0.2_5e1_0", 1.025e11),
+            ("0x1p4", 16.0),
+            ("-0X_1.8P-1", -0.75),
+            ("0x1.fffffffffffff8p0", 2.0),
+            ("0x0p0", 0.0),
+            ("0x1p-1074", 5e-324),
+            ("-iNf", f64::NEG_INFINITY),
+            ("Infinity", f64::INFINITY),
+        ] {
+            assert_eq!(parse(text).map(f64::to_bits), Some(value.to_bits()), "{text}");
+        }
+        assert!(parse("NAN").is_some_and(f64::is_nan));
+        for text in [
+            "", "x", "-NaN", "+nan", "1e400", "0x10", "0x1p", "0xp1", "0x1p+", "0x1p1024", "_1", "1_", "1__0", "1_.5", "1._5",
+            "1e_5", "١", "1 ", "infinit", ".", "e5", "--1",
+        ] {
+            assert_eq!(parse(text), None, "{text}");
         }
     }
 }

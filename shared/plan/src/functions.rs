@@ -7,6 +7,8 @@ pub mod format;
 pub mod histogram;
 pub mod histogram_classic;
 pub mod log_range;
+pub mod power;
 pub mod ranking;
 pub mod time;
+pub mod trigonometry;
 pub mod window;

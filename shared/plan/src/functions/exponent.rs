@@ -1,7 +1,7 @@
 //! Logarithms and powers of two to the last digit of Go's `math`, whose results Prometheus shows: platforms' own differ there, and
 //! overflow early where hyperbolic functions are turned around.
 //!
-//! The approximations and their coefficients are FreeBSD's (`e_log.c`, `e_exp.c`), as in Go.
+//! The approximations and their coefficients are FreeBSD's (`e_log.c`, `e_exp.c`, `s_log1p.c`), as in Go.
 
 use std::f64::consts::{FRAC_1_SQRT_2, LN_2, LOG2_E, LOG10_E};
 
@@ -10,7 +10,7 @@ const LN_2_HIGH: f64 = 0.6931471803691238;
 const LN_2_LOW: f64 = 1.9082149292705877e-10;
 
 /// Returns the fraction in `[0.5, 1)` and the exponent of a positive finite number.
-fn split(x: f64) -> (f64, i32) {
+pub(super) fn split(x: f64) -> (f64, i32) {
     const EXPONENT_OF_HALF: i32 = 1022;
     let (x, shift) = if x < f64::MIN_POSITIVE { (x * (1u64 << 52) as f64, 52) } else { (x, 0) };
     let bits = x.to_bits();
@@ -69,7 +69,7 @@ pub fn asinh(x: f64) -> f64 {
     } else if size < 1.0 / LARGE {
         size
     } else {
-        (size + size * size / (1.0 + (1.0 + size * size).sqrt())).ln_1p()
+        ln_1p(size + size * size / (1.0 + (1.0 + size * size).sqrt()))
     };
     inverse.copysign(x)
 }
@@ -84,7 +84,92 @@ pub fn acosh(x: f64) -> f64 {
         ln(2.0 * x - 1.0 / (x + (x * x - 1.0).sqrt()))
     } else {
         let t = x - 1.0;
-        (t + (2.0 * t + t * t).sqrt()).ln_1p()
+        ln_1p(t + (2.0 * t + t * t).sqrt())
+    }
+}
+
+/// Returns the inverse of the hyperbolic tangent; NaN beyond one.
+pub fn atanh(x: f64) -> f64 {
+    let size = x.abs();
+    if x.is_nan() || size > 1.0 {
+        return f64::NAN;
+    }
+    let inverse = if size == 1.0 {
+        f64::INFINITY
+    } else if size < 1.0 / LARGE {
+        size
+    } else if size < 0.5 {
+        let twice = size + size;
+        0.5 * ln_1p(twice + twice * size / (1.0 - size))
+    } else {
+        0.5 * ln_1p((size + size) / (1.0 - size))
+    };
+    inverse.copysign(x)
+}
+
+/// Returns the natural logarithm of `1 + x`, exact where `x` is small.
+pub fn ln_1p(x: f64) -> f64 {
+    const P: [f64; 7] = [
+        0.14798198605116586,
+        0.15313837699209373,
+        0.1818357216161805,
+        0.22222198432149784,
+        0.2857142874366239,
+        0.3999999999940942,
+        0.6666666666666735,
+    ];
+    let size = x.abs();
+    if x <= -1.0 || !x.is_finite() {
+        return x.ln_1p();
+    }
+    if size < 1.0 / (1u64 << 29) as f64 {
+        return if size < 1.0 / (1u64 << 54) as f64 { x } else { x - x * x * 0.5 };
+    }
+    let Reduced { f, k, lost, is_near_one } = Reduced::of(x);
+    let (high, low) = (k * LN_2_HIGH, k * LN_2_LOW + lost);
+    let half_square = 0.5 * f * f;
+    if is_near_one {
+        let rest = half_square * (1.0 - 0.6666666666666666 * f);
+        return if f == 0.0 { high + low } else { high - ((rest - low) - f) };
+    }
+    let s = f / (2.0 + f);
+    let z = s * s;
+    let series = z * P.into_iter().reduce(|sum, next| next + z * sum).unwrap_or(0.0);
+    match k == 0.0 {
+        true => f - (half_square - s * (half_square + series)),
+        false => high - ((half_square - (s * (half_square + series) + low)) - f),
+    }
+}
+
+/// `1 + x` as 2^k (1 + f).
+struct Reduced {
+    f: f64,
+    k: f64,
+    /// What rounding `1 + x` has lost, relative to it.
+    lost: f64,
+    /// Whether `f` is zero but for rounding.
+    is_near_one: bool,
+}
+
+impl Reduced {
+    fn of(x: f64) -> Reduced {
+        /// √2/2 - 1 and √2 - 1: between them nothing needs to be reduced.
+        const NEAR: [f64; 2] = [-0.2928932188134525, 0.41421356237309503];
+        /// The bits of √2's fraction.
+        const ROOT: u64 = 0x0006_a09e_667f_3bcd;
+        if x > NEAR[0] && x < NEAR[1] {
+            return Reduced { f: x, k: 0.0, lost: 0.0, is_near_one: false };
+        }
+        let is_rounded = x.abs() < (1u64 << 53) as f64;
+        let sum = if is_rounded { 1.0 + x } else { x };
+        let k = (sum.to_bits() >> 52) as i32 - 1023;
+        let lost = if k > 0 { 1.0 - (sum - x) } else { x - (sum - 1.0) };
+        let lost = if is_rounded { lost / sum } else { 0.0 };
+        let fraction = sum.to_bits() & (u64::MAX >> 12);
+        let (k, exponent, distance) =
+            if fraction < ROOT { (k, 1023, fraction) } else { (k + 1, 1022, ((1 << 52) - fraction) >> 2) };
+        let f = f64::from_bits(fraction | exponent << 52) - 1.0;
+        Reduced { f, k: f64::from(k), lost, is_near_one: distance == 0 }
     }
 }
 
@@ -148,6 +233,24 @@ mod tests {
         }
         assert_eq!((asinh(1e-300), acosh(f64::INFINITY), asinh(f64::NEG_INFINITY)), (1e-300, f64::INFINITY, f64::NEG_INFINITY));
         assert!(acosh(0.5).is_nan() && asinh(f64::NAN).is_nan());
+    }
+
+    #[test]
+    fn inverse_tangents_and_logarithms_near_one() {
+        for (x, inverse, logarithm) in [
+            (0.3, 0.30951960420311175, 0.26236426446749106),
+            (-0.71, -0.8871838632580928, -1.2378743560016172),
+            (0.95, 1.8317808230648227, 0.6678293725756554),
+            (1e-9, 1e-9, 9.999999995e-10),
+        ] {
+            assert_eq!((atanh(x), ln_1p(x)), (inverse, logarithm), "{x}");
+        }
+        for (x, logarithm) in [(12345.678, 9.42114231801815), (1e300, 690.7755278982137), (1.3, 0.832909122935104)] {
+            assert_eq!(ln_1p(x), logarithm, "{x}");
+        }
+        assert!(atanh(1.5).is_nan() && atanh(f64::NAN).is_nan() && ln_1p(-2.0).is_nan() && atanh(-0.0).is_sign_negative());
+        assert_eq!((atanh(1.0), atanh(-1.0), ln_1p(-1.0)), (f64::INFINITY, f64::NEG_INFINITY, f64::NEG_INFINITY));
+        assert_eq!((ln_1p(1.0), ln_1p(f64::INFINITY)), (std::f64::consts::LN_2, f64::INFINITY));
     }
 
     #[test]

@@ -177,11 +177,6 @@ pub fn go_min(a: f64, b: f64) -> f64 {
     -go_max(-a, -b)
 }
 
-/// Go's `math.Pow`, which differs from C only in nothing that `powf` does not do alike.
-pub fn pow(a: f64, b: f64) -> f64 {
-    a.powf(b)
-}
-
 /// Reports whether two values differ by less than `epsilon` relative to their sum (upstream `util/almost`).
 pub fn almost_equal(a: f64, b: f64, epsilon: f64) -> bool {
     if model::is_stale(a) || model::is_stale(b) {

@@ -9,7 +9,7 @@ use super::Context;
 use super::collect::{self, Collector};
 use crate::annotations::{mismatched_buckets, reset_collision};
 use crate::error::EvalError;
-use crate::functions::{float, histogram as native};
+use crate::functions::{histogram as native, power, trigonometry};
 use crate::logical::{Binary, BinaryOp, Cardinality, Dialect, Matching};
 use crate::value::{StepSeries, StepValue, Value};
 
@@ -37,8 +37,8 @@ fn arithmetic(op: BinaryOp, a: f64, b: f64) -> Option<f64> {
         BinaryOp::Mul => a * b,
         BinaryOp::Div => a / b,
         BinaryOp::Mod => a % b,
-        BinaryOp::Pow => float::pow(a, b),
-        BinaryOp::Atan2 => a.atan2(b),
+        BinaryOp::Pow => power::pow(a, b),
+        BinaryOp::Atan2 => trigonometry::atan2(a, b),
         _ => return None,
     })
 }

@@ -5,7 +5,7 @@ use model::{LabelSet, Matcher, Text};
 use super::collect;
 use super::{Context, histogram_functions, selector_of};
 use crate::error::EvalError;
-use crate::functions::{exponent, float, histogram as native, ranking, time};
+use crate::functions::{exponent, float, histogram as native, power, ranking, time, trigonometry};
 use crate::logical::{Call, Dialect, Function, Grid, RangeInput, TimeUnit};
 use crate::value::{StepSeries, StepValue, StepValues, Value};
 
@@ -126,23 +126,23 @@ fn math(function: Function) -> Option<fn(f64) -> f64> {
         Abs => f64::abs,
         Ceil => f64::ceil,
         Floor => f64::floor,
-        Exp => f64::exp,
+        Exp => power::exp,
         Sqrt => f64::sqrt,
         Ln => exponent::ln,
         Log2 => exponent::log2,
         Log10 => exponent::log10,
-        Sin => f64::sin,
-        Cos => f64::cos,
-        Tan => f64::tan,
-        Asin => f64::asin,
-        Acos => f64::acos,
-        Atan => f64::atan,
-        Sinh => f64::sinh,
-        Cosh => f64::cosh,
-        Tanh => f64::tanh,
+        Sin => trigonometry::sin,
+        Cos => trigonometry::cos,
+        Tan => trigonometry::tan,
+        Asin => trigonometry::asin,
+        Acos => trigonometry::acos,
+        Atan => trigonometry::atan,
+        Sinh => power::sinh,
+        Cosh => power::cosh,
+        Tanh => power::tanh,
         Asinh => exponent::asinh,
         Acosh => exponent::acosh,
-        Atanh => f64::atanh,
+        Atanh => exponent::atanh,
         Rad => |v| v * std::f64::consts::PI / 180.0,
         Deg => |v| v * 180.0 / std::f64::consts::PI,
         Sgn => |v| {

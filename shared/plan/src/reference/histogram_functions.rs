@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use model::{Histogram, LabelSet};
+use model::{Histogram, LabelSet, go_float};
 
 use super::Context;
 use super::collect::{Collector, without_name};
@@ -16,15 +16,6 @@ use crate::value::{StepSeries, StepValue, Value};
 struct Groups {
     classic: Vec<(LabelSet, Vec<Bucket>)>,
     native: Vec<(LabelSet, std::sync::Arc<Histogram>)>,
-}
-
-fn go_float(text: &str) -> Option<f64> {
-    match text.to_ascii_lowercase().as_str() {
-        "+inf" | "inf" | "infinity" | "+infinity" => Some(f64::INFINITY),
-        "-inf" | "-infinity" => Some(f64::NEG_INFINITY),
-        "nan" => Some(f64::NAN),
-        _ => text.parse().ok().filter(|value: &f64| value.is_finite()),
-    }
 }
 
 fn split(input: &[StepSeries], step: usize, span: Span, context: &mut Context<'_>) -> Groups {
@@ -42,7 +33,7 @@ fn split(input: &[StepSeries], step: usize, span: Span, context: &mut Context<'_
             None => continue,
         };
         let le = series.labels.get("le").unwrap_or("");
-        let Some(upper) = go_float(le) else {
+        let Some(upper) = go_float::parse(le) else {
             let text = format!("bucket label \"le\" is missing or has a malformed value of {}", model::quote::go_quote(le));
             context.annotations.warn(named(&text, &name(&series.labels)), span);
             continue;
