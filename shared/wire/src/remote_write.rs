@@ -118,6 +118,12 @@ impl Decoded {
         }
     }
 
+    /// Refuses a part of what was sent, with a 400.
+    fn refuse_badly(&mut self, reason: impl fmt::Display) {
+        self.bad_request = true;
+        self.refuse(reason);
+    }
+
     fn refuse(&mut self, reason: impl fmt::Display) {
         self.refused += 1;
         if self.reasons.len() < REASONS_MAX {
@@ -141,18 +147,17 @@ impl Bounds {
     pub(crate) fn check(self, timestamp: i64) -> Result<(), &'static str> {
         match timestamp {
             at if at < self.oldest => Err("too old sample"),
-            at if at > self.newest => Err("out of bounds"),
+            at if at > self.newest => Err("out of bounds: timestamp is too far in the future"),
             _ => Ok(()),
         }
     }
 }
 
-/// Decides from the headers alone how to read the body: before decoding, so that a foreign body is a 415, not a 400.
+/// Decides from the headers alone how to read the body: before decoding, so that a foreign body is a 415, not a 400. The order, the
+/// texts and the letter of the law are upstream's (`client_golang`, `exp/api/remote`).
 pub fn negotiate(content_type: Option<&str>, content_encoding: Option<&str>) -> Result<Version, Error> {
-    let version = version_of(content_type.unwrap_or(""))?;
-    match content_encoding.unwrap_or("").trim() {
-        "" => Ok(version),
-        encoding if encoding.eq_ignore_ascii_case("snappy") => Ok(version),
+    match content_encoding.unwrap_or("") {
+        "" | "snappy" => version_of(content_type.unwrap_or("").trim()),
         encoding => Err(Error::MediaType(format!(
             "{encoding} encoding (compression) is not accepted by this server; only snappy is acceptable"
         ))),
@@ -160,26 +165,37 @@ pub fn negotiate(content_type: Option<&str>, content_encoding: Option<&str>) -> 
 }
 
 fn version_of(content_type: &str) -> Result<Version, Error> {
-    let mut parts = content_type.split(';').map(str::trim);
+    const PROTOBUF: &str = "application/x-protobuf";
+    let mut parts = content_type.split(';');
     let media_type = parts.next().unwrap_or("");
-    if !media_type.is_empty() && !media_type.eq_ignore_ascii_case("application/x-protobuf") {
-        return Err(Error::MediaType(format!(
-            "expected application/x-protobuf as the first (media) part, got {content_type} content-type"
-        )));
+    if !content_type.is_empty() && media_type != PROTOBUF {
+        return Err(Error::MediaType(format!("expected {PROTOBUF} as the first (media) part, got {content_type} content-type")));
     }
     for part in parts {
-        let Some((name, message)) = part.split_once('=') else { continue };
-        if name.trim().eq_ignore_ascii_case("proto") {
-            return match message.trim().trim_matches('"') {
-                "prometheus.WriteRequest" => Ok(Version::V1),
-                "io.prometheus.write.v2.Request" => Ok(Version::V2),
-                other => Err(Error::MediaType(format!(
-                    "got {content_type} content-type; unknown remote write protobuf message {other}"
-                ))),
-            };
+        let Some((name, message)) = part.split_once('=').filter(|(_, value)| !value.contains('=')) else {
+            return Err(Error::MediaType(format!(
+                "as per https://www.rfc-editor.org/rfc/rfc9110#parameter expected parameters to be key-values, got {part} in \
+                 {content_type} content-type"
+            )));
+        };
+        if name == "proto" {
+            return message_type(message).ok_or_else(|| {
+                Error::MediaType(format!(
+                    "got {content_type} content type; unknown type for remote write protobuf message {message}, supported: \
+                     prometheus.WriteRequest, io.prometheus.write.v2.Request"
+                ))
+            });
         }
     }
     Ok(Version::V1)
+}
+
+fn message_type(name: &str) -> Option<Version> {
+    match name {
+        "prometheus.WriteRequest" => Some(Version::V1),
+        "io.prometheus.write.v2.Request" => Some(Version::V2),
+        _ => None,
+    }
 }
 
 /// Decodes a compressed body.

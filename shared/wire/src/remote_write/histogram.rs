@@ -80,11 +80,54 @@ impl Raw {
     }
 }
 
-/// Checks that a histogram does not contradict itself; `float` allows for rounding of its counts.
+/// Checks that a histogram does not contradict itself, in upstream's order and words (`Validate`); `float` allows for rounding of its
+/// counts.
 pub(crate) fn verify(value: &Histogram, float: bool) -> Result<(), String> {
-    check_spans("positive", &value.positive_spans, &value.positive_buckets)?;
-    check_spans("negative", &value.negative_spans, &value.negative_buckets)?;
-    if value.is_stale() { Ok(()) } else { check(value, float) }
+    let sides = [
+        ("positive", &value.positive_spans, &value.positive_buckets),
+        ("negative", &value.negative_spans, &value.negative_buckets),
+    ];
+    let spans = || sides.iter().try_for_each(|(side, spans, buckets)| on_side(side, check_spans(spans, buckets, 1)));
+    let counts = |(side, _, buckets): (&str, _, &Vec<f64>)| on_side(side, check_counts(buckets));
+    if value.is_stale() {
+        return spans();
+    }
+    match value.schema {
+        CUSTOM_BUCKETS_SCHEMA => check_custom(value)?,
+        SCHEMA_MIN..=SCHEMA_REDUCIBLE_MAX => {
+            spans()?;
+            counts(sides[1])?;
+            if value.zero_count < 0.0 {
+                return Err(format!("zero bucket has observation count of {}: {NEGATIVE_BUCKET}", count(value.zero_count)));
+            }
+            if !value.custom_values.is_empty() {
+                return Err("histogram with exponential schema must not have custom bounds".to_owned());
+            }
+        }
+        schema => {
+            return Err(format!(
+                "histogram has an invalid schema, which must be between {SCHEMA_MIN} and {SCHEMA_MAX} for exponential buckets, or \
+                 {CUSTOM_BUCKETS_SCHEMA} for custom buckets, got schema {schema}"
+            ));
+        }
+    }
+    if value.count < 0.0 {
+        // Two blanks, as upstream.
+        return Err(format!("observation count is  {}: histogram's observation count is negative", count(value.count)));
+    }
+    counts(sides[0])?;
+    if float { Ok(()) } else { check_sum(value) }
+}
+
+const NEGATIVE_BUCKET: &str = "histogram has a bucket whose observation count is negative";
+
+fn on_side(side: &str, checked: Result<(), String>) -> Result<(), String> {
+    checked.map_err(|reason| format!("{side} side: {reason}"))
+}
+
+/// Prints a count as Go's `%v`.
+fn count(value: f64) -> String {
+    model::go_float::general(value, 21)
 }
 
 fn span(message: &[u8]) -> Result<Span, Malformed> {
@@ -111,73 +154,88 @@ fn absolute(deltas: &[i64]) -> Vec<f64> {
         .collect()
 }
 
-fn check_spans(side: &str, spans: &[Span], buckets: &[f64]) -> Result<(), String> {
-    if let Some((index, span)) = spans.iter().enumerate().skip(1).find(|(_, span)| span.offset < 0) {
-        return Err(format!(
-            "{side} side: span number {} with offset {}: histogram has a span whose offset is negative",
-            index + 1,
-            span.offset
-        ));
+/// Checks spans against the buckets they cover; offsets from the `first_relative`th span on are distances and not negative.
+fn check_spans(spans: &[Span], buckets: &[f64], first_relative: usize) -> Result<(), String> {
+    if let Some((index, span)) = spans.iter().enumerate().skip(first_relative).find(|(_, span)| span.offset < 0) {
+        let number = index + 1;
+        return Err(format!("span number {number} with offset {}: histogram has a span whose offset is negative", span.offset));
     }
     let needed: u64 = spans.iter().map(|span| u64::from(span.length)).sum();
-    if needed != buckets.len() as u64 {
-        let have = buckets.len();
-        return Err(format!(
-            "{side} side: spans need {needed} buckets, have {have} buckets: histogram spans specify different number of buckets than provided"
-        ));
-    }
-    match buckets.iter().position(|count| *count < 0.0) {
-        Some(index) => Err(format!(
-            "{side} side: bucket number {} has observation count of {}: histogram has a bucket whose observation count is negative",
-            index + 1,
-            buckets[index]
+    match needed == buckets.len() as u64 {
+        true => Ok(()),
+        false => Err(format!(
+            "spans need {needed} buckets, have {} buckets: histogram spans specify different number of buckets than provided",
+            buckets.len()
         )),
+    }
+}
+
+fn check_counts(buckets: &[f64]) -> Result<(), String> {
+    match buckets.iter().position(|count| *count < 0.0) {
+        Some(index) => {
+            let number = index + 1;
+            Err(format!("bucket number {number} has observation count of {}: {NEGATIVE_BUCKET}", count(buckets[index])))
+        }
         None => Ok(()),
     }
 }
 
-fn check(value: &Histogram, float: bool) -> Result<(), String> {
-    match value.schema {
-        CUSTOM_BUCKETS_SCHEMA => check_custom(value)?,
-        SCHEMA_MIN..=SCHEMA_REDUCIBLE_MAX if value.custom_values.is_empty() => {}
-        SCHEMA_MIN..=SCHEMA_REDUCIBLE_MAX => {
-            return Err("histogram with exponential schema must not have custom bounds".to_owned());
-        }
-        schema => return Err(format!("histogram has an invalid schema: {schema}")),
-    }
-    if value.zero_count < 0.0 || value.count < 0.0 {
-        return Err(format!("histogram has a negative count: {} and zero bucket {}", value.count, value.zero_count));
-    }
+/// Checks the count against the buckets: integers are exact, but for observations of NaN, which no bucket holds.
+fn check_sum(value: &Histogram) -> Result<(), String> {
     let found: f64 = value.positive_buckets.iter().chain(&value.negative_buckets).sum::<f64>() + value.zero_count;
-    // Float counts may differ by rounding; integer counts are exact, but for observations of NaN, which no bucket holds.
-    let wrong = if value.sum.is_nan() { value.count < found } else { value.count != found };
-    if !float && wrong {
-        let count = value.count;
-        return Err(format!(
-            "{found} observations found in buckets, but the Count field is {count}: histogram's observation count should equal the number of observations found in the buckets (in absence of NaN)"
-        ));
+    let (wrong, rule) = match value.sum.is_nan() {
+        true => (value.count < found, "be at least the number of observations found in the buckets"),
+        false => (value.count != found, "equal the number of observations found in the buckets (in absence of NaN)"),
+    };
+    match wrong {
+        false => Ok(()),
+        true => Err(format!(
+            "{found} observations found in buckets, but the Count field is {}: histogram's observation count should {rule}",
+            value.count
+        )),
     }
-    Ok(())
 }
 
 fn check_custom(value: &Histogram) -> Result<(), String> {
+    check_bounds(value).map_err(|reason| format!("custom buckets: {reason}"))?;
+    let rules = [
+        (value.zero_count != 0.0, "must have zero count of 0"),
+        (value.zero_threshold != 0.0, "must have zero threshold of 0"),
+        (!value.negative_spans.is_empty(), "must not have negative spans"),
+        (!value.negative_buckets.is_empty(), "must not have negative buckets"),
+    ];
+    match rules.into_iter().find(|(is_broken, _)| *is_broken) {
+        Some((_, rule)) => Err(format!("custom buckets: {rule}")),
+        None => Ok(()),
+    }
+}
+
+fn check_bounds(value: &Histogram) -> Result<(), String> {
     let bounds = &value.custom_values;
-    if bounds.iter().any(|bound| !bound.is_finite()) || bounds.windows(2).any(|two| two[0] >= two[1]) {
-        return Err("histogram custom bounds must be finite and strictly increasing".to_owned());
+    for (at, bound) in bounds.iter().enumerate() {
+        if bound.is_nan() {
+            return Err("histogram custom bounds must not be NaN".to_owned());
+        }
+        if let Some(previous) = at.checked_sub(1).map(|before| bounds[before]).filter(|previous| bound <= previous) {
+            return Err(format!(
+                "previous bound is {previous:.6} and current is {bound:.6}: histogram custom bounds must be in strictly increasing \
+                 order"
+            ));
+        }
     }
-    if value.zero_count != 0.0
-        || value.zero_threshold != 0.0
-        || !value.negative_spans.is_empty()
-        || !value.negative_buckets.is_empty()
-    {
-        return Err("custom buckets: must have no zero bucket and no negative buckets".to_owned());
+    if bounds.last() == Some(&f64::INFINITY) {
+        return Err("last +Inf bound must not be explicitly defined: histogram custom bounds must be finite".to_owned());
     }
+    check_spans(&value.positive_spans, &value.positive_buckets, 0)?;
     let end: i64 = value.positive_spans.iter().map(|span| i64::from(span.offset) + i64::from(span.length)).sum();
-    let first = value.positive_spans.first().map_or(0, |span| span.offset);
-    if first < 0 || end > bounds.len() as i64 + 1 {
-        return Err(format!("custom buckets: spans reach bucket {end}, there are {} bounds", bounds.len()));
+    match end > bounds.len() as i64 + 1 {
+        false => Ok(()),
+        true => Err(format!(
+            "only {} custom bounds defined which is insufficient to cover total span length of {end}: histogram custom bounds are \
+             too few",
+            bounds.len()
+        )),
     }
-    Ok(())
 }
 
 /// Reduces an exponential histogram to the finest schema we keep: neighbouring buckets become one.

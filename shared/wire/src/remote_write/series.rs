@@ -1,6 +1,8 @@
 //! What both versions do with one series: labels to canonical bytes, samples to columns.
 
 use model::batch::{ExemplarRow, HistogramRow};
+use model::labels::is_legacy_name;
+use model::quote::go_quote_bytes;
 use model::{Exemplar, LabelSet, Limits, TimestampMs};
 
 use super::{Bounds, Decoded, Version, histogram};
@@ -9,10 +11,13 @@ use crate::error::Error;
 use crate::protobuf::{Fields, Malformed};
 
 /// An exemplar before its labels are known to be valid.
+#[derive(Default)]
 pub(super) struct RawExemplar<'a> {
     pub(super) labels: Vec<Pair<'a>>,
     pub(super) value: f64,
     pub(super) timestamp: i64,
+    /// Why its labels could not be read.
+    pub(super) fault: Option<String>,
 }
 
 /// Scratch space of one series, used for all of them.
@@ -21,8 +26,10 @@ pub(super) struct Scratch<'a> {
     pub(super) labels: Vec<Pair<'a>>,
     pub(super) histograms: Vec<&'a [u8]>,
     pub(super) exemplars: Vec<RawExemplar<'a>>,
-    /// Samples refused by time, with the reason; few.
-    pub(super) untimely: Vec<(i64, &'static str)>,
+    /// Samples refused by time, for these reasons; few.
+    pub(super) untimely: Vec<&'static str>,
+    /// Float samples seen, stored or not.
+    samples: usize,
     encoded: Vec<u8>,
 }
 
@@ -32,6 +39,7 @@ impl Scratch<'_> {
         self.histograms.clear();
         self.exemplars.clear();
         self.untimely.clear();
+        self.samples = 0;
     }
 }
 
@@ -53,8 +61,9 @@ pub(super) fn push_sample(
             _ => {}
         }
     }
+    scratch.samples += 1;
     if let Err(reason) = bounds.check(timestamp) {
-        scratch.untimely.push((timestamp, reason));
+        scratch.untimely.push(reason);
         return Ok(());
     }
     let batch = &mut decoded.batch;
@@ -77,46 +86,37 @@ pub(super) fn finish(
     limits: &Limits,
     bounds: Bounds,
 ) -> Result<bool, Error> {
-    if let Err(refusal) = encode_labels(scratch, limits) {
-        decoded.batch.timestamps.truncate(first);
-        decoded.batch.values.truncate(first);
-        decoded.batch.start_timestamps.truncate(first);
+    let usable = encode_labels(scratch, limits).and_then(|()| match decoded.version {
+        Version::V2 if scratch.samples == 0 && scratch.histograms.is_empty() => {
+            let text = format!("TimeSeries must contain at least one sample or histogram for series {}", shown(&scratch.encoded));
+            Err(Refusal { text, limit: false })
+        }
+        _ => Ok(()),
+    });
+    if let Err(refusal) = usable {
+        take_back(decoded, first);
         decoded.bad_request |= decoded.version == Version::V2 || refusal.limit;
         decoded.refuse(refusal.text);
         return Ok(false);
     }
-    let untimely = std::mem::take(&mut scratch.untimely);
-    for (timestamp, reason) in &untimely {
-        let text = format!("{reason}: timestamp {timestamp} of series {}", shown(&scratch.encoded));
-        refuse_sample(decoded, text)?;
+    for reason in &scratch.untimely {
+        refuse_sample(decoded, scratch, reason)?;
     }
-    scratch.untimely = untimely;
     let index = decoded.batch.series_len() as u32;
     let (histograms, exemplars) = (decoded.batch.histograms.len(), decoded.batch.exemplars.len());
     for message in &scratch.histograms {
-        match histogram::decode(message)? {
-            Ok((timestamp, start_timestamp, value)) => match bounds.check(timestamp.0) {
-                Ok(()) => {
-                    decoded.batch.histograms.push(HistogramRow { series: index, timestamp, start_timestamp, histogram: value })
-                }
-                Err(reason) => refuse_sample(decoded, format!("{reason}: histogram of series {}", shown(&scratch.encoded)))?,
-            },
-            Err(fault) => refuse_sample(decoded, format!("{fault} for series {}", shown(&scratch.encoded)))?,
+        let histogram = histogram::decode(message)?;
+        match histogram.and_then(|read| bounds.check(read.0.0).map(|()| read).map_err(str::to_owned)) {
+            Ok((timestamp, start_timestamp, value)) => {
+                decoded.batch.histograms.push(HistogramRow { series: index, timestamp, start_timestamp, histogram: value });
+            }
+            Err(reason) => refuse_sample(decoded, scratch, &reason)?,
         }
     }
-    for raw in &mut scratch.exemplars {
-        let mut encoded = Vec::new();
-        let valid = canonical::encode(&mut raw.labels, &mut encoded).is_ok() && bounds.check(raw.timestamp).is_ok();
-        match LabelSet::from_encoded(&encoded) {
-            Ok(labels) if valid => decoded.batch.exemplars.push(ExemplarRow {
-                series: index,
-                exemplar: Exemplar { labels, value: raw.value, timestamp: TimestampMs(raw.timestamp) },
-            }),
-            _ => {
-                // Remote write 1.0 ignores a bad exemplar (Prometheus).
-                decoded.bad_request |= decoded.version == Version::V2;
-                decoded.refuse(format_args!("invalid exemplar of series {}", shown(&scratch.encoded)));
-            }
+    for mut raw in std::mem::take(&mut scratch.exemplars) {
+        match raw.fault.take() {
+            Some(fault) => decoded.refuse_badly(format_args!("parsing exemplar for series {}: {fault}", shown(&scratch.encoded))),
+            None => decoded.batch.exemplars.extend(exemplar(raw, bounds).map(|exemplar| ExemplarRow { series: index, exemplar })),
         }
     }
     let batch = &mut decoded.batch;
@@ -127,13 +127,32 @@ pub(super) fn finish(
     Ok(true)
 }
 
-/// A sample that cannot be stored: 1.0 rolls everything back, 2.0 stores the rest.
-fn refuse_sample(decoded: &mut Decoded, text: String) -> Result<(), Error> {
+/// Takes back the samples of a series that begins at row `first`.
+pub(super) fn take_back(decoded: &mut Decoded, first: usize) {
+    decoded.batch.timestamps.truncate(first);
+    decoded.batch.values.truncate(first);
+    decoded.batch.start_timestamps.truncate(first);
+}
+
+/// Characters of an exemplar's labels, names and values together (OpenMetrics).
+const EXEMPLAR_CHARS_MAX: usize = 128;
+
+/// Returns an exemplar that can be stored. Senders are not told of others, as upstream does not tell them: they cost no sample.
+fn exemplar(mut raw: RawExemplar<'_>, bounds: Bounds) -> Option<Exemplar> {
+    let mut encoded = Vec::new();
+    canonical::encode(&mut raw.labels, &mut encoded).ok()?;
+    bounds.check(raw.timestamp).ok()?;
+    let labels = LabelSet::from_encoded(&encoded).ok()?;
+    let chars: usize = labels.iter().map(|(name, value)| name.chars().count() + value.chars().count()).sum();
+    (chars <= EXEMPLAR_CHARS_MAX).then_some(Exemplar { labels, value: raw.value, timestamp: TimestampMs(raw.timestamp) })
+}
+
+/// A sample that cannot be stored: 1.0 rolls everything back and says why, 2.0 stores the rest and says of which series, too.
+fn refuse_sample(decoded: &mut Decoded, scratch: &Scratch<'_>, reason: &str) -> Result<(), Error> {
     if decoded.version == Version::V1 {
-        return Err(Error::Body(text));
+        return Err(Error::body(reason));
     }
-    decoded.bad_request = true;
-    decoded.refuse(text);
+    decoded.refuse_badly(format_args!("{reason} for series {}", shown(&scratch.encoded)));
     Ok(())
 }
 
@@ -144,20 +163,18 @@ struct Refusal {
 
 fn encode_labels(scratch: &mut Scratch<'_>, limits: &Limits) -> Result<(), Refusal> {
     scratch.encoded.clear();
-    let invalid = |text: String| Refusal { text, limit: false };
-    match canonical::encode(&mut scratch.labels, &mut scratch.encoded) {
-        Ok(()) => {}
-        Err(Fault::Duplicate(name)) => {
-            return Err(invalid(format!(
-                "invalid labels for series, labels {}, duplicated label {name}",
-                pairs(&scratch.labels)
-            )));
+    let encoded = canonical::encode(&mut scratch.labels, &mut scratch.encoded);
+    let is_text = |bytes: &[u8]| !bytes.is_empty() && std::str::from_utf8(bytes).is_ok();
+    let named = scratch.labels.iter().any(|(name, value)| *name == b"__name__" && !value.is_empty());
+    let text = match encoded {
+        Ok(()) if named => None,
+        Err(Fault::Duplicate(name)) if named && scratch.labels.iter().all(|(name, _)| is_text(name)) => {
+            Some(format!("invalid labels for series, labels {}, duplicated label {name}", pairs(&scratch.labels)))
         }
-        Err(Fault::EmptyName) => return Err(invalid(format!("invalid label name for series {}", pairs(&scratch.labels)))),
-        Err(Fault::NotUtf8) => return Err(invalid(format!("invalid UTF-8 in labels {}", pairs(&scratch.labels)))),
-    }
-    if !scratch.labels.iter().any(|(name, value)| *name == b"__name__" && !value.is_empty()) {
-        return Err(invalid(format!("invalid metric name or labels, got {}", shown(&scratch.encoded))));
+        _ => Some(format!("invalid metric name or labels, got {}", pairs(&scratch.labels))),
+    };
+    if let Some(text) = text {
+        return Err(Refusal { text, limit: false });
     }
     check_limits(&scratch.labels, limits)
         .map_err(|text| Refusal { text: format!("{text} in series {}", shown(&scratch.encoded)), limit: true })
@@ -186,8 +203,13 @@ fn shown(encoded: &[u8]) -> String {
     text.chars().take(SHOWN_BYTES_MAX).collect()
 }
 
+/// Shows labels that are no label set as upstream shows them, bytes that are no text escaped.
 fn pairs(labels: &[Pair<'_>]) -> String {
-    let one = |(name, value): &Pair<'_>| format!("{}={:?}", String::from_utf8_lossy(name), String::from_utf8_lossy(value));
+    let name = |name: &[u8]| match std::str::from_utf8(name) {
+        Ok(name) if is_legacy_name(name) => name.to_owned(),
+        _ => go_quote_bytes(name),
+    };
+    let one = |pair: &Pair<'_>| format!("{}={}", name(pair.0), go_quote_bytes(pair.1));
     let all: Vec<String> = labels.iter().take(20).map(one).collect();
     format!("{{{}}}", all.join(", ")).chars().take(SHOWN_BYTES_MAX).collect()
 }

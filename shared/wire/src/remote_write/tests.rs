@@ -72,6 +72,34 @@ fn negotiation_comes_first() {
     }
 }
 
+/// Texts as Prometheus 3.14 answers them; the encoding is judged first, and to the letter.
+#[test]
+fn what_is_not_negotiated_is_said_in_upstreams_words() {
+    let encoding = "SNAPPY encoding (compression) is not accepted by this server; only snappy is acceptable";
+    for (kind, encoding, text) in [
+        ("application/json", "SNAPPY", encoding),
+        (
+            "APPLICATION/X-PROTOBUF",
+            "",
+            "expected application/x-protobuf as the first (media) part, got APPLICATION/X-PROTOBUF content-type",
+        ),
+        (
+            "application/x-protobuf;proto=foo",
+            "snappy",
+            "got application/x-protobuf;proto=foo content type; unknown type for remote write protobuf message foo, supported: prometheus.WriteRequest, io.prometheus.write.v2.Request",
+        ),
+        (
+            "application/x-protobuf;",
+            "snappy",
+            "as per https://www.rfc-editor.org/rfc/rfc9110#parameter expected parameters to be key-values, got  in application/x-protobuf; content-type",
+        ),
+    ] {
+        assert_eq!(negotiate(Some(kind), Some(encoding)), Err(Error::MediaType(text.to_owned())), "{kind}");
+    }
+    // A blank before a name makes it another name, which nobody reads.
+    assert_eq!(negotiate(Some("application/x-protobuf; proto=io.prometheus.write.v2.Request"), None), Ok(Version::V1));
+}
+
 #[test]
 fn v1_sorts_labels_and_skips_invalid_series_silently() {
     let stale = f64::from_bits(model::STALE_NAN_BITS);
@@ -139,10 +167,82 @@ fn v2_writes_the_rest_and_says_how_much() {
     assert_eq!(decoded.batch.start_timestamps, [7, 0]);
     assert_eq!(decoded.batch.metadata.len(), 1);
     assert_eq!(decoded.batch.sample_ends, [1, 2]);
-    for bad in [vec![1, 99], vec![1]] {
-        assert!(v2(&symbols, &[Message::default().packed(1, &bad)]).is_err());
+}
+
+/// Each beside a series that is written, with the texts of upstream's `TestRemoteWriteHandler_V2Message` and of the running server.
+#[test]
+fn v2_says_what_is_wrong_with_each_series() {
+    const SYMBOLS: [&str; 5] = ["", "__name__", "m", "a", "x"];
+    let labelled = |references: &[u64]| Message::default().packed(1, references);
+    let one = sample(1.0, NOW.0);
+    let late = sample(1.0, NOW.plus(Duration::from_secs(601)).0);
+    let about = |field, reference| Message::default().varint(field, reference);
+    let exemplar = |references: &[u64]| Message::default().packed(1, references).double(2, 1.0).varint(3, NOW.0 as u64);
+    let m = labelled(&[1, 2]);
+    for (series, samples, text) in [
+        (labelled(&[1, 2, 3]).nested(2, one.clone()), 1, "parsing labels for series [1 2 3]: invalid labelRefs length 3"),
+        (
+            labelled(&[1, 999]).nested(2, one.clone()),
+            1,
+            "parsing labels for series [1 999]: labelRefs 1 (name) = 999 (value) outside of symbols table (size 5)",
+        ),
+        (
+            m.clone().nested(2, one.clone()).nested(5, about(3, 999)),
+            1,
+            "parsing metadata for series [1 2]: metadata help_ref 999 outside of symbols table (size 5)",
+        ),
+        (
+            m.clone().nested(2, one.clone()).nested(5, about(4, 999)),
+            1,
+            "parsing metadata for series [1 2]: metadata unit_ref 999 outside of symbols table (size 5)",
+        ),
+        (labelled(&[3, 3]).nested(2, one.clone()), 1, r#"invalid metric name or labels, got {a="a"}"#),
+        (labelled(&[1, 0]).nested(2, one.clone()), 1, r#"invalid metric name or labels, got {__name__=""}"#),
+        (labelled(&[0, 4, 1, 2]).nested(2, one.clone()), 1, r#"invalid metric name or labels, got {""="x", __name__="m"}"#),
+        (
+            labelled(&[1, 2, 3, 3, 3, 4]).nested(2, one.clone()),
+            1,
+            r#"invalid labels for series, labels {__name__="m", a="a", a="x"}, duplicated label a"#,
+        ),
+        (
+            m.clone().nested(4, exemplar(&[3, 4])),
+            1,
+            r#"TimeSeries must contain at least one sample or histogram for series {__name__="m"}"#,
+        ),
+        (
+            m.clone().nested(2, one.clone()).nested(2, late),
+            2,
+            r#"out of bounds: timestamp is too far in the future for series {__name__="m"}"#,
+        ),
+        (
+            m.clone().nested(2, one.clone()).nested(4, exemplar(&[3, 9])),
+            2,
+            r#"parsing exemplar for series {__name__="m"}: labelRefs 3 (name) = 9 (value) outside of symbols table (size 5)"#,
+        ),
+    ] {
+        let decoded = v2(&SYMBOLS, &[m.clone().nested(2, one.clone()), series]).unwrap();
+        let written = Some(Written { samples, ..Written::default() });
+        assert_eq!(decoded.answer(), Answer { status: 400, written, text: text.to_owned() });
+        assert_eq!(decoded.batch.sample_ends.last(), Some(&(samples as u32)), "{text}");
     }
-    assert!(v2(&["x"], &[]).is_err());
+    let bytes = Message::default().bytes(4, b"").bytes(4, b"__name__").bytes(4, b"a\xff").nested(5, m.nested(2, one));
+    let decoded = decode_message(&bytes.0, Version::V2, &Limits::default(), NOW).unwrap();
+    assert_eq!(decoded.answer().text, r#"invalid metric name or labels, got {__name__="a\xff"}"#);
+}
+
+/// Upstream tells senders of no exemplar that it does not store.
+#[test]
+fn exemplars_that_cannot_be_stored_cost_no_answer() {
+    let long = "x".repeat(200);
+    let symbols = ["", "__name__", "m", "trace_id", "t", &long];
+    let exemplar = |references: &[u64], at: i64| Message::default().packed(1, references).double(2, 1.0).varint(3, at as u64);
+    let late = NOW.plus(Duration::from_secs(3600)).0;
+    let series = Message::default().packed(1, &[1, 2]).nested(2, sample(1.0, NOW.0));
+    for (references, at, stored) in [(&[3, 4][..], NOW.0, 1), (&[], NOW.0, 1), (&[3, 5], NOW.0, 0), (&[3, 4], late, 0)] {
+        let decoded = v2(&symbols, &[series.clone().nested(4, exemplar(references, at))]).unwrap();
+        let answer = decoded.answer();
+        assert_eq!((answer.status, answer.written.unwrap().exemplars), (204, stored), "{references:?}");
+    }
 }
 
 #[test]
@@ -167,6 +267,78 @@ fn histograms_are_validated_and_reduced() {
     };
     let decoded = v2(&symbols, &[series(custom(&[1.0])), series(custom(&[2.0, 1.0])), series(custom(&[]))]).unwrap();
     assert_eq!((decoded.batch.histograms.len(), decoded.refused), (1, 2));
+    let v1_series = Message::default().nested(1, Message::default().bytes(1, b"__name__").bytes(2, b"m"));
+    let refused = v1(Message::default().nested(1, v1_series.nested(4, histogram(9, 0)))).unwrap_err().to_string();
+    assert!(
+        refused.starts_with("3 observations found in buckets, but the Count field is 9: ") && refused.ends_with(')'),
+        "{refused}"
+    );
+}
+
+/// Texts of upstream's `Validate`, in its order.
+#[test]
+fn histograms_say_what_is_wrong_with_them() {
+    use model::{Histogram, Span};
+    let span = |offset, length| vec![Span { offset, length }];
+    let good =
+        Histogram { count: 3.0, sum: 5.0, positive_spans: span(0, 2), positive_buckets: vec![1.0, 2.0], ..Histogram::default() };
+    let custom = Histogram { schema: -53, zero_threshold: 0.0, custom_values: vec![1.0, 2.0], ..good.clone() };
+    let bounds = |bounds: &[f64]| Histogram { custom_values: bounds.to_vec(), ..custom.clone() };
+    let table = [
+        (good.clone(), None),
+        (custom.clone(), None),
+        (
+            Histogram { schema: 53, ..good.clone() },
+            Some(
+                "histogram has an invalid schema, which must be between -4 and 8 for exponential buckets, or -53 for custom buckets, got schema 53",
+            ),
+        ),
+        (
+            bounds(&[2.0, 1.0]),
+            Some(
+                "custom buckets: previous bound is 2.000000 and current is 1.000000: histogram custom bounds must be in strictly increasing order",
+            ),
+        ),
+        (bounds(&[f64::NAN]), Some("custom buckets: histogram custom bounds must not be NaN")),
+        (
+            bounds(&[1.0, f64::INFINITY]),
+            Some("custom buckets: last +Inf bound must not be explicitly defined: histogram custom bounds must be finite"),
+        ),
+        (
+            bounds(&[]),
+            Some(
+                "custom buckets: only 0 custom bounds defined which is insufficient to cover total span length of 2: histogram custom bounds are too few",
+            ),
+        ),
+        (Histogram { zero_count: 1.0, ..custom.clone() }, Some("custom buckets: must have zero count of 0")),
+        (Histogram { zero_threshold: 0.5, ..custom.clone() }, Some("custom buckets: must have zero threshold of 0")),
+        (Histogram { negative_spans: span(0, 1), ..custom.clone() }, Some("custom buckets: must not have negative spans")),
+        (Histogram { negative_buckets: vec![1.0], ..custom }, Some("custom buckets: must not have negative buckets")),
+        (
+            Histogram { custom_values: vec![1.0], ..good.clone() },
+            Some("histogram with exponential schema must not have custom bounds"),
+        ),
+        (Histogram { count: -4.0, ..good.clone() }, Some("observation count is  -4: histogram's observation count is negative")),
+        (
+            Histogram { zero_count: -1.0, ..good.clone() },
+            Some("zero bucket has observation count of -1: histogram has a bucket whose observation count is negative"),
+        ),
+        (
+            Histogram { positive_buckets: vec![1.0, -2.5], ..good.clone() },
+            Some(
+                "positive side: bucket number 2 has observation count of -2.5: histogram has a bucket whose observation count is negative",
+            ),
+        ),
+        (
+            Histogram { sum: f64::NAN, count: 2.0, ..good },
+            Some(
+                "3 observations found in buckets, but the Count field is 2: histogram's observation count should be at least the number of observations found in the buckets",
+            ),
+        ),
+    ];
+    for (histogram, wanted) in table {
+        assert_eq!(histogram::verify(&histogram, false).err().as_deref(), wanted, "{histogram:?}");
+    }
 }
 
 #[test]

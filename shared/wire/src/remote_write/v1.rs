@@ -71,7 +71,7 @@ fn decode_label(message: &[u8]) -> Result<Pair<'_>, Malformed> {
 }
 
 fn decode_exemplar(message: &[u8]) -> Result<RawExemplar<'_>, Malformed> {
-    let mut exemplar = RawExemplar { labels: Vec::new(), value: 0.0, timestamp: 0 };
+    let mut exemplar = RawExemplar::default();
     let mut fields = Fields::of(message);
     while let Some((number, field)) = fields.next()? {
         match number {

@@ -7,7 +7,7 @@ use super::v1::metadata;
 use super::{Bounds, Decoded, Version};
 use crate::canonical::Pair;
 use crate::error::Error;
-use crate::protobuf::{Fields, Value};
+use crate::protobuf::Fields;
 
 pub(super) fn decode(message: &[u8], limits: &Limits, bounds: Bounds) -> Result<Decoded, Error> {
     let mut decoded = Decoded::new(Version::V2);
@@ -34,33 +34,27 @@ impl<'a> Symbols<'a> {
                 symbols.push(value.bytes()?);
             }
         }
-        match symbols.first() {
-            Some(first) if !first.is_empty() => Err(Error::body("symbols must start with an empty string")),
-            _ => Ok(Symbols(symbols)),
-        }
+        Ok(Symbols(symbols))
     }
 
-    fn get(&self, index: u64) -> Result<&'a [u8], Error> {
-        let symbol = usize::try_from(index).ok().and_then(|index| self.0.get(index)).copied();
-        symbol.ok_or_else(|| Error::Body(format!("symbol reference {index} is out of range, there are {} symbols", self.0.len())))
+    fn get(&self, index: u64) -> Option<&'a [u8]> {
+        self.0.get(usize::try_from(index).ok()?).copied()
     }
 
-    /// Resolves pairs of references.
-    fn labels(&self, references: Value<'_>, out: &mut Vec<Pair<'a>>) -> Result<(), Error> {
-        let mut name: Option<&'a [u8]> = None;
-        let mut failed = None;
-        references.each_varint(|index| match self.get(index) {
-            Ok(symbol) => match name.take() {
-                Some(name) => out.push((name, symbol)),
-                None => name = Some(symbol),
-            },
-            Err(error) => failed = failed.take().or(Some(error)),
-        })?;
-        match (failed, name) {
-            (Some(error), _) => Err(error),
-            (None, Some(_)) => Err(Error::body("invalid number of label references, it must be even")),
-            (None, None) => Ok(()),
+    /// Resolves pairs of references; upstream's text where that cannot be (`desymbolizeLabels`).
+    fn labels(&self, references: &[u64], out: &mut Vec<Pair<'a>>) -> Result<(), String> {
+        let (pairs, rest) = references.as_chunks::<2>();
+        if !rest.is_empty() {
+            return Err(format!("invalid labelRefs length {}", references.len()));
         }
+        for [name, value] in pairs {
+            let Some(pair) = self.get(*name).zip(self.get(*value)) else {
+                let symbols = self.0.len();
+                return Err(format!("labelRefs {name} (name) = {value} (value) outside of symbols table (size {symbols})"));
+            };
+            out.push(pair);
+        }
+        Ok(())
     }
 }
 
@@ -74,57 +68,98 @@ fn decode_series<'a>(
 ) -> Result<(), Error> {
     scratch.clear();
     let first = decoded.batch.timestamps.len();
-    let mut meta: &[u8] = &[];
+    let (mut references, mut metadata) = (Vec::new(), Metadata::default());
     let mut fields = Fields::of(message);
     while let Some((number, value)) = fields.next()? {
         match number {
-            1 => symbols.labels(value, &mut scratch.labels)?,
+            1 => value.each_varint(|reference| references.push(reference))?,
             2 => series::push_sample(decoded, scratch, value.bytes()?, bounds)?,
             3 => scratch.histograms.push(value.bytes()?),
             4 => scratch.exemplars.push(decode_exemplar(symbols, value.bytes()?)?),
-            5 => meta = value.bytes()?,
+            5 => metadata = Metadata::decode(value.bytes()?)?,
             _ => {}
         }
     }
-    if series::finish(decoded, scratch, first, limits, bounds)? && !meta.is_empty() {
-        push_metadata(decoded, scratch, symbols, meta)?;
+    let resolved = symbols.labels(&references, &mut scratch.labels).map_err(|reason| ("labels", reason));
+    let resolved = resolved.and_then(|()| metadata.texts(symbols).map_err(|reason| ("metadata", reason)));
+    let texts = match resolved {
+        Ok(texts) => texts,
+        Err((part, reason)) => {
+            series::take_back(decoded, first);
+            decoded.refuse_badly(format_args!("parsing {part} for series {}: {reason}", printed(&references)));
+            return Ok(());
+        }
+    };
+    if series::finish(decoded, scratch, first, limits, bounds)? {
+        metadata.keep(decoded, scratch, texts);
     }
     Ok(())
 }
 
+/// Prints references as Go prints a slice.
+fn printed(references: &[u64]) -> String {
+    let numbers: Vec<String> = references.iter().take(REFERENCES_SHOWN_MAX).map(u64::to_string).collect();
+    format!("[{}]", numbers.join(" "))
+}
+
+/// References shown in a reason.
+const REFERENCES_SHOWN_MAX: usize = 100;
+
 fn decode_exemplar<'a>(symbols: &Symbols<'a>, message: &'a [u8]) -> Result<RawExemplar<'a>, Error> {
-    let mut exemplar = RawExemplar { labels: Vec::new(), value: 0.0, timestamp: 0 };
+    let (mut exemplar, mut references) = (RawExemplar::default(), Vec::new());
     let mut fields = Fields::of(message);
     while let Some((number, field)) = fields.next()? {
         match number {
-            1 => symbols.labels(field, &mut exemplar.labels)?,
+            1 => field.each_varint(|reference| references.push(reference))?,
             2 => exemplar.value = field.double()?,
             3 => exemplar.timestamp = field.varint()? as i64,
             _ => {}
         }
     }
+    exemplar.fault = symbols.labels(&references, &mut exemplar.labels).err();
     Ok(exemplar)
 }
 
-fn push_metadata(decoded: &mut Decoded, scratch: &Scratch<'_>, symbols: &Symbols<'_>, message: &[u8]) -> Result<(), Error> {
-    let (mut kind, mut help, mut unit) = (0, 0, 0);
-    let mut fields = Fields::of(message);
-    while let Some((number, field)) = fields.next()? {
-        match number {
-            1 => kind = field.varint()?,
-            3 => help = field.varint()?,
-            4 => unit = field.varint()?,
-            _ => {}
+/// What a series says of its metric: the last two by reference.
+#[derive(Default)]
+struct Metadata {
+    kind: u64,
+    help: u64,
+    unit: u64,
+}
+
+impl Metadata {
+    fn decode(message: &[u8]) -> Result<Metadata, Error> {
+        let mut read = Metadata::default();
+        let mut fields = Fields::of(message);
+        while let Some((number, field)) = fields.next()? {
+            match number {
+                1 => read.kind = field.varint()?,
+                3 => read.help = field.varint()?,
+                4 => read.unit = field.varint()?,
+                _ => {}
+            }
         }
+        Ok(read)
     }
-    if (kind, help, unit) == (0, 0, 0) {
-        return Ok(());
+
+    /// Resolves help and unit; where there is no metadata, nothing needs to be there.
+    fn texts<'a>(&self, symbols: &Symbols<'a>) -> Result<[&'a [u8]; 2], String> {
+        let text = |part: &str, reference: u64| match (reference, symbols.get(reference)) {
+            (_, Some(text)) => Ok(text),
+            (0, None) => Ok(&[][..]),
+            _ => Err(format!("metadata {part}_ref {reference} outside of symbols table (size {})", symbols.0.len())),
+        };
+        Ok([text("help", self.help)?, text("unit", self.unit)?])
     }
-    let name = scratch.labels.iter().find(|(name, _)| *name == b"__name__").map_or(&[][..], |(_, value)| value);
-    let item = metadata(kind, name, symbols.get(help)?, symbols.get(unit)?);
-    // Series of one family follow one another: its metadata is kept once.
-    if let Some(item) = item.filter(|item| decoded.batch.metadata.last() != Some(item)) {
-        decoded.batch.metadata.push(item);
+
+    fn keep(&self, decoded: &mut Decoded, scratch: &Scratch<'_>, [help, unit]: [&[u8]; 2]) {
+        if (self.kind, self.help, self.unit) == (0, 0, 0) {
+            return;
+        }
+        let name = scratch.labels.iter().find(|(name, _)| *name == b"__name__").map_or(&[][..], |(_, value)| value);
+        // Series of one family follow one another: its metadata is kept once.
+        let item = metadata(self.kind, name, help, unit).filter(|item| decoded.batch.metadata.last() != Some(item));
+        decoded.batch.metadata.extend(item);
     }
-    Ok(())
 }
