@@ -139,6 +139,8 @@ pub enum Duration {
     Step(Span),
     /// `range()`
     Range(Span),
+    /// `+d` behind `offset`, where `d` is a call, and where it begins
+    Plus(Box<Duration>, u32),
     /// `-d`, and where it begins
     Negate(Box<Duration>, u32),
     /// `a + b`, also `min_of(a, b)`, `max_of(a, b)`
@@ -154,7 +156,7 @@ impl Duration {
                 Span { start: *start, end: inner.span().end }
             }
             Duration::Paren(inner, _) => inner.span(),
-            Duration::Negate(inner, start) => Span { start: *start, end: inner.span().end },
+            Duration::Plus(inner, start) | Duration::Negate(inner, start) => Span { start: *start, end: inner.span().end },
             Duration::Binary(_, left, right) => Span { start: left.span().start, end: right.span().end },
         }
     }

@@ -78,8 +78,8 @@ impl Lowering<'_> {
             ExprKind::Aggregate { op, grouping, param, input } => Node::Aggregate(Box::new(Aggregate {
                 op: *op,
                 grouping: grouping.clone(),
-                param: param.as_ref().map(|param| self.child(param, fixed)).transpose()?,
                 input: self.child(input, fixed)?,
+                param: param.as_ref().map(|param| self.child(param, fixed)).transpose()?,
                 span: expr.span,
                 param_span: param.as_ref().map_or(expr.span, |param| unwrapped(param).span),
                 input_span: unwrapped(input).span,
@@ -105,24 +105,25 @@ impl Lowering<'_> {
         })
     }
 
+    /// Durations are evaluated from the outside in, in upstream's order (`durationVisitor`): the first wrong one is told.
     fn range(&self, expr: &Expr) -> Result<RangeInput, LowerError> {
         match &expr.kind {
             ExprKind::Matrix { selector, range } => {
                 let ExprKind::Selector(inner) = &selector.kind else {
                     return Err(LowerError::Duration { message: "ranges only allowed for vector selectors", span: expr.span });
                 };
-                let select = self.select(inner, selector.span)?;
-                Ok(RangeInput::Select { select, range_ms: self.positive(range)?, span: expr.span })
+                let range_ms = self.positive(range)?;
+                Ok(RangeInput::Select { select: self.select(inner, selector.span)?, range_ms, span: expr.span })
             }
             ExprKind::Subquery { inner, range, step, modifiers } => Ok(RangeInput::Subquery {
-                node: Box::new(self.child(inner, false)?),
-                range_ms: self.positive(range)?,
+                offset_ms: self.offset(modifiers)?,
                 step_ms: match step.as_ref().map(|step| self.positive(step)).transpose()? {
                     // Less than a millisecond is cut off to no step at all, as upstream does it to an expression.
                     None | Some(0) => self.params.options.subquery_step_ms,
                     Some(step_ms) => step_ms,
                 },
-                offset_ms: self.offset(modifiers)?,
+                range_ms: self.positive(range)?,
+                node: Box::new(self.child(inner, false)?),
                 at: self.at(modifiers),
                 span: expr.span,
             }),
@@ -155,11 +156,11 @@ impl Lowering<'_> {
     }
 
     fn positive(&self, duration: &Duration) -> Result<i64, LowerError> {
-        let ms = self.milliseconds(duration)?;
-        if self.seconds(duration)? <= 0.0 {
+        // Not for a negative infinity, which is refused as such.
+        if (f64::MIN..=0.0).contains(&self.seconds(duration)?) {
             return Err(LowerError::Duration { message: "duration must be greater than 0", span: duration.span() });
         }
-        Ok(ms)
+        self.milliseconds(duration)
     }
 
     fn milliseconds(&self, duration: &Duration) -> Result<i64, LowerError> {
@@ -181,7 +182,7 @@ impl Lowering<'_> {
     fn seconds(&self, duration: &Duration) -> Result<f64, LowerError> {
         Ok(match duration {
             Duration::Literal { seconds, .. } => *seconds,
-            Duration::Paren(inner, _) => self.seconds(inner)?,
+            Duration::Paren(inner, _) | Duration::Plus(inner, _) => self.seconds(inner)?,
             Duration::Step(_) => self.params.step_ms as f64 / 1000.0,
             Duration::Range(_) => (self.params.end.0 - self.params.start.0) as f64 / 1000.0,
             Duration::Negate(inner, _) => -self.seconds(inner)?,
@@ -196,7 +197,7 @@ impl Lowering<'_> {
                     DurationOp::Mod if right == 0.0 => return refused("modulo by zero"),
                     DurationOp::Div => left / right,
                     DurationOp::Mod => left % right,
-                    DurationOp::Pow => left.powf(right),
+                    DurationOp::Pow => plan::functions::power::pow(left, right),
                     DurationOp::Min => go_min(left, right),
                     DurationOp::Max => go_max(left, right),
                 }

@@ -202,6 +202,7 @@ fn duration_text(duration: &Duration) -> String {
         Duration::Paren(inner, _) => format!("({})", duration_text(inner)),
         Duration::Step(_) => "step()".to_owned(),
         Duration::Range(_) => "range()".to_owned(),
+        Duration::Plus(inner, _) => duration_text(inner),
         Duration::Negate(inner, _) => format!("-{}", duration_text(inner)),
         Duration::Binary(op, left, right) => {
             let (left, right) = (duration_text(left), duration_text(right));

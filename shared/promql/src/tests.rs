@@ -219,6 +219,12 @@ fn lowering_refuses_windows_of_no_length() {
         ("x offset (2 ^ 40)", "10:16: duration is out of range"),
         ("x[1m / (0)]", "2:9: division by zero"),
         ("x offset (1 + 1m % step())", "14:25: modulo by zero"),
+        ("x[(0 - 2 ^ 40)]", "3:13: duration must be greater than 0"),
+        // Of several the outer one is told; of one window offset, step, range; of an aggregation its input.
+        ("rate(rate(up[-1*step()])[1h:(step())] offset (1%step()))", "46:54: modulo by zero"),
+        ("rate(rate(up[-1*step()])[(range()):(step())])", "36:42: duration must be greater than 0"),
+        ("rate(up[(0*1)] offset (1/step()))", "9:12: duration must be greater than 0"),
+        ("topk(scalar(sum_over_time(up[step()])), rate(gauge[step()*1]))", "51:59: duration must be greater than 0"),
     ] {
         let expr = parse(text, &Options::all()).unwrap();
         assert_eq!(crate::lower(text, &expr, &params).unwrap_err().to_string(), wanted, "{text}");

@@ -124,7 +124,10 @@ fn write_duration(out: &mut Vec<u8>, duration: &Duration, wrapped: bool) {
         Duration::Literal { seconds, duration, .. } => {
             Object::open(out).flag("duration", *duration).kind("numberLiteral").number_text("val", *seconds).close();
         }
+        // A number cannot say that it is wrapped, so it stands behind a plus.
+        Duration::Paren(inner, _) if matches!(**inner, Duration::Literal { .. }) => operation(out, None, "+", Some(inner), true),
         Duration::Paren(inner, _) => write_duration(out, inner, true),
+        Duration::Plus(inner, _) => operation(out, None, "+", Some(inner), wrapped),
         Duration::Step(_) => operation(out, None, "step", None, wrapped),
         Duration::Range(_) => operation(out, None, "range", None, wrapped),
         Duration::Negate(inner, _) => operation(out, None, "-", Some(inner), wrapped),
@@ -154,11 +157,10 @@ fn operator(op: DurationOp) -> &'static str {
     }
 }
 
-/// A literal in milliseconds, however many parentheses are around it.
+/// A literal in milliseconds; one in parentheses is an expression.
 fn literal_ms(duration: &Duration) -> Option<i64> {
     match duration {
         Duration::Literal { seconds, .. } => Some((seconds * 1e9).round() as i64 / 1_000_000),
-        Duration::Paren(inner, _) => literal_ms(inner),
         _ => None,
     }
 }

@@ -60,7 +60,12 @@ impl Parser<'_> {
         }
         let start = self.next().span.start;
         let inner = self.operand(context)?;
-        Ok(if minus { negate(inner, start) } else { inner })
+        Ok(match inner {
+            inner if minus => negate(inner, start),
+            // Upstream's grammar has a rule of its own for these and keeps the sign; elsewhere a plus leaves no trace.
+            inner @ (Duration::Step(_) | Duration::Range(_) | Duration::Binary(..)) => Duration::Plus(Box::new(inner), start),
+            inner => inner,
+        })
     }
 
     fn duration(&mut self, least: u8, context: (&str, &str)) -> Result<Duration, ParseError> {
