@@ -71,7 +71,10 @@ impl ApiRequest {
             true => to_bytes(body, FORM_BYTES_MAX).await.map_err(|_| too_large())?,
             false => bytes::Bytes::new(),
         };
-        let form = Form::parse(query, &body).map_err(|error| bad_form(parts.uri.path(), &error))?;
+        let form = Form::parse_what_is_valid(query, &body);
+        if let Some(fault) = form.fault().filter(|_| says_what_is_wrong(parts.uri.path())) {
+            return Err(bad_form(parts.uri.path(), fault));
+        }
         let limits = state.limits.of_all(&tenants);
         Ok(ApiRequest { tenant: tenants[0].clone(), tenants, limits, form, headers: parts.headers })
     }
@@ -119,6 +122,12 @@ fn named<T>(
 
 fn too_large() -> Response {
     text(StatusCode::PAYLOAD_TOO_LARGE, format!("form is larger than {FORM_BYTES_MAX} bytes"))
+}
+
+/// Reports whether an endpoint refuses a form of which a part is wrong. Prometheus's others answer by what is right of it.
+fn says_what_is_wrong(path: &str) -> bool {
+    const STRICT: [&str; 4] = ["/series", "/rules", "/delete_series", "/federate"];
+    crate::loki::is_loki_path(path) || STRICT.iter().any(|end| path.ends_with(end))
 }
 
 fn bad_form(path: &str, error: &wire::form::FormError) -> Response {

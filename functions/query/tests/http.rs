@@ -242,6 +242,11 @@ async fn prometheus_answers() {
         ("/api/v1/labels?limit=2", 200, r#"{"status":"success","data":["a","b"],"warnings":["results truncated due to limit"]}"#),
         ("/api/v1/label/U__a_2e_b/values", 200, r#"{"status":"success","data":["a.b"]}"#),
         ("/api/v1/label/none/values", 200, r#"{"status":"success","data":[]}"#),
+        ("/api/v1/label/a%2Fb/values", 404, "404 page not found\n"),
+        ("/api/v1/label//values", 404, "404 page not found\n"),
+        // A time as Go reads it, and a form of which one part is wrong.
+        ("/api/v1/query?query=1&time=2026-01-01T0:00:00.0000000001Z", 200, scalar),
+        ("/api/v1/query?query=1&time=1_767_225_600&x=%zz&y=;", 200, scalar),
         (
             "/api/v1/series?match[]=up&limit=1",
             200,
@@ -278,6 +283,25 @@ async fn prometheus_answers() {
                 r#""val":"300"},"op":"+","rhs":{"duration":false,"type":"numberLiteral","val":"1"},"type":"durationExpr","wrapped":false},"#,
                 r#""smoothed":false,"startOrEnd":null,"timestamp":null,"type":"matrixSelector"}],"#,
                 r#""func":{"argTypes":["matrix"],"name":"rate","returnType":"vector","variadic":0},"type":"call"}}"#
+            ),
+        ),
+        (
+            "/api/v1/parse_query?query=a%20offset%20(5)",
+            200,
+            concat!(
+                r#"{"status":"success","data":{"anchored":false,"matchers":[{"name":"__name__","type":"=","value":"a"}],"name":"a","#,
+                r#""offset":0,"offsetExpr":{"lhs":null,"op":"+","rhs":{"duration":false,"type":"numberLiteral","val":"5"},"#,
+                r#""type":"durationExpr","wrapped":true},"smoothed":false,"startOrEnd":null,"timestamp":null,"type":"vectorSelector"}}"#
+            ),
+        ),
+        (
+            "/api/v1/parse_query?query=a%20offset%20%2Bstep()",
+            200,
+            concat!(
+                r#"{"status":"success","data":{"anchored":false,"matchers":[{"name":"__name__","type":"=","value":"a"}],"name":"a","#,
+                r#""offset":0,"offsetExpr":{"lhs":null,"op":"+","rhs":{"lhs":null,"op":"step","rhs":null,"type":"durationExpr","#,
+                r#""wrapped":false},"type":"durationExpr","wrapped":false},"smoothed":false,"startOrEnd":null,"timestamp":null,"#,
+                r#""type":"vectorSelector"}}"#
             ),
         ),
         (
@@ -371,6 +395,7 @@ async fn remote_read_and_federation() {
     let expected = "# TYPE up untyped\nup{job=\"j\",instance=\"\"} 2.5 1767225600000\n".to_owned();
     assert_eq!(get("/federate?match[]=up%7Bjob=%22j%22%7D").await, (200, expected));
     assert_eq!(get("/federate").await, (200, String::new()));
+    assert_eq!(get("/federate?match[]=%7B%7D").await, (200, String::new()), "no matcher, no series");
     assert_eq!(get("/federate?match[]=%7B").await.0, 400);
 }
 
@@ -403,6 +428,16 @@ async fn prometheus_errors() {
             r#"invalid parameter \"time\": invalid time value for 'time': cannot parse \"x\" to a valid timestamp"#,
         ),
         ("/api/v1/query?query=up&limit=-1", 400, "bad_data", r#"invalid parameter \"limit\": limit must be non-negative"#),
+        ("/api/v1/label/%ff/values", 400, "bad_data", r#"invalid label name: \"\\xff\""#),
+        ("/api/v1/label/U__/values", 400, "bad_data", r#"invalid label name: \"\""#),
+        (
+            "/api/v1/query?query=%ff",
+            400,
+            "bad_data",
+            "invalid parameter \\\"query\\\": 1:1: parse error: unexpected character: '\u{fffd}'",
+        ),
+        ("/api/v1/series?match[]=up&x=%zz", 400, "bad_data", r#"error parsing form values: invalid URL escape \"%zz\""#),
+        ("/api/v1/series?match[]=up;y", 400, "bad_data", "error parsing form values: invalid semicolon separator in query"),
         (
             "/api/v1/query_range?query=up&start=2&end=1&step=1",
             400,

@@ -9,6 +9,7 @@ pub const PARAMETERS_MAX: usize = 10_000;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Form {
     pairs: Vec<(String, String)>,
+    fault: Option<FormError>,
 }
 
 /// Why a query string or a form body was refused.
@@ -17,6 +18,9 @@ pub enum FormError {
     /// `%` without two hexadecimal digits (Go's text).
     #[error("invalid URL escape {0:?}")]
     Escape(String),
+    /// A semicolon where a parameter was to end (Go's text).
+    #[error("invalid semicolon separator in query")]
+    Semicolon,
     /// A name or value is not UTF-8.
     #[error("parameter {0:?} is not valid UTF-8")]
     NotUtf8(String),
@@ -28,19 +32,45 @@ pub enum FormError {
 impl Form {
     /// Decodes the URL's query (without `?`) and an `application/x-www-form-urlencoded` body, either of which may be empty.
     pub fn parse(url_query: &str, body: &[u8]) -> Result<Form, FormError> {
-        let mut pairs = Vec::new();
+        let form = Form::parse_what_is_valid(url_query, body);
+        form.fault.clone().map_or(Ok(form), Err)
+    }
+
+    /// Decodes as [`Form::parse`] does; what cannot be decoded is left out, as Go's `FormValue` leaves it out, and told by
+    /// [`Form::fault`]. Bytes that are no text are replaced.
+    pub fn parse_what_is_valid(url_query: &str, body: &[u8]) -> Form {
+        let mut form = Form::default();
         for source in [body, url_query.as_bytes()] {
             for pair in source.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
-                if pairs.len() == PARAMETERS_MAX {
-                    return Err(FormError::TooMany);
+                if form.pairs.len() == PARAMETERS_MAX {
+                    form.fault = form.fault.take().or(Some(FormError::TooMany));
+                    return form;
                 }
-                let cut = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
-                let name = decode(&pair[..cut], &[])?;
-                let value = decode(pair.get(cut + 1..).unwrap_or_default(), name.as_bytes())?;
-                pairs.push((name, value));
+                if let Err(fault) = form.push(pair) {
+                    form.fault = form.fault.take().or(Some(fault));
+                }
             }
         }
-        Ok(Form { pairs })
+        form
+    }
+
+    fn push(&mut self, pair: &[u8]) -> Result<(), FormError> {
+        if pair.contains(&b';') {
+            return Err(FormError::Semicolon);
+        }
+        let cut = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
+        let (name, value) = (decode(&pair[..cut])?, decode(pair.get(cut + 1..).unwrap_or_default())?);
+        let shown = String::from_utf8_lossy(&name).into_owned();
+        let not_text = [(&name, ""), (&value, shown.as_str())].into_iter().find(|(bytes, _)| std::str::from_utf8(bytes).is_err());
+        let fault = not_text.map(|(_, of)| FormError::NotUtf8(of.to_owned()));
+        let value = String::from_utf8_lossy(&value).into_owned();
+        self.pairs.push((shown, value));
+        fault.map_or(Ok(()), Err)
+    }
+
+    /// Returns what was wrong first.
+    pub fn fault(&self) -> Option<&FormError> {
+        self.fault.as_ref()
     }
 
     /// Returns the first value of a parameter, empty where it is absent (Go's `FormValue`).
@@ -50,7 +80,7 @@ impl Form {
 
     /// Returns the parameters other than `name`.
     pub fn without(&self, name: &str) -> Form {
-        Form { pairs: self.pairs.iter().filter(|(n, _)| n != name).cloned().collect() }
+        Form { pairs: self.pairs.iter().filter(|(n, _)| n != name).cloned().collect(), fault: self.fault.clone() }
     }
 
     /// Returns every value of a parameter.
@@ -61,11 +91,15 @@ impl Form {
 
 /// Decodes a path segment: `%` escapes only, `+` stands for itself.
 pub fn decode_path(segment: &str) -> Result<String, FormError> {
-    let plus_kept = segment.replace('+', "%2B");
-    decode(plus_kept.as_bytes(), b"path")
+    String::from_utf8(decode_path_bytes(segment)?).map_err(|_| FormError::NotUtf8("path".to_owned()))
 }
 
-fn decode(text: &[u8], name: &[u8]) -> Result<String, FormError> {
+/// Decodes a path segment as [`decode_path`] does, into bytes that need be no text.
+pub fn decode_path_bytes(segment: &str) -> Result<Vec<u8>, FormError> {
+    decode(segment.replace('+', "%2B").as_bytes())
+}
+
+fn decode(text: &[u8]) -> Result<Vec<u8>, FormError> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((first, tail)) = rest.split_first() {
@@ -82,7 +116,7 @@ fn decode(text: &[u8], name: &[u8]) -> Result<String, FormError> {
             byte => out.push(*byte),
         }
     }
-    String::from_utf8(out).map_err(|_| FormError::NotUtf8(String::from_utf8_lossy(name).into_owned()))
+    Ok(out)
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -107,6 +141,17 @@ mod tests {
         assert_eq!(Form::parse("a=%f", b""), Err(FormError::Escape("%f".into())));
         assert_eq!(Form::parse("query=%ff%fe", b""), Err(FormError::NotUtf8("query".into())));
         assert_eq!(Form::parse(&"a&".repeat(PARAMETERS_MAX + 1), b""), Err(FormError::TooMany));
+        assert_eq!(Form::parse("a=1;b=2", b""), Err(FormError::Semicolon));
         assert_eq!(decode_path("a+b%2Fc"), Ok("a+b/c".into()));
+        assert_eq!((decode_path_bytes("%ff"), decode_path("%ff")), (Ok(vec![0xff]), Err(FormError::NotUtf8("path".into()))));
+    }
+
+    /// As Go's `FormValue`: what is wrong is left out, the rest is there.
+    #[test]
+    fn what_is_valid_is_there() {
+        let form = Form::parse_what_is_valid("a=%zz&query=up&%f=x&c=1;d=2&e=x%ffy", b"time=1&z=%");
+        assert_eq!((form.get("query"), form.get("time"), form.get("a"), form.get("c")), ("up", "1", "", ""));
+        assert_eq!(form.get("e"), "x\u{fffd}y");
+        assert_eq!(form.fault(), Some(&FormError::Escape("%".into())), "the body's comes first");
     }
 }

@@ -9,6 +9,8 @@ pub mod envelope;
 pub mod error;
 mod histogram;
 pub mod params;
+pub mod time;
 
 pub use error::{ApiError, ErrorType};
 pub use params::{RangeParams, TIME_MAX, TIME_MIN};
+pub use time::ApiTime;

@@ -1,11 +1,11 @@
 //! `series`, `labels`, `label/…/values`, `metadata`, `query_exemplars`.
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State as Extract};
+use axum::extract::State as Extract;
 use axum::response::{IntoResponse, Response};
-use http::StatusCode;
-use model::quote::go_quote;
+use http::{StatusCode, Uri};
+use model::quote::go_quote_bytes;
 use model::{MetricMetadata, Signal, TimeRangeMs};
+use wire::form::decode_path_bytes;
 use wire::json_text::html_strings;
 use wire::prom_api::params::{self, TIME_MAX, TIME_MIN, go_integer, unescape_label_name};
 use wire::prom_api::{ApiError, envelope};
@@ -87,18 +87,17 @@ pub async fn label_names(Extract(state): Extract<State>, Across(request): Across
 }
 
 /// Lists the values of a label.
-pub async fn label_values(
-    Extract(state): Extract<State>,
-    name: Result<Path<String>, PathRejection>,
-    Across(request): Across,
-) -> Result<Response, Failure> {
-    let Ok(Path(name)) = name else { return Err(ApiError::bad_data("invalid label name: not valid UTF-8").into()) };
-    if name.is_empty() {
-        return Ok(not_found().await);
-    }
+pub async fn label_values(Extract(state): Extract<State>, uri: Uri, Across(request): Across) -> Result<Response, Failure> {
+    let segment = uri.path().rsplit('/').nth(1).unwrap_or_default();
+    // Upstream's router takes a slash for one, however it is written.
+    let name = match decode_path_bytes(segment) {
+        Ok(name) if !name.is_empty() && !name.contains(&b'/') => name,
+        _ => return Ok(not_found().await),
+    };
+    let name = String::from_utf8(name).map_err(|error| invalid_name(error.as_bytes()))?;
     let name = unescape_label_name(&name);
     if name.is_empty() {
-        return Err(ApiError::bad_data(format!("invalid label name: {}", go_quote(&name))).into());
+        return Err(invalid_name(b"").into());
     }
     let Asked { lookup, limit, replica_labels } = asked(&state, &request, false)?;
     if replica_labels.contains(&name) {
@@ -106,6 +105,10 @@ pub async fn label_values(
     }
     let found = state.looked_up(&request.limits, |source| async move { source.label_values(lookup, name).await }).await??;
     Ok(names(found, limit))
+}
+
+fn invalid_name(name: &[u8]) -> ApiError {
+    ApiError::bad_data(format!("invalid label name: {}", go_quote_bytes(name)))
 }
 
 /// Lists metric metadata. A negative `limit` is none, and 0 is nothing; of `limit_per_metric` both are none.

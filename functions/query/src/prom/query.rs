@@ -25,7 +25,7 @@ use crate::source::Labels;
 pub async fn instant(Extract(state): Extract<State>, Across(request): Across) -> Result<Response, Failure> {
     let form = &request.form;
     let limit = params::limit(form)?;
-    let at = params::time_parameter(form, "time", state.clock.now())?;
+    let at = params::time_parameter(form, "time", state.clock.now())?.of_query();
     let timeout = params::timeout(form, request.limits.query_timeout)?;
     let plan = plan(&state, &request, Grid::instant_ms(at), true)?;
     let (mut evaluated, spent) = evaluate(&state, &request.tenants, plan, timeout).await?;
