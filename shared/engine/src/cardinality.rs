@@ -33,7 +33,7 @@ pub struct Cardinality {
     pub series_by_metric: Vec<Count>,
     /// Distinct values per label name.
     pub values_by_label: Vec<Count>,
-    /// Bytes of values per label name, summed over series.
+    /// Bytes of a label per label name, as Prometheus holds it, summed over series.
     pub bytes_by_label: Vec<Count>,
     /// Series per `name=value`.
     pub series_by_pair: Vec<Count>,
@@ -89,13 +89,15 @@ impl Cardinality {
         self.label_pairs = values.values().map(|values| values.len() as u64).sum();
         self.series_by_metric = top(limit, counts(METRIC_NAME).map(|(name, series)| (*series, (*name).to_owned())));
         self.values_by_label = top(limit, values.iter().map(|(name, values)| (values.len() as u64, (*name).to_owned())));
-        self.bytes_by_label = top(limit, values.iter().map(|(name, values)| (bytes(values), (*name).to_owned())));
+        self.bytes_by_label = top(limit, values.iter().map(|(name, values)| (bytes(name, values), (*name).to_owned())));
         self.series_by_pair = top(limit, pairs.map(|(name, value, series)| (series, format!("{name}={value}"))));
     }
 }
 
-fn bytes(values: &HashMap<&str, u64>) -> u64 {
-    values.iter().map(|(value, series)| value.len() as u64 * series).sum()
+/// Each series holds name and value with their lengths (upstream's `labels_stringlabels.go`).
+fn bytes(name: &str, values: &HashMap<&str, u64>) -> u64 {
+    let held = |text: &str| text.len() as u64 + if text.len() < 255 { 1 } else { 4 };
+    values.iter().map(|(value, series)| (held(name) + held(value)) * series).sum()
 }
 
 fn top(limit: usize, counts: impl Iterator<Item = (u64, String)>) -> Vec<Count> {
@@ -119,7 +121,7 @@ mod tests {
         assert_eq!((found.series, found.label_pairs), (3, 4));
         assert_eq!(pairs(&found.series_by_metric), [("a".to_owned(), 2), ("b".to_owned(), 1)]);
         assert_eq!(pairs(&found.values_by_label), [("__name__".to_owned(), 2), ("job".to_owned(), 2)]);
-        assert_eq!(pairs(&found.bytes_by_label), [("job".to_owned(), 4), ("__name__".to_owned(), 3)]);
+        assert_eq!(pairs(&found.bytes_by_label), [("__name__".to_owned(), 33), ("job".to_owned(), 19)]);
         assert_eq!(pairs(&found.series_by_pair), [("__name__=a".to_owned(), 2), ("job=1".to_owned(), 2)]);
     }
 }
