@@ -14,12 +14,16 @@ const TIME_MAX_TEXT: &str = "292277025-08-18T07:12:54.999999999Z";
 
 const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
-/// A time as Go holds it.
+/// From the year 1 to the epoch.
+const EPOCH_SECONDS: i64 = 62_135_596_800;
+
+/// A time as Go holds it, which is also how times compare.
 ///
 /// # Invariants
 /// `nanos` is in `[0, 1e9)`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct ApiTime {
+    /// Since the year 1; what is beyond 64 bits has wrapped around.
     seconds: i64,
     nanos: i64,
 }
@@ -41,23 +45,31 @@ impl ApiTime {
         let fraction = if seconds.is_finite() { seconds.fract() } else { f64::NAN };
         let fraction_ns = go_i64((fraction * 1000.0).round() / 1000.0 * 1e9);
         let (carried, nanos) = (fraction_ns.div_euclid(NANOS_PER_SECOND), fraction_ns.rem_euclid(NANOS_PER_SECOND));
-        ApiTime { seconds: go_i64(seconds.trunc()).wrapping_add(carried), nanos }
+        ApiTime::since_epoch(go_i64(seconds.trunc()).wrapping_add(carried), nanos)
+    }
+
+    fn since_epoch(seconds: i64, nanos: i64) -> ApiTime {
+        ApiTime { seconds: seconds.wrapping_add(EPOCH_SECONDS), nanos }
+    }
+
+    fn unix_seconds(self) -> i64 {
+        self.seconds.wrapping_sub(EPOCH_SECONDS)
     }
 
     /// Returns when the engine evaluates: the milliseconds of its nanoseconds since the epoch.
     pub fn of_query(self) -> TimestampMs {
-        TimestampMs(self.seconds.wrapping_mul(NANOS_PER_SECOND).wrapping_add(self.nanos) / 1_000_000)
+        TimestampMs(self.unix_seconds().wrapping_mul(NANOS_PER_SECOND).wrapping_add(self.nanos) / 1_000_000)
     }
 
     /// Returns the bound of a look-up, within the times the API knows.
     pub fn of_lookup(self) -> TimestampMs {
-        let ms = self.seconds.wrapping_mul(1000).wrapping_add(self.nanos / 1_000_000);
+        let ms = self.unix_seconds().wrapping_mul(1000).wrapping_add(self.nanos / 1_000_000);
         TimestampMs(ms).clamp(TIME_MIN, TIME_MAX)
     }
 
     /// Returns the nanoseconds since the epoch, where there are so many.
     pub(crate) fn nanoseconds(self) -> Option<i64> {
-        self.seconds.checked_mul(NANOS_PER_SECOND)?.checked_add(self.nanos)
+        self.unix_seconds().checked_mul(NANOS_PER_SECOND)?.checked_add(self.nanos)
     }
 
     /// Returns the nanoseconds from another time to this one; the nearest number where they are too many.
@@ -69,7 +81,7 @@ impl ApiTime {
 
 impl From<TimestampMs> for ApiTime {
     fn from(at: TimestampMs) -> ApiTime {
-        ApiTime { seconds: at.0.div_euclid(1000), nanos: at.0.rem_euclid(1000) * 1_000_000 }
+        ApiTime::since_epoch(at.0.div_euclid(1000), at.0.rem_euclid(1000) * 1_000_000)
     }
 }
 
@@ -97,7 +109,7 @@ pub(crate) fn rfc3339(text: &str) -> Option<ApiTime> {
         return None;
     }
     let seconds = days_since_epoch(year, month, day) * 86_400 + hour * 3600 + minute * 60 + second - east;
-    Some(ApiTime { seconds, nanos })
+    Some(ApiTime::since_epoch(seconds, nanos))
 }
 
 /// Takes so many digits.
@@ -227,5 +239,9 @@ mod tests {
         ] {
             assert_eq!((query(text), lookup(text)), (Ok(at_query), Ok(at_lookup)), "{text}");
         }
+        // What has wrapped around comes before everything else.
+        let time = |text| ApiTime::parse(text).expect("a time");
+        assert!(time("Inf") < time("0") && time("0") < time(TIME_MAX_TEXT) && time(TIME_MIN_TEXT) < time("-1e10"));
+        assert_eq!((time("Inf").ns_since(time("0")), time("2").ns_since(time("0.5"))), (i64::MIN, 1_500_000_000));
     }
 }
