@@ -7,12 +7,19 @@
 /// Reads a float as `ParseFloat` does: also hexadecimal with a power of two, also with underscores between digits, infinities with and
 /// NaN without a sign. A number too large for a float is none.
 pub fn parse(text: &str) -> Option<f64> {
+    let finite = |size: f64| Some(size).filter(|size| size.is_finite());
+    // What nearly every text is.
+    if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return text.parse().ok().and_then(finite);
+    }
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let negated = |size: f64| if text.starts_with('-') { -size } else { size };
-    match unsigned.to_ascii_lowercase().as_str() {
-        "inf" | "infinity" => return Some(negated(f64::INFINITY)),
-        "nan" if unsigned == text => return Some(f64::NAN),
-        _ => {}
+    let is = |word: &str| unsigned.eq_ignore_ascii_case(word);
+    if is("inf") || is("infinity") {
+        return Some(negated(f64::INFINITY));
+    }
+    if is("nan") && unsigned == text {
+        return Some(f64::NAN);
     }
     let hexadecimal = unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X"));
     // The prefix is as good as a digit before the first underscore.
@@ -22,12 +29,11 @@ pub fn parse(text: &str) -> Option<f64> {
     let digits = |text: &str| text.replace('_', "");
     let size = match hexadecimal {
         Some(text) => parse_hexadecimal(&digits(text))?,
-        None if unsigned.bytes().all(|byte| byte.is_ascii_digit() || b".eE+-_".contains(&byte)) => {
-            digits(unsigned).parse().ok()?
-        }
+        // No second sign, and no word that Rust reads and Go does not.
+        None if unsigned.starts_with(|first: char| first.is_ascii_digit() || first == '.') => digits(unsigned).parse().ok()?,
         None => return None,
     };
-    size.is_finite().then(|| negated(size))
+    finite(size).map(negated)
 }
 
 fn underscores_part_digits(text: &str, is_hexadecimal: bool) -> bool {
