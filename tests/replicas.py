@@ -43,7 +43,7 @@ expect("elected: one at a time, but where one takes over", short <= 3, f"{short}
 fallen = ask(elected, "query", query="sum(resets(node_cpu_seconds_total[5m]))", time=now)
 expect("elected: no counter falls", [one["value"][1] for one in fallen] == ["0"], fallen)
 elections, covered = metric("lamella_ingest_elections_total"), metric('lamella_ingest_replica_rows_total{outcome="covered"}')
-expect("elected: two terms, and the other was covered", elections == 2 and covered > 0, f"{elections:.0f} elections, {covered:.0f} rows covered")
+expect("elected: one after the other, which was covered", elections >= 2 and covered > 0, f"{elections:.0f} elections, {covered:.0f} rows covered")
 
 # Both are stored, and are one when asked.
 both = ask(pair, "query", query="up", time=now, dedup="false")
