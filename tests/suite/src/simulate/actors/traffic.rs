@@ -100,8 +100,8 @@ pub fn scrapes(random: &mut StdRng, times: Times) -> Request {
 pub fn replicas(random: &mut StdRng, times: Times, after_ms: i64) -> Request {
     const SPAN_MS: i64 = 20 * 60_000;
     let (mut batch, mut rows) = (MetricBatch::default(), Vec::new());
-    let (name, step_ms) =
-        pick(random, &[("pair_total", 30_000), ("pair_total", 30_000), ("pair_gauge", 60_000), ("pair_seconds", 60_000)]);
+    let metrics = [("pair_total", 30_000), ("pair_gauge", 60_000), ("pair_seconds", 60_000), ("pair_slow", 400_000)];
+    let (name, step_ms) = pick(random, &metrics);
     let target = pick(random, &["a", "b"]);
     let late_ms_max = if random.random_range(0..8u32) == 0 { times.late_ms_max } else { after_ms.min(20 * HOUR_MS) };
     let start = (times.now.0 - random.random_range(0..late_ms_max)) / SPAN_MS * SPAN_MS - SPAN_MS;

@@ -17,9 +17,15 @@ use testkit::simulation::{Process, Stage};
 /// Samples by series without the label of replicas.
 type One = BTreeMap<RowKey, RowValue>;
 
-/// Asks for everything there is of raw samples; returns what is wrong with the answer.
+/// Asks for everything there is of raw samples, and for some hours of it, since an answer does not depend on its range; returns what is wrong
+/// with an answer.
 pub fn check(world: &World, stage: &Stage, tenant: &TenantId) -> Option<String> {
-    let asked = Asked::now(world, tenant)?;
+    let all = Asked::now(world, tenant)?;
+    let some = all.some_hours(world, tenant);
+    std::iter::once(all).chain(some).find_map(|asked| check_one(world, stage, tenant, &asked))
+}
+
+fn check_one(world: &World, stage: &Stage, tenant: &TenantId, asked: &Asked) -> Option<String> {
     match stage.at_once(asked.answer(&true_engine(world), tenant)) {
         Ok(got) => {
             world.ledger().seen.deduplicated += 1;
@@ -68,6 +74,15 @@ impl Asked {
         let after_ms = dropped.map_or(now_ms - DAYS_ASKED * DAY_MS, |day| (day + 1) * DAY_MS + 2 * HOUR_MS);
         let asked = Asked { after_ms, at_ms: now_ms + DAY_MS, expected: One::new() };
         let expected = asked.expected_now(world, tenant)?;
+        Some(Asked { expected, ..asked })
+    }
+
+    /// Draws up to twelve hours of the last three days.
+    fn some_hours(&self, world: &World, tenant: &TenantId) -> Option<Asked> {
+        let at_ms = self.at_ms - DAY_MS - world.schedule.draw(0..3 * DAY_MS as u64) as i64;
+        let after_ms = (at_ms - world.schedule.draw(1..12 * HOUR_MS as u64) as i64).max(self.after_ms);
+        let asked = Asked { after_ms, at_ms, expected: One::new() };
+        let expected = asked.expected_now(world, tenant).filter(|_| after_ms < at_ms)?;
         Some(Asked { expected, ..asked })
     }
 

@@ -19,6 +19,9 @@ const HOURS: Range<i64> = 2..22;
 /// Time after its day is closed in which a merge must have come, ms, where compaction goes on and nothing fails.
 const PATIENCE_MS: i64 = 4 * HOUR_MS;
 
+/// Time between two runs of compaction at the end of a thorough run, ms, and some: a day that may be merged for less may be missed by both.
+const RUNS_APART_MS: i64 = 27 * HOUR_MS;
+
 impl World {
     /// Checks a merge that the last effect published, if it did, and lets go of what it left out.
     pub(super) fn check_merges(&self, tenant: &TenantId, snapshot: &Snapshot, shown: &[(String, Arc<[RowId]>)]) {
@@ -100,7 +103,7 @@ impl World {
                     damaged.is_empty() || raw.iter().filter_map(|part| object_key(part)).all(|key| !damaged.contains(key));
                 let is_whole = is_whole && snapshot.quarantined.iter().all(|part| part.window.day() != *day);
                 let is_due = self.closed_ms(*day).is_some_and(|closed_ms| {
-                    closed_ms + PATIENCE_MS <= self.schedule.now().0 && closed_ms + PATIENCE_MS < self.expires_ms(*day)
+                    closed_ms + PATIENCE_MS <= self.schedule.now().0 && closed_ms + RUNS_APART_MS < self.expires_ms(*day)
                 });
                 is_at_rest && is_whole && is_due && raw.iter().any(|part| part.level < MERGED_LEVEL)
             });
