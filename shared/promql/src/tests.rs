@@ -203,6 +203,18 @@ fn range_queries_are_of_values_per_step() {
 }
 
 #[test]
+fn an_offset_out_of_range_is_told_at_its_sign() {
+    for (text, at) in [
+        ("foo offset -10000000000", "1:12"),
+        ("foo offset +Inf + bar", "1:12"),
+        ("foo offset 10000000000", "1:12"),
+        ("foo offset --10000000000", "1:14"),
+    ] {
+        assert_eq!(error(text, &Options::all()), format!("{at}: parse error: duration out of range"), "{text}");
+    }
+}
+
+#[test]
 fn lowering_refuses_windows_of_no_length() {
     let ms = model::TimestampMs;
     let options = plan::EvalOptions::default();

@@ -108,27 +108,15 @@ fn one(
     context: &mut Context<'_>,
 ) -> Option<StepValue> {
     use AggregateOp::*;
-    let mut floats: Vec<f64> = Vec::with_capacity(present.len());
-    let mut histograms: Vec<(usize, &Histogram)> = Vec::new();
-    for (index, value) in present {
-        match value {
-            StepValue::Float(v) => floats.push(*v),
-            StepValue::Histogram(h) => histograms.push((*index, h)),
-        }
-    }
+    let float = |(_, value): &(usize, StepValue)| if let StepValue::Float(v) = value { Some(*v) } else { None };
+    let mut floats: Vec<f64> = present.iter().filter_map(float).collect();
+    let has_histograms = floats.len() < present.len();
     match aggregate.op {
         Count => return Some(StepValue::Float(present.len() as f64)),
         Group => return Some(StepValue::Float(1.0)),
-        Sum | Avg => {
-            if !floats.is_empty() && !histograms.is_empty() {
-                context.annotations.warn("encountered a mix of histograms and floats for aggregation", aggregate.input_span);
-                return None;
-            }
-            if !histograms.is_empty() {
-                return combine(aggregate, &histograms, input, context);
-            }
-        }
-        _ if !histograms.is_empty() => {
+        Sum | Avg if has_histograms => return add_up(aggregate, present, input, context),
+        Sum | Avg => {}
+        _ if has_histograms => {
             let text = format!("ignored histogram in {} aggregation", aggregate.op.as_str());
             context.annotations.info(text, aggregate.input_span);
             if floats.is_empty() {
@@ -178,31 +166,47 @@ fn deviations(floats: &[f64], mut sum: f64) -> f64 {
     sum
 }
 
-fn combine(
+/// Adds up values of which some are histograms, in the order of their series, on which upstream's notes depend: nothing is looked at
+/// behind a histogram of the other kind of schema, and where a float comes first no histogram is added.
+fn add_up(
     aggregate: &Aggregate,
-    histograms: &[(usize, &Histogram)],
+    present: &[(usize, StepValue)],
     input: &[StepSeries],
     context: &mut Context<'_>,
 ) -> Option<StepValue> {
-    let plain: Vec<&Histogram> = histograms.iter().map(|(_, h)| *h).collect();
-    match window::combine(&plain, aggregate.op == AggregateOp::Avg) {
-        Ok((histogram, collision, reconciled)) => {
-            if reconciled {
-                context.annotations.info(mismatched_buckets("aggregation"), aggregate.input_span);
-            }
-            if collision {
-                context.annotations.warn(reset_collision("aggregation"), aggregate.input_span);
-            }
-            Some(StepValue::Histogram(Arc::new(histogram)))
+    let mut note = |is_warning: bool, text: String| match is_warning {
+        true => context.annotations.warn(text, aggregate.input_span),
+        false => context.annotations.info(text, aggregate.input_span),
+    };
+    let is_added = matches!(present[0].1, StepValue::Histogram(_));
+    let (mut added, mut has_floats, mut has_odd): (Vec<&Histogram>, bool, bool) = (Vec::new(), false, false);
+    for (index, value) in present {
+        let StepValue::Histogram(h) = value else {
+            has_floats = true;
+            continue;
+        };
+        has_odd = is_added && added.first().is_some_and(|first| first.uses_custom_buckets() != h.uses_custom_buckets());
+        if has_odd {
+            note(true, mixed_schemas(input[*index].labels.metric_name().unwrap_or("")));
+            break;
         }
-        Err(native::IncompatibleSchema) => {
-            let custom = plain[0].uses_custom_buckets();
-            let odd = histograms.iter().find(|(_, h)| h.uses_custom_buckets() != custom)?;
-            let name = input[odd.0].labels.metric_name().unwrap_or("");
-            context.annotations.warn(mixed_schemas(name), aggregate.input_span);
-            None
-        }
+        added.push(h);
     }
+    if has_floats {
+        note(true, "encountered a mix of histograms and floats for aggregation".to_owned());
+    }
+    let (histogram, collision, reconciled) =
+        is_added.then(|| window::combine(&added, aggregate.op == AggregateOp::Avg).ok()).flatten()?;
+    if reconciled {
+        note(false, mismatched_buckets("aggregation"));
+    }
+    if has_floats || has_odd {
+        return None;
+    }
+    if collision {
+        note(true, reset_collision("aggregation"));
+    }
+    Some(StepValue::Histogram(Arc::new(histogram)))
 }
 
 fn sorted(op: AggregateOp, mut input: Vec<StepSeries>) -> Vec<StepSeries> {

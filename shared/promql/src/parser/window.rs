@@ -58,8 +58,10 @@ impl Parser<'_> {
         if !minus && !self.is("+") {
             return self.operand(context);
         }
-        let start = self.next().span.start;
-        let inner = self.operand(context)?;
+        let sign = self.next().span;
+        let start = sign.start;
+        // A number out of range is told at its sign here.
+        let inner = self.operand_at(Some(sign), context)?;
         Ok(match inner {
             inner if minus => negate(inner, start),
             // Upstream's grammar has a rule of its own for these and keeps the sign; elsewhere a plus leaves no trace.
@@ -119,11 +121,15 @@ impl Parser<'_> {
     }
 
     fn operand(&mut self, context: (&str, &str)) -> Result<Duration, ParseError> {
+        self.operand_at(None, context)
+    }
+
+    fn operand_at(&mut self, sign: Option<Span>, context: (&str, &str)) -> Result<Duration, ParseError> {
         let token = self.peek().clone();
         if let Some((seconds, duration)) = self.literal()? {
             // NaN passes here, and is refused when a value is wanted, as upstream.
             if seconds.abs() > SECONDS_MAX {
-                return Err(self.error(token.span, "duration out of range"));
+                return Err(self.error(sign.unwrap_or(token.span), "duration out of range"));
             }
             return Ok(Duration::Literal { seconds, duration, span: token.span });
         }
