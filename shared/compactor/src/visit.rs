@@ -110,6 +110,11 @@ impl Compactor {
             let next = match self.plan_replicas(tenant, day, &snapshot, &epoch) {
                 ReplicaPlan::Merge(job) => Some(self.visit_replicas(tenant, &job, run).await?),
                 ReplicaPlan::Rest => self.visit_copies(tenant, day, &snapshot, run).await?,
+                ReplicaPlan::TooLarge(samples) => {
+                    let limit = self.policy().replica_rows_max;
+                    tracing::warn!(%tenant, day, samples, limit, "a day has too many samples for its replicas to be merged");
+                    self.visit_copies(tenant, day, &snapshot, run).await?
+                }
                 ReplicaPlan::Wait(until) => {
                     woken = if until > self.now() { until } else { woken };
                     None

@@ -23,6 +23,8 @@ pub enum ReplicaPlan {
     Rest,
     /// They will be merged, not before this. Copies made now would be of other parts by then.
     Wait(TimestampMs),
+    /// They would be due, and stay as they are: the day has so many samples, more than one run could take.
+    TooLarge(u64),
     /// They are merged, by one job, since what one series loses follows from others.
     Merge(Job),
 }
@@ -45,10 +47,12 @@ pub fn plan_replicas(
     let is_damaged = snapshot.quarantined.iter().any(|part| of_day(&part));
     let rows: u64 = snapshot.parts.iter().filter(of_day).map(|part| part.stats.rows).sum();
     let due = window.range().end.plus(after).plus(CLOSED_MARGIN);
-    let is_large = rows > policy.replica_rows_max;
     // Where raw data goes before, or soon, nothing is waited for: copies are made of all there is.
-    if is_decided || is_damaged || is_large || is_expired(day, raw, now.max(due).plus(COPIES_MARGIN)) {
+    if is_decided || is_damaged || is_expired(day, raw, now.max(due).plus(COPIES_MARGIN)) {
         return ReplicaPlan::Rest;
+    }
+    if rows > policy.replica_rows_max {
+        return if due <= now { ReplicaPlan::TooLarge(rows) } else { ReplicaPlan::Rest };
     }
     let Some((inputs, home)) = at_rest(day, snapshot).filter(|_| due <= now) else { return ReplicaPlan::Wait(due) };
     let is_head = |head: &&manifest::HeadState| head.window == home && head.resolution == Resolution::Raw;
