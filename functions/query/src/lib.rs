@@ -12,6 +12,7 @@ pub mod gate;
 pub mod limits;
 pub mod live;
 mod loki;
+mod multipart;
 mod prom;
 mod request;
 pub mod respond;

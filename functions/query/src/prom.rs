@@ -9,7 +9,6 @@ mod query;
 mod read;
 mod render;
 mod rules;
-mod selectors;
 mod status;
 mod syntax_tree;
 mod targets;

@@ -7,15 +7,16 @@ use std::sync::Arc;
 use axum::body::to_bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::request::Parts;
 use http::{HeaderMap, Method, StatusCode, header};
 use model::{Limits, TenantId};
-use wire::form::Form;
+use wire::form::{Form, FormError};
 use wire::tenant::{TENANT_HEADER, tenant_of, tenants_of};
 
-use crate::State;
 use crate::limits::{FORM_BYTES_MAX, URL_BYTES_MAX};
 use crate::respond::text;
+use crate::{State, multipart};
 
 /// A request to one of the query APIs. As an extractor it refuses to be about several tenants.
 #[derive(Debug)]
@@ -65,18 +66,31 @@ impl ApiRequest {
             let reason = format!("url query is {} bytes, limit is {URL_BYTES_MAX}", query.len());
             return Err(text(StatusCode::URI_TOO_LONG, reason));
         }
-        let is_form =
-            parts.method == Method::POST && content_type(&parts.headers).starts_with("application/x-www-form-urlencoded");
-        let body = match is_form {
+        let is_loki = crate::loki::is_loki_path(parts.uri.path());
+        let content_type = header_text(&parts.headers, header::CONTENT_TYPE.as_str());
+        let is = |media_type: &str| parts.method == Method::POST && content_type.starts_with(media_type);
+        // Loki's endpoints read no parts.
+        let (is_form, has_parts) = (is("application/x-www-form-urlencoded"), is("multipart/form-data") && !is_loki);
+        let body = match is_form || has_parts {
             true => to_bytes(body, FORM_BYTES_MAX).await.map_err(|_| too_large())?,
-            false => bytes::Bytes::new(),
+            false => Bytes::new(),
         };
-        let form = Form::parse_what_is_valid(query, &body);
-        if let Some(fault) = form.fault().filter(|_| says_what_is_wrong(parts.uri.path())) {
-            return Err(bad_form(parts.uri.path(), fault));
+        let encoded: &[u8] = if is_form { &body } else { b"" };
+        let mut form = Form::parse_what_is_valid(query, encoded).map_err(|error| bad_form(is_loki, &error))?;
+        if has_parts {
+            let values = multipart::values(content_type, body).await;
+            form.append(values).map_err(|error| bad_form(is_loki, &error))?;
+        }
+        if let Some(fault) = form.fault().filter(|_| is_loki) {
+            return Err(bad_form(is_loki, fault));
         }
         let limits = state.limits.of_all(&tenants);
         Ok(ApiRequest { tenant: tenants[0].clone(), tenants, limits, form, headers: parts.headers })
+    }
+
+    /// Refuses a form of which a part is wrong. Most of Prometheus's endpoints do not: they answer by what is right of it.
+    pub fn whole_form(&self) -> Result<(), String> {
+        self.form.fault().map_or(Ok(()), |fault| Err(form_reason(fault)))
     }
 }
 
@@ -90,10 +104,6 @@ impl FromRequestParts<State> for Tenanted {
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Tenanted, Response> {
         tenant(&parts.headers, state.options.require_tenant).map(|_| Tenanted)
     }
-}
-
-fn content_type(headers: &HeaderMap) -> &str {
-    header_text(headers, header::CONTENT_TYPE.as_str())
 }
 
 /// Returns a header as text, empty where it is absent or not text.
@@ -124,17 +134,14 @@ fn too_large() -> Response {
     text(StatusCode::PAYLOAD_TOO_LARGE, format!("form is larger than {FORM_BYTES_MAX} bytes"))
 }
 
-/// Reports whether an endpoint refuses a form of which a part is wrong. Prometheus's others answer by what is right of it.
-fn says_what_is_wrong(path: &str) -> bool {
-    const STRICT: [&str; 4] = ["/series", "/rules", "/delete_series", "/federate"];
-    crate::loki::is_loki_path(path) || STRICT.iter().any(|end| path.ends_with(end))
+fn form_reason(error: &FormError) -> String {
+    format!("error parsing form values: {error}")
 }
 
-fn bad_form(path: &str, error: &wire::form::FormError) -> Response {
-    let reason = format!("error parsing form values: {error}");
-    match crate::loki::is_loki_path(path) {
-        true => text(StatusCode::BAD_REQUEST, reason),
-        false => crate::prom::Failure(wire::prom_api::ApiError::bad_data(reason)).into_response(),
+fn bad_form(is_loki: bool, error: &FormError) -> Response {
+    match is_loki {
+        true => text(StatusCode::BAD_REQUEST, form_reason(error)),
+        false => crate::prom::Failure(wire::prom_api::ApiError::bad_data(form_reason(error))).into_response(),
     }
 }
 

@@ -324,6 +324,12 @@ async fn prometheus_answers() {
     }
     let form = "query=up&time=4".to_owned();
     assert_eq!(post("/api/v1/query", form).await, (200, vector.to_owned()));
+    // As `curl -F` sends it: behind the URL's parameters.
+    let part = |name: &str, value: &str| format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+    let parts = format!("{}{}--b--\r\n", part("query", "up"), part("time", "5"));
+    let request = Request::post("/api/v1/query?time=4").header("content-type", "multipart/form-data; boundary=b");
+    let (status, _, body) = send(stock(), request.body(Body::from(parts)).unwrap()).await;
+    assert_eq!((status.as_u16(), body.as_str()), (200, vector));
 }
 
 #[tokio::test]
@@ -397,6 +403,8 @@ async fn remote_read_and_federation() {
     assert_eq!(get("/federate").await, (200, String::new()));
     assert_eq!(get("/federate?match[]=%7B%7D").await, (200, String::new()), "no matcher, no series");
     assert_eq!(get("/federate?match[]=%7B").await.0, 400);
+    let reason = "error parsing form values: invalid URL escape \"%zz\"\n".to_owned();
+    assert_eq!(get("/federate?match[]=up&x=%zz").await, (400, reason));
 }
 
 #[tokio::test]
@@ -438,6 +446,7 @@ async fn prometheus_errors() {
         ),
         ("/api/v1/series?match[]=up&x=%zz", 400, "bad_data", r#"error parsing form values: invalid URL escape \"%zz\""#),
         ("/api/v1/series?match[]=up;y", 400, "bad_data", "error parsing form values: invalid semicolon separator in query"),
+        ("/api/v1/rules?x=%zz", 400, "bad_data", r#"error parsing form values: invalid URL escape \"%zz\""#),
         (
             "/api/v1/query_range?query=up&start=2&end=1&step=1",
             400,

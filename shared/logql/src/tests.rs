@@ -18,6 +18,8 @@ fn printing_is_canonical() {
         (r#"sum(rate({a="b"}[90s])) by (x)"#, r#"sum by (x)(rate({a="b"}[1m30s]))"#),
         (r#"rate({a="b"}[1m] offset -1h |= "x")"#, r#"rate({a="b"} |= "x"[1m] offset -1h0m0s)"#),
         (r#"1 + 2 * 3 ^ 2"#, "19"),
+        // Its last digit is that of Go.
+        (r#"1.1 ^ 10.3"#, "2.668975929897942"),
         (r#"vector(1) - vector(2) - 3"#, "((vector(1.000000) - vector(2.000000)) - 3)"),
         (
             r#"sum(vector(1)) > bool on (a) group_left (b) vector(2)"#,

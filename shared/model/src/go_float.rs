@@ -4,36 +4,39 @@
 //! Where two such texts are equally near, Go takes the even last digit and Rust's `Display` the larger one
 //! (579090.32275390625 is `579090.3227539062` there); Ryū decides as Go does.
 
+/// What `ParseFloat` calls a text that is no number.
+const SYNTAX: &str = "invalid syntax";
+
 /// Reads a float as `ParseFloat` does: also hexadecimal with a power of two, also with underscores between digits, infinities with and
-/// NaN without a sign. A number too large for a float is none.
-pub fn parse(text: &str) -> Option<f64> {
-    let finite = |size: f64| Some(size).filter(|size| size.is_finite());
+/// NaN without a sign. The error is Go's reason: `invalid syntax`, or `value out of range` for a number too large for a float.
+pub fn parse(text: &str) -> Result<f64, &'static str> {
+    let finite = |size: f64| if size.is_finite() { Ok(size) } else { Err("value out of range") };
     // What nearly every text is.
     if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
-        return text.parse().ok().and_then(finite);
+        return text.parse().map_err(|_| SYNTAX).and_then(finite);
     }
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let negated = |size: f64| if text.starts_with('-') { -size } else { size };
     let is = |word: &str| unsigned.eq_ignore_ascii_case(word);
     if is("inf") || is("infinity") {
-        return Some(negated(f64::INFINITY));
+        return Ok(negated(f64::INFINITY));
     }
     if is("nan") && unsigned == text {
-        return Some(f64::NAN);
+        return Ok(f64::NAN);
     }
     let hexadecimal = unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X"));
     // The prefix is as good as a digit before the first underscore.
     if !underscores_part_digits(hexadecimal.unwrap_or(unsigned), hexadecimal.is_some()) {
-        return None;
+        return Err(SYNTAX);
     }
     let digits = |text: &str| text.replace('_', "");
     let size = match hexadecimal {
-        Some(text) => parse_hexadecimal(&digits(text))?,
+        Some(text) => parse_hexadecimal(&digits(text)),
         // No second sign, and no word that Rust reads and Go does not.
-        None if unsigned.starts_with(|first: char| first.is_ascii_digit() || first == '.') => digits(unsigned).parse().ok()?,
-        None => return None,
+        None if unsigned.starts_with(|first: char| first.is_ascii_digit() || first == '.') => digits(unsigned).parse().ok(),
+        None => None,
     };
-    finite(size).map(negated)
+    size.ok_or(SYNTAX).and_then(finite).map(negated)
 }
 
 fn underscores_part_digits(text: &str, is_hexadecimal: bool) -> bool {
@@ -283,14 +286,17 @@ mod tests {
             ("-iNf", f64::NEG_INFINITY),
             ("Infinity", f64::INFINITY),
         ] {
-            assert_eq!(parse(text).map(f64::to_bits), Some(value.to_bits()), "{text}");
+            assert_eq!(parse(text).map(f64::to_bits), Ok(value.to_bits()), "{text}");
         }
-        assert!(parse("NAN").is_some_and(f64::is_nan));
+        assert!(parse("NAN").is_ok_and(f64::is_nan));
         for text in [
-            "", "x", "-NaN", "+nan", "1e400", "0x10", "0x1p", "0xp1", "0x1p+", "0x1p1024", "_1", "1_", "1__0", "1_.5", "1._5",
-            "1e_5", "١", "1 ", "infinit", ".", "e5", "--1",
+            "", "x", "-NaN", "+nan", "0x10", "0x1p", "0xp1", "0x1p+", "_1", "1_", "1__0", "1_.5", "1._5", "1e_5", "١", "1 ",
+            "infinit", ".", "e5", "--1",
         ] {
-            assert_eq!(parse(text), None, "{text}");
+            assert_eq!(parse(text), Err("invalid syntax"), "{text}");
+        }
+        for text in ["1e400", "-1e400", "0x1p1024"] {
+            assert_eq!(parse(text), Err("value out of range"), "{text}");
         }
     }
 }

@@ -14,6 +14,40 @@ pub struct Expr {
     pub span: Span,
 }
 
+impl Expr {
+    /// Returns it and every expression inside, each before its own parts, in the order of evaluation.
+    pub fn nodes(&self) -> impl Iterator<Item = &Expr> {
+        let mut waiting = vec![self];
+        std::iter::from_fn(move || {
+            let next = waiting.pop()?;
+            next.push_parts(&mut waiting);
+            Some(next)
+        })
+    }
+
+    /// Returns every selector inside.
+    pub fn selectors(&self) -> impl Iterator<Item = &Selector> {
+        self.nodes().filter_map(|node| if let ExprKind::Selector(selector) = &node.kind { Some(selector) } else { None })
+    }
+
+    /// Appends what it is made of, the first last.
+    fn push_parts<'a>(&'a self, out: &mut Vec<&'a Expr>) {
+        match &self.kind {
+            ExprKind::Matrix { selector: inner, .. }
+            | ExprKind::Subquery { inner, .. }
+            | ExprKind::Unary { inner, .. }
+            | ExprKind::Paren(inner) => out.push(inner),
+            ExprKind::Call { args, .. } => out.extend(args.iter().rev()),
+            ExprKind::Aggregate { param, input, .. } => {
+                out.push(input);
+                out.extend(param.as_deref());
+            }
+            ExprKind::Binary { left, right, .. } => out.extend([&**right, &**left]),
+            ExprKind::Number { .. } | ExprKind::Text(_) | ExprKind::Selector(_) => {}
+        }
+    }
+}
+
 /// What an expression is.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ExprKind {

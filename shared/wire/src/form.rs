@@ -32,26 +32,26 @@ pub enum FormError {
 impl Form {
     /// Decodes the URL's query (without `?`) and an `application/x-www-form-urlencoded` body, either of which may be empty.
     pub fn parse(url_query: &str, body: &[u8]) -> Result<Form, FormError> {
-        let form = Form::parse_what_is_valid(url_query, body);
+        let form = Form::parse_what_is_valid(url_query, body)?;
         form.fault.clone().map_or(Ok(form), Err)
     }
 
     /// Decodes as [`Form::parse`] does; what cannot be decoded is left out, as Go's `FormValue` leaves it out, and told by
-    /// [`Form::fault`]. Bytes that are no text are replaced.
-    pub fn parse_what_is_valid(url_query: &str, body: &[u8]) -> Form {
+    /// [`Form::fault`]. Bytes that are no text are replaced. Too many parameters are an error here too: the ones left out would be
+    /// missed in silence.
+    pub fn parse_what_is_valid(url_query: &str, body: &[u8]) -> Result<Form, FormError> {
         let mut form = Form::default();
         for source in [body, url_query.as_bytes()] {
             for pair in source.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
                 if form.pairs.len() == PARAMETERS_MAX {
-                    form.fault = form.fault.take().or(Some(FormError::TooMany));
-                    return form;
+                    return Err(FormError::TooMany);
                 }
                 if let Err(fault) = form.push(pair) {
                     form.fault = form.fault.take().or(Some(fault));
                 }
             }
         }
-        form
+        Ok(form)
     }
 
     fn push(&mut self, pair: &[u8]) -> Result<(), FormError> {
@@ -66,6 +66,15 @@ impl Form {
         let value = String::from_utf8_lossy(&value).into_owned();
         self.pairs.push((shown, value));
         fault.map_or(Ok(()), Err)
+    }
+
+    /// Adds parameters that were decoded elsewhere, behind all others, as Go's `ParseMultipartForm` does.
+    pub fn append(&mut self, pairs: Vec<(String, String)>) -> Result<(), FormError> {
+        if self.pairs.len() + pairs.len() > PARAMETERS_MAX {
+            return Err(FormError::TooMany);
+        }
+        self.pairs.extend(pairs);
+        Ok(())
     }
 
     /// Returns what was wrong first.
@@ -149,9 +158,16 @@ mod tests {
     /// As Go's `FormValue`: what is wrong is left out, the rest is there.
     #[test]
     fn what_is_valid_is_there() {
-        let form = Form::parse_what_is_valid("a=%zz&query=up&%f=x&c=1;d=2&e=x%ffy", b"time=1&z=%");
+        let decoded = Form::parse_what_is_valid("a=%zz&query=up&%f=x&c=1;d=2&e=x%ffy", b"time=1&z=%");
+        let form = decoded.expect("not too many");
         assert_eq!((form.get("query"), form.get("time"), form.get("a"), form.get("c")), ("up", "1", "", ""));
         assert_eq!(form.get("e"), "x\u{fffd}y");
         assert_eq!(form.fault(), Some(&FormError::Escape("%".into())), "the body's comes first");
+        let mut more = form.clone();
+        assert_eq!(more.append(vec![("a".into(), "1".into()), ("time".into(), "2".into())]), Ok(()));
+        assert_eq!((more.get("a"), more.get("time")), ("1", "1"));
+        assert_eq!(more.append(vec![Default::default(); PARAMETERS_MAX]), Err(FormError::TooMany));
+        let many = "a&".repeat(PARAMETERS_MAX + 1);
+        assert_eq!(Form::parse_what_is_valid(&many, b""), Err(FormError::TooMany), "nothing is cut off in silence");
     }
 }

@@ -64,7 +64,7 @@ fn is_id(value: &str) -> bool {
         [all] => all.len() == 32 && bare.len() == value.len() && is_hex(all),
         groups => groups.iter().map(|group| group.len()).eq([8, 4, 4, 4, 12]) && groups.iter().all(|group| is_hex(group)),
     };
-    is_uuid || plan::pipeline::units::parse_float(value).is_ok()
+    is_uuid || model::go_float::parse(value).is_ok()
 }
 
 /// Answers the fields that a sample of lines has.

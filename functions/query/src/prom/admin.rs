@@ -19,6 +19,7 @@ fn enabled(state: &State) -> Result<(), ApiError> {
 /// Hides series of a time range; compaction removes them for good.
 pub async fn delete_series(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
     enabled(&state)?;
+    request.whole_form().map_err(ApiError::bad_data)?;
     if request.form.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided").into());
     }

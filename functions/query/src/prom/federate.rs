@@ -17,7 +17,7 @@ use crate::respond::{plain_error, whole};
 
 /// Writes the newest samples of the series, none older than the lookback.
 pub async fn federate(Extract(state): Extract<State>, request: ApiRequest) -> Response {
-    let sets = match selectors(&request, &state) {
+    let sets = match request.whole_form().and_then(|()| selectors(&request, &state)) {
         // A selector without a matcher is valid here and finds nothing (upstream's `PostingsForMatchers`).
         Ok(sets) => sets.into_iter().filter(|matchers| !matchers.is_empty()),
         Err(reason) => return plain_error(StatusCode::BAD_REQUEST, &reason),

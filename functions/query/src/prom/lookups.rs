@@ -11,7 +11,7 @@ use wire::prom_api::params::{self, TIME_MAX, TIME_MIN, go_integer, unescape_labe
 use wire::prom_api::{ApiError, envelope};
 
 use super::query::{query_text, replica_labels};
-use super::{Failure, lookup_range, matcher_sets, selectors};
+use super::{Failure, lookup_range, matcher_sets};
 use crate::State;
 use crate::limits::LOOKUP_MAX;
 use crate::request::{Across, ApiRequest};
@@ -45,24 +45,24 @@ fn asked(state: &State, request: &ApiRequest, in_parameter: bool) -> Result<Aske
 }
 
 /// Cuts a result to the limit, with a warning that says so; also where what became fewer was cut before.
-fn truncate<T>(found: Found<T>, limit: usize) -> Found<T> {
+fn truncate<T>(found: Found<T>, limit: usize) -> (Vec<T>, Vec<String>) {
     let Found { mut items, mut warnings, truncated } = found;
-    let truncated = truncated || items.len() > limit;
-    items.truncate(limit);
-    if truncated {
+    if truncated || items.len() > limit {
         warnings.push(TRUNCATED.to_owned());
     }
-    Found { items, warnings, truncated }
+    items.truncate(limit);
+    (items, warnings)
 }
 
 fn names(found: Found<String>, limit: usize) -> Response {
-    let Found { items, warnings, .. } = truncate(found, limit);
+    let (items, warnings) = truncate(found, limit);
     let body = envelope::noted_answer(|out| html_strings(out, items.iter().map(String::as_str)), &warnings, &[]);
     whole(StatusCode::OK, JSON, body)
 }
 
 /// Lists the series that match.
 pub async fn series(Extract(state): Extract<State>, Across(request): Across) -> Result<Response, Failure> {
+    request.whole_form().map_err(ApiError::bad_data)?;
     if request.form.all("match[]").next().is_none() {
         return Err(ApiError::bad_data("no match[] parameter provided").into());
     }
@@ -74,7 +74,7 @@ pub async fn series(Extract(state): Extract<State>, Across(request): Across) -> 
         found.items.sort_unstable();
         found.items.dedup();
     }
-    let Found { items, warnings, .. } = truncate(found, limit);
+    let (items, warnings) = truncate(found, limit);
     Ok(whole(StatusCode::OK, JSON, envelope::noted_answer(|out| envelope::series_list(out, &items), &warnings, &[])))
 }
 
@@ -138,7 +138,7 @@ pub async fn exemplars(Extract(state): Extract<State>, request: ApiRequest) -> R
     }
     let text = query_text(&request)?;
     let expr = promql::parse(text, &state.options.language).map_err(|error| ApiError::bad_data(error.to_string()))?;
-    let matcher_sets = selectors::of(&expr);
+    let matcher_sets: Vec<_> = expr.selectors().map(|selector| selector.matchers.clone()).collect();
     if matcher_sets.is_empty() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }

@@ -18,7 +18,7 @@ const NO_ALERTS: &str = r#"{"alerts":[]}"#;
 
 /// Lists rule groups.
 pub async fn rules(Extract(state): Extract<State>, request: ApiRequest) -> Result<Response, Failure> {
-    matcher_sets(&request, &state).map_err(ApiError::bad_data)?;
+    request.whole_form().and_then(|()| matcher_sets(&request, &state)).map_err(ApiError::bad_data)?;
     check(&request.form)?;
     Ok(answer(NO_GROUPS))
 }

@@ -4,6 +4,8 @@ use hashbrown::HashMap;
 
 /// Lines remembered by one worker.
 const LINES_MAX: usize = 1 << 14;
+/// Bytes of all of them: long lines are remembered as long as there is room.
+const BYTES_MAX: usize = 8 << 20;
 /// Lines after which it is known whether they repeat: of the first so many, one in so many at least has to have been met before.
 const TRIALS: [(u32, u32); 2] = [(1 << 10, 8), (1 << 13, 2)];
 
@@ -13,6 +15,8 @@ pub(crate) struct KnownLines {
     /// Whether it remembers anything.
     on: bool,
     known: HashMap<Vec<u8>, Option<(u32, f64)>>,
+    /// Bytes of the lines remembered.
+    bytes: usize,
     /// The line asked for last.
     key: Vec<u8>,
     asked: u32,
@@ -46,7 +50,9 @@ impl KnownLines {
 
     /// Remembers what became of the line asked for last.
     pub(crate) fn insert(&mut self, found: Option<(u32, f64)>) {
-        if self.on && self.known.len() < LINES_MAX {
+        let bytes = self.bytes + self.key.len();
+        if self.on && self.known.len() < LINES_MAX && bytes <= BYTES_MAX {
+            self.bytes = bytes;
             self.known.insert(self.key.clone(), found);
         }
     }
@@ -89,6 +95,18 @@ mod tests {
         assert_eq!((classes.get(0, 3), classes.get(1, 3), classes.get(0, 2)), (Some(0), None, None));
         assert_eq!((classes.add(1, 3, vec![2]), classes.add(1, 2, vec![1])), (1, 0));
         assert_eq!((classes.get(1, 3), classes.get(0, 3)), (Some(1), None));
+    }
+
+    #[test]
+    fn long_lines_do_not_take_more_than_their_room() {
+        let mut lines = KnownLines::new(true);
+        let line = |n: u32| [n.to_le_bytes().as_slice(), &[b'x'; 256 << 10]].concat();
+        for n in 0..64 {
+            assert_eq!(lines.get(0, &line(n)), None);
+            lines.insert(None);
+        }
+        assert!(lines.known.len() == 31 && lines.bytes <= BYTES_MAX, "{}", lines.known.len());
+        assert_eq!((lines.get(0, &line(0)), lines.get(0, &line(40))), (Some(None), None));
     }
 
     #[test]

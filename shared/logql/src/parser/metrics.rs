@@ -1,8 +1,8 @@
 //! Operators, aggregations, functions.
 
-use model::re2;
+use model::{go_float, re2};
+use plan::functions::power;
 use plan::logical::{AggregateOp, BinaryOp, Cardinality, LogRangeFunction};
-use plan::pipeline::units;
 
 use super::Parser;
 use crate::ast::{
@@ -333,7 +333,7 @@ impl Parser {
 }
 
 fn float(text: &str, what: &str) -> Result<f64, ParseError> {
-    units::parse_float(text).map_err(|reason| {
+    go_float::parse(text).map_err(|reason| {
         let quoted = model::quote::go_quote(text);
         ParseError::meaning(format!("unable to parse {what} as a float: strconv.ParseFloat: parsing {quoted}: {reason}"))
     })
@@ -345,7 +345,7 @@ fn range_param(function: LogRangeFunction, param: Option<String>) -> Result<Opti
         (LogRangeFunction::QuantileOverTime, None) => {
             Err(ParseError::meaning(format!("parameter required for operation {name}")))
         }
-        (LogRangeFunction::QuantileOverTime, Some(text)) => units::parse_float(&text).map(Some).map_err(|reason| {
+        (LogRangeFunction::QuantileOverTime, Some(text)) => go_float::parse(&text).map(Some).map_err(|reason| {
             let quoted = model::quote::go_quote(&text);
             ParseError::meaning(format!("invalid parameter for operation {name}: strconv.ParseFloat: parsing {quoted}: {reason}"))
         }),
@@ -435,7 +435,7 @@ fn fold(op: BinaryOp, left: f64, right: f64) -> f64 {
         BinaryOp::Div => left / right,
         BinaryOp::Mod if right == 0.0 => f64::NAN,
         BinaryOp::Mod => left % right,
-        BinaryOp::Pow => left.powf(right),
+        BinaryOp::Pow => power::pow(left, right),
         BinaryOp::Eq => truth(left == right),
         BinaryOp::Ne => truth(left != right),
         BinaryOp::Gt => truth(left > right),

@@ -22,6 +22,11 @@ fn faults_are_gos() {
         ("a\\Z", "invalid escape sequence: `\\Z`"),
         ("\\1", "invalid escape sequence: `\\1`"),
         ("\\u00e9", "invalid escape sequence: `\\u`"),
+        ("\\xg1a", "invalid escape sequence: `\\xg1`"),
+        ("\\x4", "invalid escape sequence: `\\x4`"),
+        // Neither digit need be one byte long.
+        ("a\\xé4", "invalid escape sequence: `\\xé4`"),
+        ("\\x4é", "invalid escape sequence: `\\x4é`"),
         ("\\C", "invalid escape sequence: `\\C`"),
         ("error\\", "trailing backslash at end of expression: ``"),
         ("[a-\\d]", "invalid escape sequence: `\\d`"),

@@ -314,11 +314,11 @@ impl<'a> Translator<'a> {
     }
 
     fn hexadecimal(&mut self) -> Option<u32> {
-        if self.bump()? != '{' {
-            let text = &self.pattern[self.at - 1..];
-            let value = text.get(..2).and_then(|digits| u32::from_str_radix(digits, 16).ok())?;
-            self.at += 1;
-            return text.as_bytes()[0].is_ascii_hexdigit().then_some(value);
+        let first = self.bump()?;
+        if first != '{' {
+            // Both are read before either is judged: the error shows both.
+            let digits = [Some(first), self.bump()].map(|c| c.and_then(|c| c.to_digit(16)));
+            return Some(digits[0]? << 4 | digits[1]?);
         }
         let mut value = 0u32;
         let mut digits = 0;

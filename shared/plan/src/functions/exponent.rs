@@ -18,6 +18,22 @@ pub(super) fn split(x: f64) -> (f64, i32) {
     (f64::from_bits(bits & (u64::MAX >> 12) | (EXPONENT_OF_HALF as u64) << 52), exponent)
 }
 
+/// Returns a number times 2^`exponent`, rounded once.
+pub(super) fn joined(value: f64, exponent: i32) -> f64 {
+    if value == 0.0 || !value.is_finite() {
+        return value;
+    }
+    let (fraction, own) = split(value.abs());
+    // The fraction is less than one; as a float with an exponent of zero it is at least one.
+    let size = match own - 1 + exponent {
+        1024.. => f64::INFINITY,
+        -1022.. => fraction * 2.0 * f64::from_bits(((own - 1 + exponent + 1023) as u64) << 52),
+        -1075.. => fraction * 2.0 * f64::from_bits(((own - 1 + exponent + 1023 + 53) as u64) << 52) / (1u64 << 53) as f64,
+        _ => 0.0,
+    };
+    size.copysign(value)
+}
+
 /// Returns the natural logarithm.
 pub fn ln(x: f64) -> f64 {
     const ODD: [f64; 4] = [0.6666666666666735, 0.2857142874366239, 0.1818357216161805, 0.14798198605108187];
@@ -177,9 +193,11 @@ impl Reduced {
 pub fn exp2(x: f64) -> f64 {
     const P: [f64; 5] =
         [0.16666666666666666, -0.0027777777777015593, 6.613756321437934e-05, -1.6533902205465252e-06, 4.1381367970572385e-08];
-    // Results without a fraction of their own, and those too small to be normal, are the same everywhere.
-    if !(-1021.0..=1023.0).contains(&x) {
-        return x.exp2();
+    if x.is_nan() || x >= 1024.0 {
+        return x + f64::INFINITY;
+    }
+    if x < -1074.0 {
+        return 0.0;
     }
     let whole = (if x < 0.0 { x - 0.5 } else { x + 0.5 }).trunc();
     let rest = x - whole;
@@ -188,7 +206,7 @@ pub fn exp2(x: f64) -> f64 {
     let t = r * r;
     let c = r - t * (P[0] + t * (P[1] + t * (P[2] + t * (P[3] + t * P[4]))));
     let y = 1.0 - ((low - (r * c) / (2.0 - c)) - high);
-    y * f64::from_bits(((whole as i64 + 1023) as u64) << 52)
+    joined(y, whole as i32)
 }
 
 #[cfg(test)]
@@ -215,6 +233,11 @@ mod tests {
             (1.7, 3.249009585424942),
             (-13.37, 9.445587118789006e-05),
             (100.01, 1.276467807432551e+30),
+            // Too small to be normal.
+            (-1022.7, 1.3696936250904357e-308),
+            (-1060.3, 6.575e-320),
+            (-1073.4, 1e-323),
+            (1023.9999999999999, 1.7976931348621742e+308),
         ] {
             assert_eq!(exp2(x), wanted, "{x}");
         }

@@ -6,7 +6,7 @@
 
 use std::f64::consts::LOG2_E;
 
-use super::exponent::{ln, split};
+use super::exponent::{joined, ln, split};
 
 /// Returns e to the power of `x`.
 pub fn exp(x: f64) -> f64 {
@@ -48,22 +48,6 @@ fn scaled_by_power(value: f64, exponent: i32) -> f64 {
         -1075.. => value * power(exponent + 1022) * f64::MIN_POSITIVE,
         _ => 0.0,
     }
-}
-
-/// Returns the fraction of a finite number times 2^`exponent`, rounded once.
-fn joined(value: f64, exponent: i32) -> f64 {
-    if value == 0.0 || !value.is_finite() {
-        return value;
-    }
-    let (fraction, own) = split(value.abs());
-    // The fraction is less than one; as a float with an exponent of zero it is at least one.
-    let size = match own - 1 + exponent {
-        1024.. => f64::INFINITY,
-        -1022.. => fraction * 2.0 * f64::from_bits(((own - 1 + exponent + 1023) as u64) << 52),
-        -1075.. => fraction * 2.0 * f64::from_bits(((own - 1 + exponent + 1023 + 53) as u64) << 52) / (1u64 << 53) as f64,
-        _ => 0.0,
-    };
-    size.copysign(value)
 }
 
 /// Returns `x` to the power of `y`.

@@ -115,10 +115,15 @@ impl<'p> Excerpt<'p> {
     fn pairs<'s>(&self, sample: &Sample<'s, '_>, keep_empty: bool) -> Vec<Piece<'s>> {
         let mut out = Vec::new();
         let mut scanner = LogfmtScanner::new(sample.text);
+        // Whether there was a blank since the last pair that stays.
+        let mut is_apart = false;
         while !scanner.at_end() {
             let start = scanner.at();
             let pair = scanner.pair();
             let region = start..scanner.at();
+            // What hangs on the value before (`a="x"b=1`) goes with it where its key is none, so that no blank may come between.
+            let is_hanging = sample.text[start] > b' ';
+            is_apart |= !is_hanging;
             let is_unasked = match pair {
                 // A pair with a fault says nothing.
                 None => sample.is_constant(&region),
@@ -132,10 +137,11 @@ impl<'p> Excerpt<'p> {
                 }
             };
             if !is_unasked {
-                if !out.is_empty() {
+                if is_apart && is_hanging && !out.is_empty() {
                     out.push(Piece::Constant(b" "));
                 }
                 sample.cut(region, &mut out);
+                is_apart = false;
             }
         }
         out

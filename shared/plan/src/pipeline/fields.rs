@@ -4,14 +4,14 @@
 //! query's own stages parsed counts with the parser of the line; the type is that of the value seen last.
 
 use hashbrown::{HashMap, HashSet};
-use model::LabelSet;
+use model::{LabelSet, go_float};
 
 use super::hints::Hints;
 use super::json::{JsonKind, JsonValue, each_member};
 use super::labels::{Category, ERROR, ERROR_DETAILS, EXTRACTED_SUFFIX, Labels, PRESERVE_ERROR, push_sanitized};
 use super::parsers::{JSON_DEPTH_MAX, json, logfmt};
 use super::stage::Logfmt;
-use super::units::{format_bytes, parse_bytes, parse_float, parse_go_duration};
+use super::units::{format_bytes, parse_bytes, parse_go_duration};
 use crate::value::{Entry, StreamEntries};
 
 /// What a field's values look like.
@@ -48,7 +48,7 @@ impl FieldKind {
         const BOOLEANS: [&str; 12] = ["1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"];
         if value.parse::<i64>().is_ok() {
             FieldKind::Int
-        } else if parse_float(value).is_ok() {
+        } else if go_float::parse(value).is_ok() {
             FieldKind::Float
         } else if BOOLEANS.contains(&value) {
             FieldKind::Boolean

@@ -1,7 +1,7 @@
 //! Label filters, compiled. A missing label drops the line for numbers, durations, sizes and addresses; a value that cannot be
 //! read keeps it and leaves `LabelFilterErr`.
 
-use model::{MatchOp, Matcher};
+use model::{MatchOp, Matcher, go_float};
 
 use super::ip::IpRange;
 use super::labels::Labels;
@@ -100,7 +100,7 @@ impl CompiledFilter {
             CompiledFilter::Text(matcher) => matcher.matches(labels.filter_value(matcher.name())),
             CompiledFilter::Searched { name, negative, test } => test.holds(labels.filter_value(name).as_bytes()) != *negative,
             CompiledFilter::Number { name, op, value } => compare(labels, name, *op, *value, |text| {
-                units::parse_float(text)
+                go_float::parse(text)
                     .map_err(|reason| format!("strconv.ParseFloat: parsing {}: {reason}", model::quote::go_quote(text)))
             }),
             CompiledFilter::Duration { name, op, value_ns } => compare(labels, name, *op, *value_ns, units::parse_go_duration),

@@ -1,7 +1,7 @@
 //! From entries to samples: what a range aggregation reads of each line.
 
 use model::labels::DETECTED_LEVEL;
-use model::{ErrorKind, LabelSet};
+use model::{ErrorKind, LabelSet, go_float};
 
 use super::compiled::Compiled;
 use super::excerpt::Excerpt;
@@ -352,7 +352,7 @@ fn unwrap(labels: &mut Labels, label: &str, conversion: Conversion) -> Option<f6
         return None;
     }
     let value = match conversion {
-        Conversion::Number => units::parse_float(text)
+        Conversion::Number => go_float::parse(text)
             .map_err(|reason| format!("strconv.ParseFloat: parsing {}: {reason}", model::quote::go_quote(text))),
         Conversion::Bytes => units::parse_bytes(text).map(|bytes| bytes as f64),
         Conversion::Duration | Conversion::DurationSeconds => units::parse_go_duration(text).map(seconds),

@@ -1,68 +1,24 @@
 //! Numbers, durations and byte sizes as Go and Loki read and print them.
 //!
-//! Owns: Go's `strconv.ParseFloat`, `time.ParseDuration`, `Duration.String`, Prometheus's durations, and the byte sizes of
+//! Owns: Go's `time.ParseDuration`, `Duration.String`, Prometheus's durations, and the byte sizes of
 //! `humanize`. Does not own: which of them a stage uses.
+
+use model::go_float;
+
+use crate::functions::exponent::ln;
+use crate::functions::power::pow;
 
 /// Nanoseconds in a second.
 pub const SECOND_NS: i64 = 1_000_000_000;
 
-/// Parses a float as Go's `strconv.ParseFloat` does; the error is Go's text without its prefix (`invalid syntax`).
-pub fn parse_float(text: &str) -> Result<f64, &'static str> {
-    const SYNTAX: &str = "invalid syntax";
-    let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
-    if unsigned.len() < text.len() && unsigned.eq_ignore_ascii_case("nan") {
-        return Err(SYNTAX);
-    }
-    if let Some(hexadecimal) = unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X")) {
-        let value = parse_hexadecimal(hexadecimal).ok_or(SYNTAX)?;
-        return Ok(if text.starts_with('-') { -value } else { value });
-    }
-    let word = ["inf", "infinity", "nan"].iter().any(|w| unsigned.eq_ignore_ascii_case(w));
-    if !word && !unsigned.starts_with(|c: char| c.is_ascii_digit() || c == '.') {
-        return Err(SYNTAX);
-    }
-    let value = if unsigned.contains('_') {
-        underscores_separate_digits(unsigned).then(|| text.replace('_', "")).and_then(|plain| plain.parse().ok())
-    } else {
-        text.parse::<f64>().ok()
-    };
-    match value {
-        None => Err(SYNTAX),
-        Some(v) if v.is_infinite() && !word => Err("value out of range"),
-        Some(v) => Ok(v),
-    }
-}
-
-/// Parses what follows `0x`: hexadecimal digits with an optional point, and an exponent of two.
-fn parse_hexadecimal(text: &str) -> Option<f64> {
-    let (mantissa, exponent) = text.split_once(['p', 'P'])?;
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let mut value = 0f64;
-    for c in whole.chars().chain(fraction.chars()) {
-        value = value * 16.0 + f64::from(c.to_digit(16)?);
-    }
-    let digits = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
-    if mantissa.len() <= mantissa.matches('.').count() || digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    let exponent: i32 = exponent.parse().ok()?;
-    Some(value * 2f64.powi(exponent.saturating_sub(4 * i32::try_from(fraction.len()).ok()?)))
-}
-
-fn underscores_separate_digits(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let digit = |index: Option<usize>| index.and_then(|i| bytes.get(i)).is_some_and(u8::is_ascii_digit);
-    bytes.iter().enumerate().all(|(i, b)| *b != b'_' || (digit(i.checked_sub(1)) && digit(Some(i + 1))))
-}
-
 /// Formats a float as Go's `%v` does: exponent below 1e-4 and from 1e6 on.
 pub fn format_float(value: f64) -> String {
-    model::go_float::general(value, 6)
+    go_float::general(value, 6)
 }
 
 /// Formats a float as Go's `FormatFloat(value, 'f', -1, 64)` does: never an exponent.
 pub fn format_float_plain(value: f64) -> String {
-    model::go_float::plain(value)
+    go_float::plain(value)
 }
 
 /// Parses a duration as Go's `time.ParseDuration` does, nanoseconds; the error is Go's text.
@@ -264,7 +220,7 @@ pub fn format_prometheus_duration(ns: i64) -> String {
 pub fn parse_bytes(text: &str) -> Result<u64, String> {
     let split = text.find(|c: char| !(c.is_numeric() || c == '.' || c == ',')).unwrap_or(text.len());
     let digits = text[..split].replace(',', "");
-    let number = parse_float(&digits)
+    let number = go_float::parse(&digits)
         .map_err(|reason| format!("strconv.ParseFloat: parsing {}: {reason}", model::quote::go_quote(&digits)))?;
     let unit = text[split..].trim().to_lowercase();
     let factor = bytes_unit(&unit).ok_or_else(|| format!("unhandled size name: {unit}"))?;
@@ -297,8 +253,8 @@ pub fn format_bytes(bytes: u64) -> String {
         return format!("{bytes}B");
     }
     let names = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
-    let exponent = ((bytes as f64).ln() / 1000f64.ln()).floor();
-    let value = (bytes as f64 / 1000f64.powf(exponent) * 10.0 + 0.5).floor() / 10.0;
+    let exponent = (ln(bytes as f64) / ln(1000.0)).floor();
+    let value = (bytes as f64 / pow(1000.0, exponent) * 10.0 + 0.5).floor() / 10.0;
     let name = names[(exponent as usize).min(names.len() - 1)];
     if value < 10.0 { format!("{value:.1}{name}") } else { format!("{value:.0}{name}") }
 }
@@ -308,23 +264,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn floats_are_gos() {
-        for (text, want) in [
-            ("1", Some(1.0)),
-            ("+5", Some(5.0)),
-            ("1_000", Some(1000.0)),
-            (".5", Some(0.5)),
-            ("1e3", Some(1000.0)),
-            ("0x1p3", Some(8.0)),
-            ("-0x1.8p1", Some(-3.0)),
-        ] {
-            assert_eq!(parse_float(text).ok(), want, "{text}");
-        }
-        for text in ["", "0x10", "1__0", "-nan", "x", "1 ", "_1"] {
-            assert_eq!(parse_float(text), Err("invalid syntax"), "{text}");
-        }
-        assert_eq!(parse_float("1e999"), Err("value out of range"));
-        assert_eq!(parse_float("-Inf"), Ok(f64::NEG_INFINITY));
+    fn floats_print_as_go_prints_them() {
         for (value, want) in
             [(1.0, "1"), (1e21, "1e+21"), (1.5e6, "1.5e+06"), (123456.0, "123456"), (0.00001, "1e-05"), (-2.5, "-2.5")]
         {

@@ -33,7 +33,7 @@ fn split(input: &[StepSeries], step: usize, span: Span, context: &mut Context<'_
             None => continue,
         };
         let le = series.labels.get("le").unwrap_or("");
-        let Some(upper) = go_float::parse(le) else {
+        let Ok(upper) = go_float::parse(le) else {
             let text = format!("bucket label \"le\" is missing or has a malformed value of {}", model::quote::go_quote(le));
             context.annotations.warn(named(&text, &name(&series.labels)), span);
             continue;

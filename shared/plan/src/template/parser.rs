@@ -431,7 +431,7 @@ fn is_keyword(word: &str) -> bool {
 fn number(text: &str) -> Option<Number> {
     let integer = parse_integer(text);
     let hexadecimal = text.trim_start_matches(['+', '-']).to_ascii_lowercase().starts_with("0x");
-    let float = if hexadecimal { integer.map(|value| value as f64) } else { crate::pipeline::units::parse_float(text).ok() };
+    let float = if hexadecimal { integer.map(|value| value as f64) } else { model::go_float::parse(text).ok() };
     let float = float.filter(|_| text.contains(|c: char| c.is_ascii_digit()));
     let whole =
         float.filter(|float| integer.is_none() && float.trunc() == *float && float.abs() < 9e18).map(|float| float as i64);

@@ -14,6 +14,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use super::Shape;
 use super::builder::{Builder, pairs_of};
 use crate::error::Error;
+use crate::prom_api::params::rfc3339_ns;
 
 /// Decodes a body.
 ///
@@ -263,12 +264,11 @@ read_as!(
         let (mut key, mut timestamp, mut line) = (Key::Other, None, String::new());
         while map.next_key_seed(Text(|text: &str| key = Key::of(text, Shape::Legacy)))?.is_some() {
             match key {
-                Key::Timestamp => map.next_value_seed(Text(|text: &str| timestamp = text.parse::<jiff::Timestamp>().ok()))?,
+                Key::Timestamp => map.next_value_seed(Text(|text: &str| timestamp = rfc3339_ns(text)))?,
                 Key::Line => map.next_value_seed(Text(|text: &str| text.clone_into(&mut line)))?,
                 _ => drop(map.next_value::<IgnoredAny>()?),
             }
         }
-        let timestamp = timestamp.and_then(|at| i64::try_from(at.as_nanosecond()).ok());
         self.0.timestamps.push(timestamp.ok_or_else(|| A::Error::custom("timestamp is not RFC 3339"))?);
         self.0.lines.push(line.as_bytes());
         self.0.metadata.push(b"");

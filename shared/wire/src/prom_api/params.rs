@@ -46,7 +46,7 @@ pub fn time_parameter(form: &Form, name: &str, absent: TimestampMs) -> Result<Ap
 /// Parses float seconds or Prometheus's duration syntax; nanoseconds, possibly negative.
 pub fn duration_ns(text: &str) -> Result<i64, String> {
     let invalid = || format!("cannot parse {} to a valid duration", go_quote(text));
-    if let Some(seconds) = go_float::parse(text) {
+    if let Ok(seconds) = go_float::parse(text) {
         let ns = seconds * 1e9;
         return match ns {
             // Go converts it to the least integer (on x86-64), which no step and no timeout may be.
@@ -130,14 +130,15 @@ pub fn stats_warning(stats: &str) -> Option<String> {
     })
 }
 
-/// Parses `lookback_delta`, milliseconds; `None` where absent or zero.
+/// Parses `lookback_delta`, whole milliseconds, of which less than one has none: nothing is found then. `None` where absent, zero or
+/// negative.
 pub fn lookback_delta_ms(form: &Form) -> Result<Option<i64>, ApiError> {
     match form.get("lookback_delta") {
         "" => Ok(None),
         text => {
             let ns = duration_ns(text)
                 .map_err(|reason| ApiError::bad_data(format!("error parsing lookback delta duration: {reason}")))?;
-            Ok(Some(ns / 1_000_000).filter(|ms| *ms > 0))
+            Ok(Some(ns).filter(|ns| *ns > 0).map(|ns| ns / 1_000_000))
         }
     }
 }
@@ -299,7 +300,9 @@ mod tests {
         let longest = Duration::from_secs(120);
         assert_eq!(timeout(&form("timeout=5s"), longest), Ok(Duration::from_secs(5)));
         assert_eq!(timeout(&form("timeout=1h"), longest), Ok(longest));
-        assert_eq!(lookback_delta_ms(&form("lookback_delta=1m")), Ok(Some(60_000)));
+        for (text, ms) in [("1m", Some(60_000)), ("0.0005", Some(0)), ("0", None), ("-1", None)] {
+            assert_eq!(lookback_delta_ms(&form(&format!("lookback_delta={text}"))), Ok(ms), "{text}");
+        }
         for (text, most, wanted) in [
             ("", Resolution::OneHour, None),
             ("max_source_resolution=auto", Resolution::OneHour, None),

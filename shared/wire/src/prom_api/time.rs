@@ -34,7 +34,7 @@ impl ApiTime {
         let read = match text {
             TIME_MIN_TEXT => Some(TIME_MIN.into()),
             TIME_MAX_TEXT => Some(ApiTime { nanos: NANOS_PER_SECOND - 1, ..TIME_MAX.into() }),
-            _ => go_float::parse(text).map(ApiTime::of_seconds).or_else(|| rfc3339(text)),
+            _ => go_float::parse(text).ok().map(ApiTime::of_seconds).or_else(|| rfc3339(text)),
         };
         read.ok_or_else(|| format!("cannot parse {} to a valid timestamp", go_quote(text)))
     }

@@ -1,7 +1,7 @@
 //! Native histograms of both versions: integer and float counts, exponential and custom buckets, validated as Prometheus does.
 
 use model::histogram::{CUSTOM_BUCKETS_SCHEMA, SCHEMA_MAX, SCHEMA_MIN};
-use model::{CounterResetHint, Histogram, Span, TimestampMs};
+use model::{CounterResetHint, Histogram, Span, TimestampMs, go_float};
 
 use crate::protobuf::{Fields, Malformed, Value, zigzag};
 
@@ -217,8 +217,10 @@ fn check_bounds(value: &Histogram) -> Result<(), String> {
             return Err("histogram custom bounds must not be NaN".to_owned());
         }
         if let Some(previous) = at.checked_sub(1).map(|before| bounds[before]).filter(|previous| bound <= previous) {
+            let text = |bound: f64| if bound.is_finite() { format!("{bound:.6}") } else { go_float::plain(bound) };
+            let (previous, bound) = (text(previous), text(*bound));
             return Err(format!(
-                "previous bound is {previous:.6} and current is {bound:.6}: histogram custom bounds must be in strictly increasing \
+                "previous bound is {previous} and current is {bound}: histogram custom bounds must be in strictly increasing \
                  order"
             ));
         }

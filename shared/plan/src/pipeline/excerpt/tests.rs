@@ -89,6 +89,14 @@ fn fields_that_nobody_asks_for_go() {
     });
 }
 
+/// With a key that is none (U+FFFD), `b` is skipped with it.
+#[test]
+fn what_hangs_on_a_value_stays_there() {
+    let pieces = [Piece::Constant(b"y=1 "), Piece::Word(0), Piece::Constant(br#"="x"b=7 z=1 b=8"#)];
+    let excerpt = excerpt_of(&extractor(vec![logfmt(true)], &["b"]), &pieces, &["\u{fffd}"]);
+    assert_eq!(excerpt.as_deref(), Some(" \u{fffd}=\"x\"b=7 b=8"));
+}
+
 const JSON: [&str; 14] = [
     "{",
     "}",

@@ -1,9 +1,11 @@
 //! Arithmetic: whole numbers wrap as Go's do, the others are decimal.
 
+use model::go_float;
+
 use super::Type::{Any, Float, Int};
 use super::decimal::Decimal;
 use super::{Family, int};
-use crate::pipeline::units::parse_float;
+use crate::functions::power;
 use crate::template::eval::Surroundings;
 use crate::template::parser::parse_integer;
 use crate::template::value::Value;
@@ -45,10 +47,10 @@ fn folded(first: &Value, rest: &[Value], step: fn(Decimal, Decimal) -> Result<De
 /// Rounds at `places`; the third argument says from which fraction on upwards.
 fn round(_: &Surroundings<'_>, args: &[Value]) -> Result<Value, String> {
     let up_from = if let Some(Value::Float(from)) = args.get(2) { *from } else { 0.5 };
-    let power = 10f64.powf(int(args, 1) as f64);
-    let digits = power * to_float(&args[0]);
+    let shift = power::pow(10.0, int(args, 1) as f64);
+    let digits = shift * to_float(&args[0]);
     let rounded = if digits.fract() >= up_from { digits.ceil() } else { digits.floor() };
-    Ok(Value::Float(rounded / power))
+    Ok(Value::Float(rounded / shift))
 }
 
 /// Returns the largest or smallest: infinity wins over NaN, NaN over any number, as in Go's `math.Max` and `math.Min`.
@@ -90,7 +92,7 @@ pub(super) fn to_float(value: &Value) -> f64 {
         Value::Int(value) | Value::Int64(value) => *value as f64,
         Value::Float(value) => *value,
         Value::Bool(value) => f64::from(u8::from(*value)),
-        Value::Text(text) => std::str::from_utf8(text).ok().and_then(|text| parse_float(text).ok()).unwrap_or(0.0),
+        Value::Text(text) => std::str::from_utf8(text).ok().and_then(|text| go_float::parse(text).ok()).unwrap_or(0.0),
         _ => 0.0,
     }
 }
