@@ -57,8 +57,7 @@ impl PartialEq for Pattern {
 
 /// Compiles a pattern as `^(?s:pattern)$`: Prometheus's and Loki's label matchers.
 pub fn compile_anchored(pattern: &str) -> Result<regex::Regex, Re2Error> {
-    let translated = translate(pattern)?;
-    build(&format!("^(?s:{translated})$"))
+    build(&translate::translate_anchored(pattern).map_err(|message| Re2Error { message })?)
 }
 
 /// Compiles an unanchored pattern over text.

@@ -34,6 +34,11 @@ fn faults_are_gos() {
         ("[a", "missing closing ]: `[a`"),
         ("[[:nope:]]", "invalid character class range: `[:nope:]`"),
         ("\\pX", "invalid character class range: `\\pX`"),
+        ("\\p{Alphabetic}", "invalid character class range: `\\p{Alphabetic}`"),
+        ("a(?", "invalid or unsupported Perl syntax: `(?`"),
+        ("(?i-s", "invalid or unsupported Perl syntax: `(?i-s`"),
+        ("(?P<", "invalid or unsupported Perl syntax: `(?P`"),
+        ("(?<n", "invalid named capture: `(?<n`"),
     ] {
         assert_eq!(translate(pattern).err().map(|e| e.message).as_deref(), Some(want), "{pattern}");
     }
@@ -50,6 +55,11 @@ fn meaning_is_gos() {
         ("a\\Bb", "ab", true),
         ("^.$", "é", true),
         ("^\\pL$", "é", true),
+        ("^\\p{^L}$", "é", false),
+        ("^[\\P{^L}]$", "é", true),
+        ("^\\p{greek}$", "α", true),
+        ("^\\p{Any}$", "α", true),
+        ("^ba(?s)(?i)+$", "baa", true),
         ("^[[:alpha:]]$", "é", false),
         ("^[a&&b]$", "&", true),
         ("^[!--b]$", "#", true),
@@ -81,6 +91,9 @@ fn meaning_is_gos() {
 fn anchored_patterns_span_lines() {
     let regex = compile_anchored("a.*|b").unwrap();
     assert!(regex.is_match("a\nx") && regex.is_match("b") && !regex.is_match("xb") && !regex.is_match("bx"));
+    assert!(compile_anchored("a\\Q.\\E").unwrap().is_match("a."));
+    let error = compile_anchored("a\\Q.").unwrap_err();
+    assert_eq!(error.to_string(), "error parsing regexp: missing closing ): `^(?s:a\\Q.)$`");
 }
 
 #[test]

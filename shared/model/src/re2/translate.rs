@@ -6,17 +6,35 @@ use std::fmt::Write;
 const REPEAT_MAX: u32 = 1000;
 
 pub(super) fn translate(pattern: &str) -> Result<String, String> {
-    let mut translator = Translator { pattern, at: 0, out: String::with_capacity(pattern.len() + 8), names: Vec::new() };
+    translated(pattern).map(|translator| translator.out)
+}
+
+/// Translates `^(?s:pattern)$`: a quotation that nothing ends swallows what closes the group.
+pub(super) fn translate_anchored(pattern: &str) -> Result<String, String> {
+    let Translator { out, is_quoting, .. } = translated(pattern)?;
+    match is_quoting {
+        true => Err(fault("missing closing )", &format!("^(?s:{pattern})$"))),
+        false => Ok(format!("^(?s:{out})$")),
+    }
+}
+
+fn translated(pattern: &str) -> Result<Translator<'_>, String> {
+    let out = String::with_capacity(pattern.len() + 16);
+    let mut translator = Translator { pattern, at: 0, out, operand_end: 0, names: Vec::new(), is_quoting: false };
     translator.run()?;
-    Ok(translator.out)
+    Ok(translator)
 }
 
 struct Translator<'a> {
     pattern: &'a str,
     at: usize,
     out: String,
+    /// Where what a repetition would apply to ends in `out`: flags may follow it.
+    operand_end: usize,
     /// Group names seen: Go accepts one twice, the `regex` crate does not.
     names: Vec<&'a str>,
+    /// Whether `\Q` was met without `\E`.
+    is_quoting: bool,
 }
 
 fn fault(reason: &str, text: &str) -> String {
@@ -45,13 +63,15 @@ impl<'a> Translator<'a> {
         let mut last_repeat: Option<usize> = None;
         while let Some(c) = self.peek() {
             let start = self.at;
-            let mut repeat = None;
+            let (mut repeat, mut is_flags) = (None, false);
             match c {
                 '(' => {
                     if self.rest().starts_with("(?") {
                         if self.flags_or_group()? {
                             depth += 1;
                             operand = false;
+                        } else {
+                            is_flags = true;
                         }
                     } else {
                         self.at += 1;
@@ -107,6 +127,9 @@ impl<'a> Translator<'a> {
                 }
             }
             last_repeat = repeat;
+            if !is_flags && repeat.is_none() {
+                self.operand_end = self.out.len();
+            }
         }
         if depth > 0 { Err(fault("missing closing )", self.pattern)) } else { Ok(()) }
     }
@@ -130,7 +153,10 @@ impl<'a> Translator<'a> {
         if !operand {
             return Err(fault("missing argument to repetition operator", &self.pattern[start..self.at]));
         }
-        self.out.push_str(&self.pattern[start..self.at]);
+        // In Go flags are nothing that could be repeated: `a(?s)+` repeats `a`.
+        let operator = &self.pattern[start..self.at];
+        self.out.insert_str(self.operand_end, operator);
+        self.operand_end += operator.len();
         Ok(())
     }
 
@@ -165,7 +191,8 @@ impl<'a> Translator<'a> {
     fn flags_or_group(&mut self) -> Result<bool, String> {
         let rest = self.rest();
         for prefix in ["(?P<", "(?<"] {
-            if let Some(tail) = rest.strip_prefix(prefix) {
+            // At the end of the pattern they are flags that there are not.
+            if let Some(tail) = rest.strip_prefix(prefix).filter(|tail| !tail.is_empty()) {
                 return self.named_group(rest, prefix.len(), tail);
             }
         }
@@ -194,9 +221,6 @@ impl<'a> Translator<'a> {
                 }
                 _ => break,
             }
-        }
-        if at == rest.len() && rest[2..].chars().all(|c| matches!(c, 'i' | 'm' | 's' | 'U' | '-')) {
-            return Err(fault("missing closing )", self.pattern));
         }
         Err(fault("invalid or unsupported Perl syntax", &rest[..at]))
     }
@@ -242,7 +266,9 @@ impl<'a> Translator<'a> {
         match rest.as_bytes().get(1) {
             Some(b'Q') => {
                 let quoted = &rest[2..];
-                let (text, skip) = quoted.find("\\E").map_or((quoted, quoted.len()), |end| (&quoted[..end], end + 2));
+                let end = quoted.find("\\E");
+                let (text, skip) = end.map_or((quoted, quoted.len()), |end| (&quoted[..end], end + 2));
+                self.is_quoting = end.is_none();
                 text.chars().for_each(|c| self.literal(c));
                 self.at += 2 + skip;
                 Ok(!text.is_empty())
@@ -271,13 +297,18 @@ impl<'a> Translator<'a> {
             Some(c) => c.len_utf8(),
         };
         let text = &rest[..2 + len];
-        let name = body[..len].trim_start_matches('{').trim_end_matches('}').trim_start_matches('^');
-        // The `regex` crate also takes `name=value` and loose spellings, Go does not.
-        if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') || regex_syntax::parse(text).is_err() {
-            return Err(invalid(text));
-        }
+        let name = body[..len].trim_start_matches('{').trim_end_matches('}');
+        let (is_negated, name) = name.strip_prefix('^').map_or((false, name), |name| (true, name));
+        let sign = if rest.starts_with("\\P") == is_negated { 'p' } else { 'P' };
+        // Go knows categories, scripts and three names more; the `regex` crate other properties as well.
+        let is_word = name.bytes().all(|b| b.is_ascii_alphanumeric() || b" _-".contains(&b));
+        let is_more = ["any", "ascii", "assigned"].contains(&name.to_ascii_lowercase().as_str());
+        let spellings = [format!("\\{sign}{{gc={name}}}"), format!("\\{sign}{{sc={name}}}"), format!("\\{sign}{{{name}}}")];
+        let of_name = if is_more { &spellings[2..] } else { &spellings[..2] };
+        let known = of_name.iter().find(|class| regex_syntax::parse(class).is_ok());
+        let class = known.filter(|_| is_word).ok_or_else(|| invalid(text))?;
         self.at += text.len();
-        Ok(text.to_owned())
+        Ok(class.clone())
     }
 
     /// Reads an escape that stands for one character (Go's `parseEscape`).
