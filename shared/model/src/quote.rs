@@ -1,6 +1,9 @@
 //! Go's `strconv.Quote`, which label sets, parser errors and Loki's texts are printed with.
 
 use std::fmt::Write;
+use std::sync::LazyLock;
+
+use regex_syntax::hir::{Class, ClassUnicodeRange, Hir, HirKind};
 
 /// Returns `text` as Go's `strconv.Quote` prints it.
 pub fn go_quote(text: &str) -> String {
@@ -19,6 +22,12 @@ pub fn go_quote_bytes(bytes: &[u8]) -> String {
     }
     out.push('"');
     out
+}
+
+/// Returns a character as Go's `%#U` prints it: its number, and itself where it can be printed.
+pub fn go_code_point(c: char) -> String {
+    let number = format!("U+{:04X}", c as u32);
+    if is_print(c) { format!("{number} '{c}'") } else { number }
 }
 
 fn escape(text: &str, out: &mut String) {
@@ -47,12 +56,38 @@ fn escape(text: &str, out: &mut String) {
     }
 }
 
-/// Approximates Go's `unicode.IsPrint`: graphic characters and the ASCII space, no other white space or controls.
+/// What Go's `unicode.IsPrint` takes: letters, marks, numbers, punctuation, symbols and the ASCII space, of the characters that its
+/// tables know (Unicode 15).
+const PRINTED: &str = r"[ [\p{L}\p{M}\p{N}\p{P}\p{S}&&\p{age=15.0}]]";
+
 fn is_print(c: char) -> bool {
-    if c == ' ' {
-        return true;
+    static RANGES: LazyLock<Vec<ClassUnicodeRange>> = LazyLock::new(|| {
+        let class = regex_syntax::parse(PRINTED).map(Hir::into_kind);
+        let Ok(HirKind::Class(Class::Unicode(class))) = class else { unreachable!("the pattern is a class") };
+        class.ranges().to_vec()
+    });
+    let at = RANGES.partition_point(|range| range.end() < c);
+    c == ' ' || c.is_ascii_graphic() || !c.is_ascii() && RANGES.get(at).is_some_and(|range| range.start() <= c)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As Go 1.26 prints them.
+    #[test]
+    fn what_go_does_not_print_is_escaped() {
+        for (text, want) in [
+            ("a b", r#""a b""#),
+            ("é漢\u{301}😀", "\"é漢\u{301}😀\""),
+            ("\u{378}\u{e0b0}\u{f0000}", r#""\u0378\ue0b0\U000f0000""#),
+            ("\u{a0}\u{ad}\u{2028}\u{feff}\u{fffd}", "\"\\u00a0\\u00ad\\u2028\\ufeff\u{fffd}\""),
+            ("\u{7f}\u{85}\0\t", r#""\x7f\u0085\x00\t""#),
+            // Assigned in Unicode 16.
+            ("\u{1c89}", r#""\u1c89""#),
+        ] {
+            assert_eq!(go_quote(text), want);
+        }
+        assert_eq!(['\\', '\0', '\u{1f600}'].map(go_code_point), ["U+005C '\\'", "U+0000", "U+1F600 '😀'"]);
     }
-    !c.is_control()
-        && !c.is_whitespace()
-        && !matches!(c as u32, 0xad | 0x200b..=0x200f | 0x2028..=0x202e | 0x2060..=0x206f | 0xfeff | 0xe000..=0xf8ff | 0xfff0..=0xfffb | 0xf0000..)
 }

@@ -1,4 +1,4 @@
-//! Go's RE2 syntax on Rust's `regex` engine.
+//! Go's RE2 syntax, as `github.com/grafana/regexp` has it in Prometheus and Loki, on Rust's `regex` engine.
 //!
 //! Owns: the translation, so that a pattern means here what it means in Prometheus and Loki, and Go's error texts.
 //! The engines agree but for these: Go's `\w \d \s \b` are ASCII, class set operators (`&&`, `--`, nested `[`) are literals in Go,
@@ -57,7 +57,8 @@ impl PartialEq for Pattern {
 
 /// Compiles a pattern as `^(?s:pattern)$`: Prometheus's and Loki's label matchers.
 pub fn compile_anchored(pattern: &str) -> Result<regex::Regex, Re2Error> {
-    build(&translate::translate_anchored(pattern).map_err(|message| Re2Error { message })?)
+    let translated = translate(pattern)?;
+    build(&format!("^(?s:{translated})$"))
 }
 
 /// Compiles an unanchored pattern over text.

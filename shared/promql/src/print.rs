@@ -28,10 +28,6 @@ pub fn print(expr: &Expr) -> String {
             let param = param.as_ref().map(|param| print(param) + ", ").unwrap_or_default();
             format!("{}({param}{})", aggregate_head(*op, grouping), print(input))
         }
-        // The sign of `+Inf` would bind looser than `^`.
-        ExprKind::Binary { op: BinaryOp::Pow, left, right, .. } => {
-            format!("{} {} {}", print(left).trim_start_matches('+'), operator(&expr.kind), print(right))
-        }
         ExprKind::Binary { left, right, .. } => format!("{} {} {}", print(left), operator(&expr.kind), print(right)),
         ExprKind::Unary { minus, inner } => format!("{}{}", if *minus { "-" } else { "+" }, print(inner)),
         ExprKind::Paren(inner) => format!("({})", print(inner)),

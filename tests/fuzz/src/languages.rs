@@ -7,7 +7,7 @@ use plan::EvalOptions;
 use plan::pipeline::{Pipeline, Scratch};
 use plan::template::{Entry, Template};
 use promql::Options;
-use promql::ast::{Duration, DurationOp, ExprKind};
+use promql::ast::{BinaryOp, Duration, DurationOp, ExprKind};
 
 use crate::{halves, text};
 
@@ -30,11 +30,15 @@ pub(crate) fn promql(data: &[u8]) {
 }
 
 /// Reports what upstream's printer loses, and ours therefore does: `{}`, which only `info` takes, prints as nothing
-/// (`VectorSelector.String`), and an offset that is an expression because of its two signs prints with one or none (`DurationExpr`).
+/// (`VectorSelector.String`), an offset that is an expression because of its two signs prints with one or none (`DurationExpr`), and
+/// the sign that infinity prints with binds looser than `^`.
 fn prints_as_something_else(node: &promql::Expr) -> bool {
     let (is_nothing, modifiers) = match &node.kind {
         ExprKind::Selector(selector) => (selector.name.is_none() && selector.matchers.is_empty(), &selector.modifiers),
         ExprKind::Subquery { modifiers, .. } => (false, modifiers),
+        ExprKind::Binary { op: BinaryOp::Pow, left, .. } => {
+            return matches!(left.kind, ExprKind::Number { value: f64::INFINITY, duration: false });
+        }
         _ => return false,
     };
     let is_call = |op: &DurationOp| matches!(op, DurationOp::Min | DurationOp::Max);

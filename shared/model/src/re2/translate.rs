@@ -5,24 +5,26 @@ use std::fmt::Write;
 /// Largest count in `{n,m}` (Go's `syntax` package).
 const REPEAT_MAX: u32 = 1000;
 
+/// General categories, as Go's `unicode.Categories` calls them.
+const CATEGORIES: [&str; 38] = [
+    "C", "Cc", "Cf", "Cn", "Co", "Cs", "L", "LC", "Ll", "Lm", "Lo", "Lt", "Lu", "M", "Mc", "Me", "Mn", "N", "Nd", "Nl", "No",
+    "P", "Pc", "Pd", "Pe", "Pf", "Pi", "Po", "Ps", "S", "Sc", "Sk", "Sm", "So", "Z", "Zl", "Zp", "Zs",
+];
+
+/// Reports whether a script's name is spelt as in Go's `unicode.Scripts`: in full, capital letters where words begin. The `regex` crate
+/// takes other spellings and names of four letters as well.
+fn is_script(name: &str) -> bool {
+    const SHORT: [&str; 8] = ["Ahom", "Cham", "Kawi", "Lisu", "Modi", "Newa", "Thai", "Toto"];
+    let is_spelt =
+        |word: &str| word.starts_with(|c: char| c.is_ascii_uppercase()) && word.bytes().skip(1).all(|b| b.is_ascii_lowercase());
+    name == "SignWriting" || (name.len() != 4 || SHORT.contains(&name)) && name.split('_').all(is_spelt)
+}
+
 pub(super) fn translate(pattern: &str) -> Result<String, String> {
-    translated(pattern).map(|translator| translator.out)
-}
-
-/// Translates `^(?s:pattern)$`: a quotation that nothing ends swallows what closes the group.
-pub(super) fn translate_anchored(pattern: &str) -> Result<String, String> {
-    let Translator { out, is_quoting, .. } = translated(pattern)?;
-    match is_quoting {
-        true => Err(fault("missing closing )", &format!("^(?s:{pattern})$"))),
-        false => Ok(format!("^(?s:{out})$")),
-    }
-}
-
-fn translated(pattern: &str) -> Result<Translator<'_>, String> {
-    let out = String::with_capacity(pattern.len() + 16);
-    let mut translator = Translator { pattern, at: 0, out, operand_end: 0, names: Vec::new(), is_quoting: false };
+    let out = String::with_capacity(pattern.len() + 8);
+    let mut translator = Translator { pattern, at: 0, out, operand_end: 0, names: Vec::new() };
     translator.run()?;
-    Ok(translator)
+    Ok(translator.out)
 }
 
 struct Translator<'a> {
@@ -33,8 +35,6 @@ struct Translator<'a> {
     operand_end: usize,
     /// Group names seen: Go accepts one twice, the `regex` crate does not.
     names: Vec<&'a str>,
-    /// Whether `\Q` was met without `\E`.
-    is_quoting: bool,
 }
 
 fn fault(reason: &str, text: &str) -> String {
@@ -196,22 +196,26 @@ impl<'a> Translator<'a> {
                 return self.named_group(rest, prefix.len(), tail);
             }
         }
-        let (mut flags, mut negative, mut seen) = (String::new(), false, false);
+        // The flags that are set at the end, and those that are not: Go takes one twice.
+        let (mut on, mut off) = (String::new(), String::new());
+        let (mut negative, mut seen) = (false, false);
         let mut at = 2;
         for c in rest[2..].chars() {
             at += c.len_utf8();
             match c {
                 'i' | 'm' | 's' | 'U' => {
-                    flags.push(c);
+                    on.retain(|flag| flag != c);
+                    off.retain(|flag| flag != c);
+                    if negative { &mut off } else { &mut on }.push(c);
                     seen = true;
                 }
                 '-' if !negative => {
                     negative = true;
                     seen = false;
-                    flags.push(c);
                 }
                 ':' | ')' if !negative || seen => {
                     self.at += at;
+                    let flags = if negative { format!("{on}-{off}") } else { on };
                     if c == ':' {
                         let _ = write!(self.out, "(?{flags}:");
                     } else if !flags.is_empty() {
@@ -266,9 +270,7 @@ impl<'a> Translator<'a> {
         match rest.as_bytes().get(1) {
             Some(b'Q') => {
                 let quoted = &rest[2..];
-                let end = quoted.find("\\E");
-                let (text, skip) = end.map_or((quoted, quoted.len()), |end| (&quoted[..end], end + 2));
-                self.is_quoting = end.is_none();
+                let (text, skip) = quoted.find("\\E").map_or((quoted, quoted.len()), |end| (&quoted[..end], end + 2));
                 text.chars().for_each(|c| self.literal(c));
                 self.at += 2 + skip;
                 Ok(!text.is_empty())
@@ -300,15 +302,17 @@ impl<'a> Translator<'a> {
         let name = body[..len].trim_start_matches('{').trim_end_matches('}');
         let (is_negated, name) = name.strip_prefix('^').map_or((false, name), |name| (true, name));
         let sign = if rest.starts_with("\\P") == is_negated { 'p' } else { 'P' };
-        // Go knows categories, scripts and three names more; the `regex` crate other properties as well.
-        let is_word = name.bytes().all(|b| b.is_ascii_alphanumeric() || b" _-".contains(&b));
-        let is_more = ["any", "ascii", "assigned"].contains(&name.to_ascii_lowercase().as_str());
-        let spellings = [format!("\\{sign}{{gc={name}}}"), format!("\\{sign}{{sc={name}}}"), format!("\\{sign}{{{name}}}")];
-        let of_name = if is_more { &spellings[2..] } else { &spellings[..2] };
-        let known = of_name.iter().find(|class| regex_syntax::parse(class).is_ok());
-        let class = known.filter(|_| is_word).ok_or_else(|| invalid(text))?;
+        let class = match name {
+            "Any" => format!("\\{sign}{{any}}"),
+            _ if CATEGORIES.contains(&name) => format!("\\{sign}{{gc={name}}}"),
+            _ if is_script(name) => format!("\\{sign}{{sc={name}}}"),
+            _ => return Err(invalid(text)),
+        };
+        if regex_syntax::parse(&class).is_err() {
+            return Err(invalid(text));
+        }
         self.at += text.len();
-        Ok(class.clone())
+        Ok(class)
     }
 
     /// Reads an escape that stands for one character (Go's `parseEscape`).

@@ -44,7 +44,7 @@ pub fn parse_go_duration(text: &str) -> Result<i64, String> {
         }
         let unit_ns = go_unit_ns(part.unit)
             .ok_or_else(|| format!("time: unknown unit {} in duration {}", quoted_duration(part.unit), quoted()))?;
-        total = part.ns(unit_ns).and_then(|ns| total.checked_add(ns)).filter(|ns| *ns <= 1 << 63).ok_or_else(invalid)?;
+        total = part.ns(unit_ns).and_then(|ns| total.checked_add(ns)).filter(|ns| *ns <= DURATION_MAX).ok_or_else(invalid)?;
     }
     match (negative, i64::try_from(total)) {
         (false, Ok(ns)) => Ok(ns),
@@ -64,9 +64,14 @@ fn quoted_duration(text: &str) -> String {
     format!("\"{}\"", text.bytes().map(escape).collect::<String>())
 }
 
+/// Go's durations have 63 bits and a sign.
+const DURATION_MAX: u64 = 1 << 63;
+
+/// `whole` and `fraction / scale` of a unit.
 struct DurationPart<'a> {
-    whole: &'a str,
-    fraction: &'a str,
+    whole: u64,
+    fraction: u64,
+    scale: f64,
     unit: &'a str,
 }
 
@@ -75,29 +80,34 @@ impl<'a> DurationPart<'a> {
     fn take(rest: &mut &'a str) -> Option<DurationPart<'a>> {
         let text = *rest;
         let digits = |from: usize| text[from..].bytes().take_while(u8::is_ascii_digit).count();
-        let whole = &text[..digits(0)];
-        let mut at = whole.len();
-        let mut fraction = "";
+        let before = &text[..digits(0)];
+        let mut at = before.len();
+        let mut after = "";
         if text[at..].starts_with('.') {
-            fraction = &text[at + 1..at + 1 + digits(at + 1)];
-            at += 1 + fraction.len();
+            after = &text[at + 1..at + 1 + digits(at + 1)];
+            at += 1 + after.len();
         }
-        if whole.is_empty() && fraction.is_empty() {
+        if before.is_empty() && after.is_empty() {
             return None;
+        }
+        let whole = if before.is_empty() { Some(0) } else { before.parse().ok() };
+        let (mut fraction, mut scale) = (0u64, 1.0);
+        for digit in after.bytes() {
+            // Digits that do not fit are left out.
+            let next = fraction.checked_mul(10).and_then(|tens| tens.checked_add(u64::from(digit - b'0')));
+            let Some(next) = next.filter(|next| *next <= DURATION_MAX) else { break };
+            (fraction, scale) = (next, scale * 10.0);
         }
         let unit_len = text[at..].find(|c: char| c == '.' || c.is_ascii_digit()).unwrap_or(text.len() - at);
         *rest = &text[at + unit_len..];
-        Some(DurationPart { whole, fraction, unit: &text[at..at + unit_len] })
+        let unit = &text[at..at + unit_len];
+        Some(DurationPart { whole: whole.filter(|whole| *whole <= DURATION_MAX)?, fraction, scale, unit })
     }
 
     fn ns(&self, unit_ns: u64) -> Option<u64> {
-        let whole: u64 = if self.whole.is_empty() { 0 } else { self.whole.parse().ok()? };
-        let ns = whole.checked_mul(unit_ns)?;
-        if self.fraction.is_empty() {
-            return Some(ns);
-        }
-        let scaled = format!("0.{}", self.fraction).parse::<f64>().ok()? * unit_ns as f64;
-        ns.checked_add(scaled as u64)
+        // In this order of operations 1.5015m is 90.09 s to the nanosecond.
+        let scaled = self.fraction as f64 * (unit_ns as f64 / self.scale);
+        self.whole.checked_mul(unit_ns)?.checked_add(scaled as u64)
     }
 }
 
@@ -281,6 +291,13 @@ mod tests {
             ("1d", None),
             ("5", None),
             ("1h0.0m0s", Some(3600 * SECOND_NS)),
+            // Not a nanosecond less, as 0.5015 minutes would be.
+            ("1.5015m", Some(90_090_000_000)),
+            ("1.5901h", Some(5_724_360_000_000)),
+            (".99999999999999999990999999992us", Some(1_000)),
+            (".18446744073709551619s", Some(184_467_440)),
+            ("9223372036854775808ns", None),
+            ("-9223372036854775808ns", Some(i64::MIN)),
         ] {
             assert_eq!(parse_go_duration(text).ok(), want, "{text}");
         }

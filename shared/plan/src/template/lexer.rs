@@ -1,5 +1,7 @@
 //! Text to tokens: plain text outside actions, and what actions are made of.
 
+use model::quote::go_code_point;
+
 /// A token, where it starts in bytes, and whether white space precedes it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Token {
@@ -166,7 +168,7 @@ impl<'t> Lexer<'t> {
             }
             '.' | '+' | '-' | '0'..='9' => self.number(),
             c if is_word(c) => Ok(TokenKind::Word(self.name(0)?)),
-            c => Err((self.at, format!("unexpected {} in command", quoted_char(c)))),
+            c => Err((self.at, format!("unexpected {} in command", go_code_point(c)))),
         }
     }
 
@@ -175,7 +177,7 @@ impl<'t> Lexer<'t> {
         let rest = &self.rest()[skip..];
         let len = rest.find(|c| !is_word(c)).unwrap_or(rest.len());
         match rest[len..].chars().next() {
-            Some(c) if !ends_word(c, &rest[len..]) => Err((self.at, format!("bad character {}", quoted_char(c)))),
+            Some(c) if !ends_word(c, &rest[len..]) => Err((self.at, format!("bad character {}", go_code_point(c)))),
             _ => {
                 self.at += skip + len;
                 Ok(rest[..len].to_owned())
@@ -234,9 +236,4 @@ fn is_word(c: char) -> bool {
 
 fn ends_word(c: char, rest: &str) -> bool {
     BLANK.contains(&c) || matches!(c, '.' | ',' | '|' | ':' | ')' | '(') || rest.starts_with("}}")
-}
-
-/// Writes a character as Go's `%#U`.
-fn quoted_char(c: char) -> String {
-    format!("U+{:04X} '{c}'", c as u32)
 }

@@ -1,6 +1,7 @@
 //! String literals: quotes, escapes, raw strings.
 
 use model::Text;
+use model::quote::go_code_point;
 
 use super::{Kind, Lexer};
 
@@ -47,7 +48,7 @@ fn escape(lexer: &mut Lexer<'_>, quote: char, bytes: &mut Vec<u8>) -> Result<(),
         'x' => return code(lexer, 2, 16, bytes),
         'u' => return code(lexer, 4, 16, bytes),
         'U' => return code(lexer, 8, 16, bytes),
-        c => return Err(format!("unknown escape sequence U+{:04X} {}", c as u32, super::rune(Some(c)))),
+        c => return Err(format!("unknown escape sequence {}", go_code_point(c))),
     };
     bytes.push(byte);
     Ok(())
@@ -58,9 +59,7 @@ fn code(lexer: &mut Lexer<'_>, digits: usize, radix: u32, bytes: &mut Vec<u8>) -
     let mut value = 0u32;
     for _ in 0..digits {
         let c = lexer.peek().ok_or_else(|| "escape sequence not terminated".to_owned())?;
-        let digit = c
-            .to_digit(radix)
-            .ok_or_else(|| format!("illegal character U+{:04X} {} in escape sequence", c as u32, super::rune(Some(c))))?;
+        let digit = c.to_digit(radix).ok_or_else(|| format!("illegal character {} in escape sequence", go_code_point(c)))?;
         lexer.at += 1;
         value = value.wrapping_mul(radix).wrapping_add(digit);
     }

@@ -4,7 +4,7 @@ use std::iter::Peekable;
 use std::str::CharIndices;
 
 use model::labels::METRIC_NAME;
-use model::quote::go_quote;
+use model::quote::{go_code_point, go_quote};
 
 /// Parses labels; names may repeat, values may be empty, and so may the whole text. Errors read `1:5: parse error: ...`.
 pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, String> {
@@ -147,14 +147,14 @@ impl Parser<'_> {
             'u' => (4, 16, None),
             'U' => (8, 16, None),
             '0'..='7' => (2, 8, c.to_digit(8)),
-            c => return Err((at, format!("unknown escape sequence U+{:04X} '{c}'", c as u32))),
+            c => return Err((at, format!("unknown escape sequence {}", go_code_point(c)))),
         };
         let mut code = known.unwrap_or(0);
         for _ in 0..digits {
-            let digit = self.chars.next().and_then(|(_, c)| c.to_digit(radix));
-            code = digit
-                .and_then(|digit| code.checked_mul(radix)?.checked_add(digit))
-                .ok_or((at, "illegal character in escape sequence".to_owned()))?;
+            let (_, c) = self.chars.next().ok_or((at, "escape sequence not terminated".to_owned()))?;
+            let illegal = || (at, format!("illegal character {} in escape sequence", go_code_point(c)));
+            // Eight hexadecimal digits fit.
+            code = code.wrapping_mul(radix).wrapping_add(c.to_digit(radix).ok_or_else(illegal)?);
         }
         char::from_u32(code).ok_or_else(|| (at, "escape sequence is an invalid Unicode code point".to_owned()))
     }
@@ -208,6 +208,8 @@ mod tests {
             ("{,}", "1:2: parse error: unexpected \",\" in label set, expected identifier or \"}\""),
             ("{a=\"b}", "1:4: parse error: unterminated quoted string"),
             ("{\n{", "2:1: parse error: unexpected left brace '{'"),
+            ("{a=\"\\x1\0\"}", "1:4: parse error: illegal character U+0000 in escape sequence"),
+            ("{a=\"\\u00g", "1:4: parse error: illegal character U+0067 'g' in escape sequence"),
             ("{a=\"\\q\"}", "1:4: parse error: unknown escape sequence U+0071 'q'"),
             ("{a=\"b\"}$", "1:8: parse error: unexpected character: '$'"),
         ] {

@@ -3,6 +3,8 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
+use model::quote::go_code_point;
+
 use crate::pipeline::units::format_float;
 use crate::template::limits::{OUTPUT_BYTES_MAX, WIDTH_MAX};
 use crate::template::value::Value;
@@ -300,7 +302,9 @@ fn integer_as(verb: char, spec: &Spec, value: i64) -> Option<Vec<u8>> {
         'c' => return Some(character(value).to_string().into_bytes()),
         'O' => format!("0o{size:o}"),
         'q' => return Some(quoted_character(spec, character(value)).into_bytes()),
-        'U' if spec.sharp => return Some(format!("U+{size:04X} '{}'", character(value)).into_bytes()),
+        'U' if spec.sharp && i64::from(u32::from(character(value))) == value => {
+            return Some(go_code_point(character(value)).into_bytes());
+        }
         'U' => return Some(format!("U+{size:04X}").into_bytes()),
         _ => return None,
     };
