@@ -63,6 +63,8 @@ fn meaning_is_gos() {
         ("^\\p{Greek}$", "α", true),
         ("^\\p{Any}$", "α", true),
         ("^ba(?s)(?i)+$", "baa", true),
+        ("^a(?i)(b)(?-i){2}C$", "aBbC", true),
+        ("^a(?i)(b)(?-i){2}C$", "aBbc", false),
         ("^(?ii)a$", "A", true),
         ("^(?is-i)a.$", "A\n", false),
         ("^(?is-i)a.$", "a\n", true),

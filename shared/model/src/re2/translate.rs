@@ -22,7 +22,7 @@ fn is_script(name: &str) -> bool {
 
 pub(super) fn translate(pattern: &str) -> Result<String, String> {
     let out = String::with_capacity(pattern.len() + 8);
-    let mut translator = Translator { pattern, at: 0, out, operand_end: 0, names: Vec::new() };
+    let mut translator = Translator { pattern, at: 0, out, flags: String::new(), is_repeated: false, names: Vec::new() };
     translator.run()?;
     Ok(translator.out)
 }
@@ -31,8 +31,10 @@ struct Translator<'a> {
     pattern: &'a str,
     at: usize,
     out: String,
-    /// Where what a repetition would apply to ends in `out`: flags may follow it.
-    operand_end: usize,
+    /// Flags met since the last operand, not yet written: in Go they are nothing that could be repeated, and `a(?s)+` repeats `a`.
+    flags: String,
+    /// Whether what was written last is a repetition.
+    is_repeated: bool,
     /// Group names seen: Go accepts one twice, the `regex` crate does not.
     names: Vec<&'a str>,
 }
@@ -63,15 +65,16 @@ impl<'a> Translator<'a> {
         let mut last_repeat: Option<usize> = None;
         while let Some(c) = self.peek() {
             let start = self.at;
-            let (mut repeat, mut is_flags) = (None, false);
+            let mut repeat = None;
+            if !matches!(c, '*' | '+' | '?' | '{') && !self.rest().starts_with("(?") {
+                self.write_flags();
+            }
             match c {
                 '(' => {
                     if self.rest().starts_with("(?") {
                         if self.flags_or_group()? {
                             depth += 1;
                             operand = false;
-                        } else {
-                            is_flags = true;
                         }
                     } else {
                         self.at += 1;
@@ -106,6 +109,7 @@ impl<'a> Translator<'a> {
                     }
                     false => {
                         self.at += 1;
+                        self.write_flags();
                         self.literal('{');
                         operand = true;
                     }
@@ -127,11 +131,14 @@ impl<'a> Translator<'a> {
                 }
             }
             last_repeat = repeat;
-            if !is_flags && repeat.is_none() {
-                self.operand_end = self.out.len();
-            }
         }
         if depth > 0 { Err(fault("missing closing )", self.pattern)) } else { Ok(()) }
+    }
+
+    fn write_flags(&mut self) {
+        self.out.push_str(&self.flags);
+        self.flags.clear();
+        self.is_repeated = false;
     }
 
     fn literal(&mut self, c: char) {
@@ -153,10 +160,12 @@ impl<'a> Translator<'a> {
         if !operand {
             return Err(fault("missing argument to repetition operator", &self.pattern[start..self.at]));
         }
-        // In Go flags are nothing that could be repeated: `a(?s)+` repeats `a`.
-        let operator = &self.pattern[start..self.at];
-        self.out.insert_str(self.operand_end, operator);
-        self.operand_end += operator.len();
+        // `a+(?s)?` is no lazy repetition: it is refused, because the flags now stand where an operand was to be.
+        if self.is_repeated {
+            self.write_flags();
+        }
+        self.out.push_str(&self.pattern[start..self.at]);
+        self.is_repeated = true;
         Ok(())
     }
 
@@ -217,9 +226,10 @@ impl<'a> Translator<'a> {
                     self.at += at;
                     let flags = if negative { format!("{on}-{off}") } else { on };
                     if c == ':' {
+                        self.write_flags();
                         let _ = write!(self.out, "(?{flags}:");
                     } else if !flags.is_empty() {
-                        let _ = write!(self.out, "(?{flags})");
+                        let _ = write!(self.flags, "(?{flags})");
                     }
                     return Ok(c == ':');
                 }
@@ -235,6 +245,7 @@ impl<'a> Translator<'a> {
         if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
             return Err(fault("invalid named capture", &rest[..prefix_len + end + 1]));
         }
+        self.write_flags();
         if self.names.contains(&name) || name.starts_with(|c: char| c.is_ascii_digit()) {
             self.out.push('(');
         } else {
